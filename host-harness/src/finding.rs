@@ -14,7 +14,7 @@ impl Host {
     ///
     /// # Errors
     /// When the record can't be read.
-    pub async fn find(&self, text: &str, limit: u32) -> Result<view::Finds, Error> {
+    pub async fn find_by_text(&self, text: &str, limit: u32) -> Result<view::Finds, Error> {
         Ok(self.record().find(text, self.owner(), limit).await?.into())
     }
 

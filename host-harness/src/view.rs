@@ -63,8 +63,8 @@ pub use connection::{CertificateRotation, ConnectionCheck, Step, StepResult};
 pub use customer::{
     AssetAttempts, CorrectedCustomer, Customer, CustomerErasure, CustomerSummary, ErasedCustomer,
 };
-pub use found::{Finds, Found};
 pub use form::{Choice, Field, FieldKind, Form, InstanceForm};
+pub use found::{Finds, Found};
 pub use instance::{Authority, Change, Instance, SettingsVersion};
 pub use keys::Keys;
 pub use mail::{AccessTokenLogin, DueMails, Mail, MailServer, MailSettings, MailStop, TemplateFiles};

@@ -148,7 +148,7 @@ fn bought(ended: Option<Result<Result<(), BenchError>, tokio::task::JoinError>>)
     }
 }
 
-fn silent() -> CallListener {
+pub(crate) fn silent() -> CallListener {
     Arc::new(|_| ())
 }
 
@@ -166,7 +166,7 @@ fn codes() -> Vec<String> {
 }
 
 /// Order lines of `units` units, over as many products as that takes.
-fn new_lines(units: u32) -> Vec<NewLine> {
+pub(crate) fn new_lines(units: u32) -> Vec<NewLine> {
     let mut left = units;
     let mut lines = Vec::new();
     for product_code in codes() {

@@ -17,6 +17,7 @@ mod demo;
 mod exit_status;
 mod failure;
 mod files;
+mod find;
 mod hidden_input;
 mod input;
 mod instances;
@@ -47,6 +48,7 @@ mod simulator;
 mod statement;
 mod status;
 mod trace;
+mod typed_ids;
 mod worker;
 
 use std::io::{self, IsTerminal as _};

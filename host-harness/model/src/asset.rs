@@ -132,15 +132,16 @@ pub struct Asset {
     pub withdrawal_asked_at_ms: Option<i64>,
 }
 
-/// The state of a license in a word: what the platform, the vendor and this host say of it together.
+/// The state of a license in a word: what the platform, the vendor and this host say of it together. Those of an order as a
+/// whole have the same words ([`Settlement`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LicenseState {
     /// Not bought yet, or not known to be bought.
-    Waiting,
+    Open,
     /// Bought, and in use.
-    Bought,
+    Licensed,
     /// Refused for good.
-    Failed,
+    Refused,
     /// Withdrawn before it was bought.
     Withdrawn,
     /// Taken back by the vendor while the asset is active: see [`is_returned_but_active`].
@@ -150,9 +151,9 @@ pub enum LicenseState {
 }
 
 stored_enum!(LicenseState {
-    Waiting = "waiting", "waiting";
-    Bought = "bought", "bought";
-    Failed = "failed", "failed";
+    Open = "open", "open";
+    Licensed = "licensed", "licensed";
+    Refused = "refused", "refused";
     Withdrawn = "withdrawn", "withdrawn";
     Returned = "returned", "returned";
     Cancelled = "cancelled", "cancelled";
@@ -161,12 +162,12 @@ stored_enum!(LicenseState {
 /// The state of an asset's license.
 pub fn license_state(asset: &Asset) -> LicenseState {
     match (asset.sync_status, asset.status) {
-        (SyncStatus::Unsynchronised, _) => LicenseState::Waiting,
-        (SyncStatus::Failed, _) => LicenseState::Failed,
+        (SyncStatus::Unsynchronised, _) => LicenseState::Open,
+        (SyncStatus::Failed, _) => LicenseState::Refused,
         (SyncStatus::Withdrawn, _) => LicenseState::Withdrawn,
         (SyncStatus::Synchronized, AssetStatus::Cancelled) => LicenseState::Cancelled,
         (SyncStatus::Synchronized, _) if is_returned_but_active(asset) => LicenseState::Returned,
-        (SyncStatus::Synchronized, _) => LicenseState::Bought,
+        (SyncStatus::Synchronized, _) => LicenseState::Licensed,
     }
 }
 

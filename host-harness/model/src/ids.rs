@@ -24,6 +24,19 @@ impl Diagnose for NotAnId {
     }
 }
 
+/// Things whose ids can be given by their first characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdKind {
+    /// Orders.
+    Order,
+    /// Assets.
+    Asset,
+    /// E-mails.
+    Mail,
+    /// Services runs.
+    ServicesRun,
+}
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $of:literal) => {
         $(#[$doc])*

@@ -66,13 +66,16 @@ pub use charge::{
     Charge, ChargeFilter, ChargeLine, ChargePrefix, ChargeSeries, Credit, CreditReason, NotAChargePrefix,
     NotASerialNumber, SerialNumber,
 };
-pub use customer::{CustomerData, CustomerErasure, CustomerFilter, CustomerSummary, ERASED, ErasedCustomer, OpenBusiness, UnsentMails};
+pub use customer::{
+    CustomerData, CustomerErasure, CustomerFilter, CustomerSummary, ERASED, ErasedCustomer, OpenBusiness,
+    UnsentMails,
+};
 pub use customer_correction::{CorrectedCustomer, CustomerCorrection};
 pub use diagnosis::{Advice, Diagnose, Diagnosis, ErrorKind, with_causes};
 pub use duties::{Duties, DutiesChange};
 pub use email_address::is_mailable;
 pub use found::{Finds, Found, FoundBy, FoundKind};
-pub use ids::{AssetId, InstanceId, NotAnId, OrderId};
+pub use ids::{AssetId, IdKind, InstanceId, NotAnId, OrderId};
 pub use instance::{
     Authority, Change, FieldRole, Instance, NewInstance, Reach, SavedSecret, SavedSettings, SecretHeader,
     SecretToSave, SettingsVersion, Standing,

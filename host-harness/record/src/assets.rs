@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use bss_model::clock::now_ms;
 use bss_model::{
     Act, Actor, Advice, Asset, AssetFilter, AssetStatus, AttemptResult, Diagnose, Diagnosis, ErrorKind,
-    LicenseSecrets, LicenseState, LicenseTokenStatus, Page, Price, ReturnStatus, Rows, Secret, Subject, SyncStatus,
+    LicenseSecrets, LicenseState, LicenseTokenStatus, Page, Price, ReturnStatus, Rows, Secret, Subject,
+    SyncStatus,
 };
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
@@ -122,10 +123,10 @@ pub(super) fn assets_query(filter: &AssetFilter) -> QueryBuilder<Sqlite> {
 /// with the index's own condition, word for word.
 fn of_state(state: LicenseState) -> &'static str {
     match state {
-        LicenseState::Waiting => " AND sync_status = 'unsynchronised'",
-        LicenseState::Failed => " AND sync_status = 'failed'",
+        LicenseState::Open => " AND sync_status = 'unsynchronised'",
+        LicenseState::Refused => " AND sync_status = 'failed'",
         LicenseState::Withdrawn => " AND sync_status = 'withdrawn'",
-        LicenseState::Bought => {
+        LicenseState::Licensed => {
             " AND sync_status = 'synchronized' AND status <> 'cancelled'
               AND NOT (status = 'active' AND return_status = 'successful')"
         }
@@ -167,7 +168,10 @@ impl Record {
             let mut query = QueryBuilder::new("SELECT * FROM assets WHERE order_id IN (");
             push_ids(&mut query, some);
             // A statement per number of ids is not worth keeping in the cache.
-            let query = query.push(") ORDER BY order_id, position").build().persistent(false);
+            let query = query
+                .push(") ORDER BY order_id, position")
+                .build()
+                .persistent(false);
             for row in &query.fetch_all(&self.readers).await? {
                 let asset = read_asset(row)?;
                 assets.entry(asset.order_id).or_default().push(asset);

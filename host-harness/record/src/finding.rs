@@ -5,9 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bss_model::{
-    Contact, Finds, Found, FoundBy, FoundKind, Owner, Party, SerialNumber,
-};
+use bss_model::{Contact, Finds, Found, FoundBy, FoundKind, Owner, Party, SerialNumber};
 use futures_util::TryStreamExt as _;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
@@ -27,8 +25,14 @@ const ID_CHARS_MIN: usize = 4;
 macro_rules! found {
     ($id:literal, $at_ms:literal, $from:literal) => {
         concat!(
-            "SELECT ", $id, " AS found_id, ", $at_ms, " AS at_ms, orders.id AS order_id, orders.customer, instances.name AS instance
-             FROM ", $from, " JOIN instances ON instances.id = orders.instance_id
+            "SELECT ",
+            $id,
+            " AS found_id, ",
+            $at_ms,
+            " AS at_ms, orders.id AS order_id, orders.customer, instances.name AS instance
+             FROM ",
+            $from,
+            " JOIN instances ON instances.id = orders.instance_id
              WHERE ($1 IS NULL OR instances.owner = $1) AND "
         )
     };
@@ -39,7 +43,11 @@ const ORDERS_BY_ID: &str = concat!(
     "orders.id >= $2 AND orders.id < $2 || 'g' ORDER BY at_ms DESC LIMIT $3"
 );
 const ASSETS_BY_ID: &str = concat!(
-    found!("assets.id", "assets.created_at_ms", "assets JOIN orders ON orders.id = assets.order_id"),
+    found!(
+        "assets.id",
+        "assets.created_at_ms",
+        "assets JOIN orders ON orders.id = assets.order_id"
+    ),
     "assets.id >= $2 AND assets.id < $2 || 'g' ORDER BY at_ms DESC LIMIT $3"
 );
 const CANCELLATIONS_BY_ID: &str = concat!(
@@ -51,7 +59,11 @@ const CANCELLATIONS_BY_ID: &str = concat!(
     "cancellations.id >= $2 AND cancellations.id < $2 || 'g' ORDER BY at_ms DESC LIMIT $3"
 );
 const MAILS_BY_ID: &str = concat!(
-    found!("mails.id", "mails.created_at_ms", "mails JOIN orders ON orders.id = mails.order_id"),
+    found!(
+        "mails.id",
+        "mails.created_at_ms",
+        "mails JOIN orders ON orders.id = mails.order_id"
+    ),
     "mails.id >= $2 AND mails.id < $2 || 'g' ORDER BY at_ms DESC LIMIT $3"
 );
 const CHARGES_BY_NUMBER: &str = concat!(
@@ -71,11 +83,16 @@ const CREDITS_BY_NUMBER: &str = concat!(
     "credits.prefix = $2 AND credits.number = $4 ORDER BY at_ms DESC LIMIT $3"
 );
 const ASSETS_BY_KEY: &str = concat!(
-    found!("assets.id", "assets.created_at_ms", "assets JOIN orders ON orders.id = assets.order_id"),
+    found!(
+        "assets.id",
+        "assets.created_at_ms",
+        "assets JOIN orders ON orders.id = assets.order_id"
+    ),
     "(assets.product_key_digest = $4 OR assets.masked_product_key LIKE '%-' || $2 ESCAPE '\\')
      ORDER BY at_ms DESC LIMIT $3"
 );
-const ASSETS_BY_PURCHASE: &str = concat!(
+const ASSETS_BY_PURCHASE: &str =
+    concat!(
     found!("assets.id", "assets.created_at_ms", "assets JOIN orders ON orders.id = assets.order_id"),
     "(assets.transaction_id LIKE $2 || '%' ESCAPE '\\' OR assets.license_token_id LIKE $2 || '%' ESCAPE '\\'
       OR assets.client_transaction_id LIKE $2 || '%' ESCAPE '\\')
@@ -106,7 +123,12 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn find(&self, text: &str, owner: Option<&Owner>, limit: u32) -> Result<Finds, RecordError> {
-        let search = Search { record: self, text: text.trim(), owner, limit };
+        let search = Search {
+            record: self,
+            text: text.trim(),
+            owner,
+            limit,
+        };
         let mut finds = Finds::default();
         search.by_id(&mut finds).await?;
         search.by_number(&mut finds).await?;
@@ -115,8 +137,12 @@ impl Record {
         search.by_vendors_names(&mut finds).await?;
         // What is like the text in several ways is found once, by the first of them.
         let mut seen = BTreeSet::new();
-        finds.found.retain(|found| seen.insert((found.kind, found.id.clone(), found.instance.clone())));
-        finds.found.sort_by_key(|found| (found.kind, std::cmp::Reverse(found.at_ms)));
+        finds
+            .found
+            .retain(|found| seen.insert((found.kind, found.id.clone(), found.instance.clone())));
+        finds
+            .found
+            .sort_by_key(|found| (found.kind, std::cmp::Reverse(found.at_ms)));
         Ok(finds)
     }
 }
@@ -140,7 +166,8 @@ impl Search<'_> {
             (FoundKind::Cancellation, CANCELLATIONS_BY_ID),
             (FoundKind::Mail, MAILS_BY_ID),
         ] {
-            self.add(finds, (kind, FoundBy::Id), query, &beginning, "").await?;
+            self.add(finds, (kind, FoundBy::Id), query, &beginning, "")
+                .await?;
         }
         Ok(())
     }
@@ -149,10 +176,19 @@ impl Search<'_> {
         let Ok(number) = self.text.parse::<SerialNumber>() else {
             return Ok(());
         };
-        for (kind, query) in [(FoundKind::Charge, CHARGES_BY_NUMBER), (FoundKind::Credit, CREDITS_BY_NUMBER)] {
+        for (kind, query) in [
+            (FoundKind::Charge, CHARGES_BY_NUMBER),
+            (FoundKind::Credit, CREDITS_BY_NUMBER),
+        ] {
             let from = finds.found.len();
-            self.add(finds, (kind, FoundBy::Id), query, &number.prefix, &number.number.to_string())
-                .await?;
+            self.add(
+                finds,
+                (kind, FoundBy::Id),
+                query,
+                &number.prefix,
+                &number.number.to_string(),
+            )
+            .await?;
             for found in finds.found.iter_mut().skip(from) {
                 found.id = number.to_string();
             }
@@ -177,7 +213,9 @@ impl Search<'_> {
             }
             if let Some(by) = order.is_like(&wanted) {
                 let found = order.found(FoundKind::Customer, order.customer.id.clone(), by);
-                customers.entry((found.id.clone(), found.instance.clone())).or_insert(found);
+                customers
+                    .entry((found.id.clone(), found.instance.clone()))
+                    .or_insert(found);
             }
             if orders.len() > limit && customers.len() > limit {
                 break;
@@ -300,8 +338,12 @@ fn is_in(wanted: &str, text: &str) -> bool {
 /// The longest part of a text that SQLite finds without regard to case, and that JSON writes as it is. Empty: there is none, and
 /// every row may be like the text.
 fn ascii_part(text: &str) -> &str {
-    let is_plain = |character: char| character.is_ascii() && !character.is_ascii_control() && !"\"\\".contains(character);
-    text.split(|character: char| !is_plain(character)).max_by_key(|part| part.len()).unwrap_or_default()
+    let is_plain = |character: char| {
+        character.is_ascii() && !character.is_ascii_control() && !"\"\\".contains(character)
+    };
+    text.split(|character: char| !is_plain(character))
+        .max_by_key(|part| part.len())
+        .unwrap_or_default()
 }
 
 /// A text as a pattern of `LIKE` that matches it alone.

@@ -90,7 +90,6 @@ pub use refreshes::RefreshRecordError;
 pub use returns::{BeginReturnError, FinishReturnError};
 pub use runs::{EndRunError, StartRunError};
 pub use services::ApplyError;
-pub use short_ids::IdKind;
 pub use spending::SpendingLimitError;
 pub use withdrawals::WithdrawError;
 pub use workers::{LivingWorker, WORKER_LEASE, Worker};

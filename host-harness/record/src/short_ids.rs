@@ -1,6 +1,6 @@
 //! Ids that are given by their first characters.
 
-use bss_model::Owner;
+use bss_model::{IdKind, Owner};
 use uuid::Uuid;
 
 use super::stored::id;
@@ -9,42 +9,27 @@ use super::{Record, RecordError};
 /// The ids that are read of those that begin alike: enough to name them.
 const IDS_MAX: i64 = 10;
 
-/// Things whose ids can be given by their first characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IdKind {
-    /// Orders.
-    Order,
-    /// Assets.
-    Asset,
-    /// E-mails.
-    Mail,
-    /// Services runs.
-    ServicesRun,
-}
-
-impl IdKind {
-    /// The query for the ids from `$1` up to `$2` at the instances of owner `$3`, or of all where that is NULL.
-    fn query(self) -> &'static str {
-        match self {
-            Self::Order => {
+/// The query for the ids from `$1` up to `$2` at the instances of owner `$3`, or of all where that is NULL.
+fn query(kind: IdKind) -> &'static str {
+    match kind {
+            IdKind::Order => {
                 "SELECT orders.id FROM orders JOIN instances ON instances.id = orders.instance_id
                  WHERE orders.id >= $1 AND orders.id < $2 AND ($3 IS NULL OR owner = $3) ORDER BY orders.id LIMIT $4"
             }
-            Self::Asset => {
+            IdKind::Asset => {
                 "SELECT assets.id FROM assets JOIN instances ON instances.id = assets.instance_id
                  WHERE assets.id >= $1 AND assets.id < $2 AND ($3 IS NULL OR owner = $3) ORDER BY assets.id LIMIT $4"
             }
-            Self::Mail => {
+            IdKind::Mail => {
                 "SELECT mails.id FROM mails JOIN orders ON orders.id = mails.order_id
                  JOIN instances ON instances.id = orders.instance_id
                  WHERE mails.id >= $1 AND mails.id < $2 AND ($3 IS NULL OR owner = $3) ORDER BY mails.id LIMIT $4"
             }
-            Self::ServicesRun => {
+            IdKind::ServicesRun => {
                 "SELECT services_runs.id FROM services_runs JOIN instances ON instances.id = services_runs.instance_id
                  WHERE services_runs.id >= $1 AND services_runs.id < $2 AND ($3 IS NULL OR owner = $3)
                  ORDER BY services_runs.id LIMIT $4"
             }
-        }
     }
 }
 
@@ -65,7 +50,7 @@ impl Record {
         };
         // Behind every digit and the hyphen.
         let end = format!("{beginning}g");
-        let rows = sqlx::query(kind.query())
+        let rows = sqlx::query(query(kind))
             .bind(&beginning)
             .bind(end)
             .bind(owner.map(Owner::as_str))

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bss_model::clock::now_ms;
-use bss_model::{LicenseSecrets, OrderParties, Secret, is_overdue, is_returned_but_active};
+use bss_model::{LicenseSecrets, OrderParties, Secret, is_overdue, is_returned_but_active, license_state};
 use bss_record::RecordError;
 use serde::Serialize;
 use uuid::Uuid;
@@ -30,6 +30,9 @@ pub struct Asset {
     pub product_name: String,
     /// The units that the license is for: 1 where the product's type splits quantities.
     pub quantity: u32,
+    /// The state of the license in a word: `open` (not bought yet, or not known to be), `licensed`, `refused`, `withdrawn`
+    /// (before it was bought), `returned` (taken back by the vendor, and not cancelled here), `cancelled`.
+    pub state: String,
     /// The asset's state on the platform: `active`, `cancelled`, `withdrawn` (before its license was bought).
     pub status: String,
     /// Whether the asset has its license: `unsynchronised` (not yet, or that is unknown), `synchronized` (it has),
@@ -111,6 +114,7 @@ impl Asset {
             product_code: asset.product_code.clone(),
             product_name: asset.product_name.clone(),
             quantity: asset.quantity,
+            state: word(license_state(asset).word()),
             status: word(asset.status.word()),
             sync_status: word(asset.sync_status.word()),
             license_token_status,
@@ -242,6 +246,7 @@ mod tests {
   "productCode": "EP2-06798",
   "productName": "Office",
   "quantity": 3,
+  "state": "licensed",
   "status": "active",
   "syncStatus": "synchronized",
   "licenseTokenStatus": "returned",

@@ -82,12 +82,16 @@ impl Host {
         let ids: Vec<Uuid> = orders.iter().map(|order| order.id).collect();
         let parties = self.parties_of_orders(ids.iter().copied()).await?;
         let mut assets = self.record().assets_of_orders(&ids).await?;
+        let assets: Vec<_> = ids
+            .iter()
+            .map(|id| assets.remove(id).unwrap_or_default())
+            .collect();
+        let mut shown = self.asset_views(&assets.concat(), keys).await?.into_iter();
         let mut views = Vec::with_capacity(orders.len());
-        for order in orders {
-            let of_order = assets.remove(&order.id).unwrap_or_default();
-            let shown = self.asset_views(&of_order, keys).await?;
+        for (order, of_order) in orders.iter().zip(&assets) {
+            let shown = shown.by_ref().take(of_order.len()).collect();
             let parties = parties_of(&parties, order.id)?;
-            views.push(Order::new(order, parties, settlement(&of_order), shown));
+            views.push(Order::new(order, parties, settlement(of_order), shown));
         }
         Ok(views)
     }

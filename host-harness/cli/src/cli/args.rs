@@ -14,6 +14,7 @@ use super::charges::{ChargeCommand, CreditCommand};
 use super::customers::CustomerCommand;
 use super::demo::DemoArguments;
 use super::failure::parsed;
+use super::find::FindArguments;
 use super::instances::InstanceCommand;
 use super::mail::MailCommand;
 use super::orders::OrderCommand;
@@ -155,7 +156,9 @@ pub(super) enum HostCommand {
     /// Configure, show and retry e-mails to customers
     #[command(subcommand)]
     Mail(MailCommand),
-    /// Export and erase what is on record about a customer
+    /// Find orders, licenses, customers, e-mails, charges and credits by a text: a number, a name, an address, the end of a key
+    Find(FindArguments),
+    /// Show, correct, export and erase customers
     #[command(subcommand)]
     Customer(CustomerCommand),
     /// Show how the host is: workers, what waits, alerts, certificates, disk; ends with 4 while an alert is open

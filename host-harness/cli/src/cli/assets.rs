@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use bss_model::clock::now_ms;
 use bss_model::{
-    Advice, Asset, AssetFilter, ErrorKind, LicenseSecrets, SortOrder, SyncStatus, overdue_since_ms,
+    Advice, Asset, AssetFilter, ErrorKind, IdKind, LicenseSecrets, LicenseState, SortOrder, SyncStatus,
+    is_returned_but_active, overdue_since_ms,
 };
 use clap::{Args, Subcommand};
 use host_harness::Host;
@@ -12,21 +13,53 @@ use host_harness::view;
 use uuid::Uuid;
 
 use super::bulk::{BulkArguments, Tally};
+use super::csv_lines::{self, Column, CsvOption, Form};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome};
 use super::input::operator;
+use super::output::Table;
+use super::pages::{self, PageArguments};
+use super::period::PeriodArguments;
 use super::progress::listener;
 use super::returns::{self, ReturnCommand};
-use super::{instances, output, pages, show};
+use super::typed_ids::{self, TypedId};
+use super::{instances, output, show};
+
+const COLUMNS: [Column; 24] = [
+    Column::Of("id"),
+    Column::Of("orderId"),
+    Column::Time("orderedAtMs"),
+    Column::Of("state"),
+    Column::Of("instance"),
+    Column::Of("customer.id"),
+    Column::Of("customer.name"),
+    Column::Of("billingTo.id"),
+    Column::Of("productCode"),
+    Column::Of("productName"),
+    Column::Of("quantity"),
+    Column::Money("price"),
+    Column::Of("status"),
+    Column::Of("syncStatus"),
+    Column::Of("isOverdue"),
+    Column::Of("licenseTokenStatus"),
+    Column::Of("returnStatus"),
+    Column::Of("productKey"),
+    Column::Of("activationLink"),
+    Column::Time("purchasedAtMs"),
+    Column::Time("returnableUntilMs"),
+    Column::Of("transactionId"),
+    Column::Of("licenseTokenId"),
+    Column::Of("reason.message"),
+];
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AssetCommand {
-    /// Show licenses
-    List(ListAssets),
+    /// Show licenses, the latest first
+    List(Box<ListAssets>),
     /// Show everything that is known about one license
     Show {
         /// The asset's id
-        asset: Uuid,
+        asset: TypedId,
         /// Show the product key and the activation link unmasked
         #[arg(long)]
         show_keys: bool,
@@ -34,7 +67,7 @@ pub(super) enum AssetCommand {
     /// Show every attempt to buy a license: its time, its outcome and its correlation id
     History {
         /// The asset's id
-        asset: Uuid,
+        asset: TypedId,
     },
     /// Try to buy licenses again that failed or wait; the purchase of an earlier attempt is looked up first
     Retry(RetryAssets),
@@ -49,10 +82,16 @@ pub(super) struct ListAssets {
     instance: Option<String>,
     /// Only licenses of this order
     #[arg(long, value_name = "ID")]
-    order: Option<Uuid>,
+    order: Option<TypedId>,
     /// Only licenses of this customer, by the platform's id
     #[arg(long, value_name = "ID")]
     customer: Option<String>,
+    /// Only licenses of this product, by its code
+    #[arg(long, value_name = "CODE")]
+    product: Option<String>,
+    /// Only licenses in this state
+    #[arg(long, value_name = "STATE")]
+    state: Option<State>,
     /// Only licenses with this provisioning sync status
     #[arg(long, value_name = "STATUS")]
     sync_status: Option<Sync>,
@@ -62,6 +101,42 @@ pub(super) struct ListAssets {
     /// Show product keys and activation links unmasked
     #[arg(long)]
     show_keys: bool,
+    #[command(flatten)]
+    period: PeriodArguments,
+    #[command(flatten)]
+    page: PageArguments,
+    #[command(flatten)]
+    csv: CsvOption,
+}
+
+/// The state of a license, as it is typed in and shown.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum State {
+    /// Not bought yet, or not known to be bought
+    Open,
+    /// Bought, and in use
+    Licensed,
+    /// Refused for good
+    Refused,
+    /// Withdrawn before it was bought
+    Withdrawn,
+    /// Taken back by the vendor, and not cancelled here
+    Returned,
+    /// Cancelled after it was bought
+    Cancelled,
+}
+
+impl From<State> for LicenseState {
+    fn from(typed: State) -> Self {
+        match typed {
+            State::Open => Self::Open,
+            State::Licensed => Self::Licensed,
+            State::Refused => Self::Refused,
+            State::Withdrawn => Self::Withdrawn,
+            State::Returned => Self::Returned,
+            State::Cancelled => Self::Cancelled,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -69,7 +144,7 @@ pub(super) struct ListAssets {
 pub(super) struct RetryAssets {
     /// The assets' ids; a single one is tried while you wait, several by `bss-host run`
     #[arg(group = "which", value_name = "ASSET")]
-    assets: Vec<Uuid>,
+    assets: Vec<TypedId>,
     /// All licenses that failed, or those of them that the filters leave
     #[arg(long, group = "which")]
     failed: bool,
@@ -78,7 +153,7 @@ pub(super) struct RetryAssets {
     instance: Option<String>,
     /// Only failed licenses of this order
     #[arg(long, requires = "failed", value_name = "ID")]
-    order: Option<Uuid>,
+    order: Option<TypedId>,
     /// Only failed licenses of this customer, by the platform's id
     #[arg(long, requires = "failed", value_name = "ID")]
     customer: Option<String>,
@@ -115,11 +190,14 @@ impl From<Sync> for SyncStatus {
 
 pub(super) async fn run(host: &Host, command: AssetCommand, json: bool) -> Outcome {
     match command {
-        AssetCommand::List(list) => self::list(host, list, json).await,
-        AssetCommand::Show { asset, show_keys } => self::show(host, asset, show_keys, json).await,
-        AssetCommand::History { asset } => history(host, asset, json).await,
+        AssetCommand::List(list) => self::list(host, *list, json).await,
+        AssetCommand::Show { asset, show_keys } => {
+            let asset = asset.of(IdKind::Asset, host).await?;
+            self::show(host, asset, show_keys, json).await
+        }
+        AssetCommand::History { asset } => history(host, asset.of(IdKind::Asset, host).await?, json).await,
         AssetCommand::Retry(asked) => match asked.assets.as_slice() {
-            [asset] if !asked.bulk.is_dry() => retry(host, *asset, json).await,
+            [asset] if !asked.bulk.is_dry() => retry(host, asset.of(IdKind::Asset, host).await?, json).await,
             _ => retry_many(host, asked, json).await,
         },
         AssetCommand::Return(command) => returns::run(host, command, json).await,
@@ -127,31 +205,75 @@ pub(super) async fn run(host: &Host, command: AssetCommand, json: bool) -> Outco
 }
 
 async fn list(host: &Host, list: ListAssets, json: bool) -> Outcome {
-    let instance = instances::filter_id(host, list.instance.as_deref()).await?;
+    let form = list.csv.form(json);
+    let period = list.period.period()?;
     let filter = AssetFilter {
-        instance,
-        order: list.order,
+        instance: instances::filter_id(host, list.instance.as_deref()).await?,
+        order: typed_ids::optional(list.order.as_ref(), IdKind::Order, host).await?,
         customer: list.customer,
+        product: list.product,
         sync_status: list.sync_status.map(SyncStatus::from),
+        state: list.state.map(LicenseState::from),
+        since_ms: period.since_ms,
+        until_ms: period.until_ms,
         open_since_ms: list.overdue.then(|| overdue_since_ms(now_ms())),
-        returned_but_active: false,
     };
-    let assets = pages::all(SortOrder::Ascending, async |page| {
-        host.record().assets(&filter, page).await
-    });
+    let assets = list
+        .page
+        .read(form, async |page| host.record().assets(&filter, page).await);
     let assets = assets.await?;
-    if json {
-        let operator = operator();
-        let keys = show::keys(list.show_keys, &operator);
-        show::json(&host.asset_views(&assets, keys).await?)?;
-        return Ok(ExitStatus::Done);
+    let operator = operator();
+    let views = host
+        .asset_views(&assets, show::keys(list.show_keys, &operator))
+        .await?;
+    let shown = csv_lines::list(form, &views, &COLUMNS, |views| table(views, list.show_keys));
+    if form == Form::Table {
+        // A license that was returned elsewhere has its state, which is enough in a list.
+        let explained: Vec<_> = assets
+            .into_iter()
+            .filter(|asset| !is_returned_but_active(asset))
+            .collect();
+        show::asset_reasons(&explained).into_iter().for_each(output::note);
     }
-    let secrets = match list.show_keys {
-        true => secrets(host, &assets).await?,
-        false => BTreeMap::new(),
-    };
-    show_assets(&assets, &secrets);
-    Ok(ExitStatus::Done)
+    shown
+}
+
+/// A table of licenses, for people.
+pub(super) fn table(assets: &[view::Asset], has_keys: bool) -> Table {
+    let columns = [
+        "Asset", "Ordered", "State", "Customer", "Instance", "Product", "Key", "Order",
+    ];
+    let link = has_keys.then_some("Activation link");
+    let mut table = show::table(&columns.into_iter().chain(link).collect::<Vec<_>>());
+    for asset in assets {
+        let customer = &asset.parties.customer;
+        let key = show::text(asset.product_key.as_ref());
+        let key = match has_keys {
+            true => key,
+            // The hidden groups say nothing.
+            false => key.rsplit('-').next().unwrap_or_default().to_owned(),
+        };
+        let link = has_keys.then(|| show::text(asset.activation_link.as_ref()));
+        let columns = [
+            show::short(asset.id),
+            show::time(asset.ordered_at_ms),
+            state(asset),
+            show::party(&customer.name, &customer.id),
+            asset.parties.instance.clone(),
+            show::units(asset.quantity, &asset.product_code),
+            key,
+            show::short(asset.order_id),
+        ];
+        table.add_row(columns.into_iter().chain(link));
+    }
+    table
+}
+
+fn state(asset: &view::Asset) -> String {
+    match asset.is_overdue {
+        true => format!("{}, overdue", asset.state),
+        false => asset.state.clone(),
+    }
 }
 
 /// Reads the secrets of assets that are to be shown whole.
@@ -274,26 +396,20 @@ async fn history(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
 /// Makes many licenses due, and leaves them to the worker.
 async fn retry_many(host: &Host, asked: RetryAssets, json: bool) -> Outcome {
     let assets = match asked.failed {
-        false => asked.assets,
+        false => typed_ids::all(&asked.assets, IdKind::Asset, host).await?,
         true => {
             let filter = AssetFilter {
                 instance: instances::filter_id(host, asked.instance.as_deref()).await?,
-                order: asked.order,
+                order: typed_ids::optional(asked.order.as_ref(), IdKind::Order, host).await?,
                 customer: asked.customer,
+                product: asked.product,
                 sync_status: Some(SyncStatus::Failed),
                 ..AssetFilter::default()
             };
             let failed = pages::all(SortOrder::Ascending, async |page| {
                 host.record().assets(&filter, page).await
             });
-            let of_product = |asset: &Asset| {
-                asked
-                    .product
-                    .as_ref()
-                    .is_none_or(|code| *code == asset.product_code)
-            };
-            let failed = failed.await?.into_iter().filter(of_product);
-            failed.map(|asset| asset.id).collect()
+            failed.await?.into_iter().map(|asset| asset.id).collect()
         }
     };
     if assets.is_empty() {

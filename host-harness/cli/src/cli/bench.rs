@@ -1,6 +1,7 @@
 //! `bss-host bench`: what a plugin costs in its sandbox, beside the same code without one.
 
 mod calls;
+mod lists;
 mod measured;
 mod orders;
 mod plot;
@@ -46,6 +47,8 @@ enum BenchCommand {
     Orders(OrdersArguments),
     /// Single purchases over mutual TLS to a minimal server, and the memory that instances hold
     Calls(CallsArguments),
+    /// What an operator looks at in a record of many licenses: finding, filtered lists, the status
+    Lists(ListsArguments),
     /// Be the upstream of a benchmark
     #[command(hide = true)]
     Upstream,
@@ -69,6 +72,13 @@ struct OrdersArguments {
 }
 
 #[derive(Debug, Args)]
+struct ListsArguments {
+    /// The number of licenses
+    #[arg(long, value_name = "N", default_value_t = LICENSES, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    licenses: u32,
+}
+
+#[derive(Debug, Args)]
 struct ServicesArguments {
     /// Sizes of the catalog, in products
     #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = OFFERS,
@@ -79,12 +89,14 @@ struct ServicesArguments {
 /// Sizes that the commands measure unless they are told others.
 const OFFERS: [u32; 4] = [100, 1_000, 10_000, 100_000];
 const LINES: u32 = 2_000;
+const LICENSES: u32 = 20_000;
 const LINES_AT_ONCE: [usize; 3] = [1, 8, 64];
 
 /// Sizes of a run of everything.
 struct Sizes {
     services: ServicesArguments,
     orders: OrdersArguments,
+    lists: ListsArguments,
     calls: CallsArguments,
 }
 
@@ -99,6 +111,7 @@ impl Sizes {
                 lines: LINES,
                 at_once: LINES_AT_ONCE.to_vec(),
             },
+            lists: ListsArguments { licenses: LICENSES },
             calls: CallsArguments::default(),
         }
     }
@@ -110,6 +123,7 @@ impl Sizes {
                 lines: 20,
                 at_once: vec![4],
             },
+            lists: ListsArguments { licenses: 20 },
             calls: CallsArguments {
                 requests: 40,
                 rounds: 1,
@@ -139,6 +153,7 @@ pub(super) async fn run(data_dir: &Path, plugin: &Path, arguments: &BenchArgumen
             match command {
                 Some(BenchCommand::Services(arguments)) => services(plugin, arguments, json).await,
                 Some(BenchCommand::Orders(arguments)) => orders(plugin, arguments, json).await,
+                Some(BenchCommand::Lists(arguments)) => lists(plugin, arguments, json).await,
                 Some(BenchCommand::Calls(arguments)) => calls(plugin, arguments, json).await,
                 _ if arguments.quick => all(plugin, &Sizes::quick(), json).await,
                 _ => all(plugin, &Sizes::full(), json).await,
@@ -177,6 +192,7 @@ struct Report {
     calls: Value,
     services: Value,
     orders: Value,
+    lists: Value,
 }
 
 async fn all(plugin: &Path, sizes: &Sizes, json: bool) -> Result<Value, BenchError> {
@@ -185,6 +201,7 @@ async fn all(plugin: &Path, sizes: &Sizes, json: bool) -> Result<Value, BenchErr
         calls: calls(plugin, &sizes.calls, json).await?,
         services: services(plugin, &sizes.services, json).await?,
         orders: orders(plugin, &sizes.orders, json).await?,
+        lists: lists(plugin, &sizes.lists, json).await?,
     })
 }
 
@@ -203,6 +220,14 @@ async fn services(plugin: &Path, arguments: &ServicesArguments, json: bool) -> R
 
 async fn orders(plugin: &Path, arguments: &OrdersArguments, json: bool) -> Result<Value, BenchError> {
     let figures = orders::measure(plugin, arguments.lines, &arguments.at_once).await?;
+    if !json {
+        figures.show();
+    }
+    value(&figures.report())
+}
+
+async fn lists(plugin: &Path, arguments: &ListsArguments, json: bool) -> Result<Value, BenchError> {
+    let figures = lists::measure(plugin, arguments.licenses).await?;
     if !json {
         figures.show();
     }

@@ -1,16 +1,16 @@
 //! `charge …` and `credit …`: what customers were charged and credited.
 
-use bss_model::{Advice, ChargeFilter, ChargePrefix, ErrorKind, Price, SerialNumber, SortOrder};
+use bss_model::{Advice, ChargeFilter, ChargePrefix, ErrorKind, IdKind, Price, SerialNumber, SortOrder};
 use clap::{Args, Subcommand};
 use host_harness::Host;
 use host_harness::view::{Charge, ChargeNumbers, Credit, Parties};
-use uuid::Uuid;
 
 use super::csv_lines::{self, Column, CsvOption, Form};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, parsed};
 use super::input::operator;
 use super::period::{Period, PeriodArguments};
+use super::typed_ids::{self, TypedId};
 use super::{instances, output, pages, show};
 
 const CHARGE_COLUMNS: [Column; 12] = [
@@ -79,7 +79,7 @@ pub(super) struct ListArguments {
     customer: Option<String>,
     /// Only those of this order
     #[arg(long, value_name = "ORDER")]
-    order: Option<Uuid>,
+    order: Option<TypedId>,
     #[command(flatten)]
     period: PeriodArguments,
     #[command(flatten)]
@@ -99,7 +99,7 @@ pub(super) struct ShowArguments {
 /// What is shown.
 #[derive(Clone, Debug)]
 enum Named {
-    Order(Uuid),
+    Order(TypedId),
     Number(SerialNumber),
 }
 
@@ -107,9 +107,11 @@ impl std::str::FromStr for Named {
     type Err = bss_model::NotASerialNumber;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match Uuid::try_parse(text) {
-            Ok(order) => Ok(Self::Order(order)),
-            Err(_) => text.parse().map(Self::Number),
+        // A bare number is shorter than an id.
+        match (text.parse(), text.parse()) {
+            (Ok(number), _) => Ok(Self::Number(number)),
+            (Err(_), Ok(order)) => Ok(Self::Order(order)),
+            (Err(no_number), Err(_)) => Err(no_number),
         }
     }
 }
@@ -133,7 +135,7 @@ impl ListArguments {
     async fn filter(&self, host: &Host, period: &Period) -> Result<ChargeFilter, Failure> {
         Ok(ChargeFilter {
             instance: instances::filter_id(host, self.instance.as_deref()).await?,
-            order: self.order,
+            order: typed_ids::optional(self.order.as_ref(), IdKind::Order, host).await?,
             customer: self.customer.clone(),
             number: None,
             since_ms: period.since_ms,
@@ -145,7 +147,7 @@ impl ListArguments {
 impl ShowArguments {
     async fn filter(&self, host: &Host) -> Result<ChargeFilter, Failure> {
         let (order, number) = match &self.named {
-            Named::Order(order) => (Some(*order), None),
+            Named::Order(order) => (Some(order.of(IdKind::Order, host).await?), None),
             Named::Number(number) => (None, Some(number.clone())),
         };
         Ok(ChargeFilter {
@@ -164,7 +166,7 @@ impl ShowArguments {
                 return Err(Failure::usage(message).hint("name the instance by --instance"));
             }
             (_, 1..) => return Ok(()),
-            (Named::Order(order), 0) => format!("order `{order}` has no {what}"),
+            (Named::Order(_), 0) => format!("the order has no {what}"),
             (Named::Number(number), 0) => format!("there is no {what} `{number}`"),
         };
         Err(Failure::new(ErrorKind::NotFound, "no-charge", named).advise(&Advice::ListCharges))

@@ -7,8 +7,9 @@ use super::failure::{Failure, Outcome};
 use super::input::{pfx_code, proxies_of_environment, read_pfx};
 use super::output;
 use super::{
-    alerts, assets, audit, bench, certificates, charges, customers, demo, instances, mail, orders, plugins,
-    prerequisites, products, reconcile, record, replay, report, services, simulator, status, trace, worker,
+    alerts, assets, audit, bench, certificates, charges, customers, demo, find, instances, mail, orders,
+    plugins, prerequisites, products, reconcile, record, replay, report, services, simulator, status, trace,
+    worker,
 };
 
 /// Runs one command to its end.
@@ -92,6 +93,7 @@ async fn run_command(arguments: Arguments) -> Outcome {
         HostCommand::Reconcile(asked) => reconcile::run(&host, &asked, json).await,
         HostCommand::Mail(command) => mail::run(&host, command, json).await,
         HostCommand::Customer(command) => customers::run(&host, command, json).await,
+        HostCommand::Find(asked) => find::run(&host, &asked, json).await,
         HostCommand::Status(asked) => status::run(&host, &asked, json).await,
         HostCommand::Alert(command) => alerts::run(&host, command, json).await,
         HostCommand::Audit(command) => audit::run(&host, command, json).await,

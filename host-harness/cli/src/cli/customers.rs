@@ -3,16 +3,34 @@
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 
-use bss_model::{Asset, CustomerCorrection, CustomerData, ErrorKind, UnsentMails};
+use bss_model::{Asset, CustomerCorrection, CustomerData, ErrorKind, Price, UnsentMails};
 use clap::{Args, Subcommand};
-use host_harness::{Host, view};
+use host_harness::Host;
+use host_harness::view::{self, Keys};
 use uuid::Uuid;
 
 use super::csv_lines::{self, Column, CsvOption, Form};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, quoted};
 use super::input::{confirms, operator};
-use super::{contact_doubts, instances, output, show};
+use super::output::{self, Table};
+use super::pages::PageArguments;
+use super::{assets, contact_doubts, instances, mail, order_list, show};
+
+/// What is shown of each kind of thing that a customer has.
+const SHOWN_MAX: usize = 20;
+
+const COLUMNS: [Column; 9] = [
+    Column::Of("id"),
+    Column::Of("name"),
+    Column::Of("country"),
+    Column::Of("contact.email"),
+    Column::Of("contact.language"),
+    Column::Of("instance"),
+    Column::Of("orders"),
+    Column::Of("licenses"),
+    Column::Time("lastOrderAtMs"),
+];
 
 const ERASED_COLUMNS: [Column; 5] = [
     Column::Of("id"),
@@ -24,6 +42,16 @@ const ERASED_COLUMNS: [Column; 5] = [
 
 #[derive(Debug, Subcommand)]
 pub(super) enum CustomerCommand {
+    /// Show customers, those with the latest orders first
+    List(ListArguments),
+    /// Show a customer: name and address, orders, licenses, e-mails, and what was charged and credited
+    Show {
+        /// The platform's id of the customer
+        customer: String,
+        /// Only what is on record at this instance
+        #[arg(long, value_name = "NAME")]
+        instance: Option<String>,
+    },
     /// Show all that is on record about a customer; with `--json`, every detail
     Export {
         /// The platform's id of the customer
@@ -41,6 +69,17 @@ pub(super) enum CustomerCommand {
     Erase(EraseArguments),
     /// Show the customers that were erased, and those that a restored backup has brought back
     Erased(CsvOption),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArguments {
+    /// Only customers of this instance
+    #[arg(long, value_name = "NAME")]
+    instance: Option<String>,
+    #[command(flatten)]
+    page: PageArguments,
+    #[command(flatten)]
+    csv: CsvOption,
 }
 
 #[derive(Debug, Args)]
@@ -82,6 +121,10 @@ pub(super) struct EraseArguments {
 
 pub(super) async fn run(host: &Host, command: CustomerCommand, json: bool) -> Outcome {
     match command {
+        CustomerCommand::List(asked) => list(host, &asked, json).await,
+        CustomerCommand::Show { customer, instance } => {
+            show_one(host, &customer, instance.as_deref(), json).await
+        }
         CustomerCommand::Export {
             customer,
             instance,
@@ -94,12 +137,7 @@ pub(super) async fn run(host: &Host, command: CustomerCommand, json: bool) -> Ou
 }
 
 async fn export(host: &Host, customer: &str, instance: Option<&str>, show_keys: bool, json: bool) -> Outcome {
-    let instance = instances::filter_id(host, instance).await?;
-    let Some(data) = host.record().export_customer(customer, instance).await? else {
-        let message = format!("nothing is on record about customer `{customer}`");
-        return Err(Failure::new(ErrorKind::NotFound, "no-customer", message)
-            .hint("`bss-host asset list --json` shows the customer of each license"));
-    };
+    let data = data_of(host, customer, instance).await?;
     if json {
         let actor = operator();
         let view = host.customer_view(&data, show::keys(show_keys, &actor)).await;
@@ -109,6 +147,140 @@ async fn export(host: &Host, customer: &str, instance: Option<&str>, show_keys: 
     show_customer(host, &data).await?;
     output::note("`--json` shows every detail: charges, credits, attempts, cancellations, e-mails and acts");
     Ok(ExitStatus::Done)
+}
+
+/// All that is on record about a customer.
+async fn data_of(host: &Host, customer: &str, instance: Option<&str>) -> Result<CustomerData, Failure> {
+    let instance = instances::filter_id(host, instance).await?;
+    let data = host.record().export_customer(customer, instance).await?;
+    data.ok_or_else(|| {
+        let message = format!("nothing is on record about customer `{customer}`");
+        Failure::new(ErrorKind::NotFound, "no-customer", message)
+            .hint("`bss-host customer list` shows the customers, and `bss-host find TEXT` finds one by a part of the name")
+    })
+}
+
+async fn list(host: &Host, asked: &ListArguments, json: bool) -> Outcome {
+    let form = asked.csv.form(json);
+    let instance = match asked.instance.as_deref() {
+        Some(name) => Some(host.named_instance(name).await?.id),
+        None => None,
+    };
+    let customers = asked
+        .page
+        .read(form, async |page| host.customers(instance, page).await);
+    csv_lines::list(form, &customers.await?, &COLUMNS, |customers| {
+        let mut table = show::table(&[
+            "Customer",
+            "Name",
+            "E-mail",
+            "Instance",
+            "Orders",
+            "Licenses",
+            "Last order",
+        ]);
+        for customer in customers {
+            let contact = customer.contact.as_ref();
+            table.add_row([
+                customer.customer.id.clone(),
+                customer.customer.name.clone(),
+                contact.map(|contact| contact.email.clone()).unwrap_or_default(),
+                customer.instance.clone(),
+                customer.orders.to_string(),
+                customer.licenses.to_string(),
+                show::time(customer.last_order_at_ms),
+            ]);
+        }
+        table
+    })
+}
+
+/// Shows who a customer is, and the state of what was ordered, with the ids to go on with.
+async fn show_one(host: &Host, customer: &str, instance: Option<&str>, json: bool) -> Outcome {
+    let data = data_of(host, customer, instance).await?;
+    let view = host.customer_view(&data, Keys::Masked).await?;
+    if json {
+        show::json(&view)?;
+        return Ok(ExitStatus::Done);
+    }
+    if let Some(order) = view.orders.last() {
+        let party = &order.parties.customer;
+        let contact = order.contact.as_ref();
+        output::line(format!("customer {}: {}, {}", view.id, party.name, party.country));
+        if let Some(contact) = contact {
+            output::line(format!("  {} ({})", contact.email, contact.language));
+        }
+    }
+    let mut sums = BTreeMap::<String, (i64, i64)>::new();
+    for charge in &view.charges {
+        for line in &charge.lines {
+            let (charged, _) = sums.entry(line.price.currency.clone()).or_default();
+            *charged = charged.saturating_add(line.price.minor_units);
+        }
+        for credit in &charge.credits {
+            let (_, credited) = sums.entry(credit.price.currency.clone()).or_default();
+            *credited = credited.saturating_add(credit.price.minor_units);
+        }
+    }
+    for (currency, (charged, credited)) in sums {
+        let amount = |minor_units| Price {
+            currency: currency.clone(),
+            minor_units,
+        };
+        output::line(format!(
+            "  charged {}, credited {}",
+            amount(charged),
+            amount(credited)
+        ));
+    }
+    let mut orders = view.orders;
+    orders.reverse();
+    let licenses: Vec<_> = orders
+        .iter()
+        .flat_map(|order| order.assets.iter().cloned())
+        .collect();
+    section(
+        &show::counted(orders.len() as u64, "order"),
+        &order_list::table(recent(&orders)),
+        orders.len(),
+    );
+    section(
+        &show::counted(licenses.len() as u64, "license"),
+        &assets::table(recent(&licenses), false),
+        licenses.len(),
+    );
+    let mut mails = view.mails;
+    mails.reverse();
+    section(
+        &show::counted(mails.len() as u64, "e-mail"),
+        &mail::table(recent(&mails)),
+        mails.len(),
+    );
+    for erased in &view.erasures {
+        output::line(format!(
+            "erased {} at {}",
+            show::time(erased.erased_at_ms),
+            instance_of(erased)
+        ));
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// The latest of a customer's things, which stand first.
+fn recent<T>(things: &[T]) -> &[T] {
+    things.get(..SHOWN_MAX).unwrap_or(things)
+}
+
+fn section(heading: &str, table: &Table, count: usize) {
+    if count == 0 {
+        return;
+    }
+    let cut_off = match count > SHOWN_MAX {
+        true => format!(", the latest {SHOWN_MAX}"),
+        false => String::new(),
+    };
+    output::line(format!("{heading}{cut_off}:"));
+    output::table(table);
 }
 
 async fn show_customer(host: &Host, data: &CustomerData) -> Result<(), Failure> {

@@ -28,7 +28,7 @@ pub(super) async fn run(host: &Host, asked: &FindArguments, json: bool) -> Outco
         let message = format!("`{text}` is too short to be looked for");
         return Err(Failure::usage(message).hint("give three characters or more"));
     }
-    let finds = host.find(text, SHOWN_MAX).await?;
+    let finds = host.find_by_text(text, SHOWN_MAX).await?;
     if json {
         show::json(&finds)?;
         return Ok(ExitStatus::Done);
@@ -51,7 +51,9 @@ pub(super) async fn run(host: &Host, asked: &FindArguments, json: bool) -> Outco
     }
     output::table(&table);
     if finds.has_more {
-        output::note(format!("there are more than {SHOWN_MAX} of a kind; a longer text finds fewer"));
+        output::note(format!(
+            "there are more than {SHOWN_MAX} of a kind; a longer text finds fewer"
+        ));
     }
     if let Some(command) = finds.found.first().and_then(next) {
         output::note(format!("next: `bss-host {command}`"));

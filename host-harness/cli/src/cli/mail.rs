@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use bss_model::{
-    Advice, Contact, ErrorKind, Mail, MailDelivery, MailFilter, MailSettings, MailState, MailStop,
-    MailsToResend, Secret, SmtpProtection, SmtpServer, SortOrder,
+    Advice, Contact, ErrorKind, IdKind, MailDelivery, MailFilter, MailSettings, MailState, MailStop,
+    MailsToResend, Secret, SmtpProtection, SmtpServer,
 };
 use clap::{Args, Subcommand};
 use host_harness::Host;
@@ -19,7 +19,9 @@ use super::failure::{Failure, Outcome, machine_failure, words};
 use super::input::{first_line, operator, read_text};
 use super::mail_login::AccessTokenArguments;
 use super::output::{self, Table};
-use super::{contact_doubts, instances, pages, record, show};
+use super::pages::PageArguments;
+use super::typed_ids::{self, TypedId};
+use super::{contact_doubts, instances, record, show};
 
 /// The copies of e-mails that are told in a line each.
 const COPIES_TOLD_MAX: usize = 10;
@@ -66,7 +68,9 @@ pub(super) enum MailCommand {
         held: bool,
         /// Only e-mails about licenses of this order
         #[arg(long, value_name = "ID")]
-        order: Option<Uuid>,
+        order: Option<TypedId>,
+        #[command(flatten)]
+        page: PageArguments,
         #[command(flatten)]
         csv: CsvOption,
     },
@@ -75,7 +79,7 @@ pub(super) enum MailCommand {
     Retry {
         /// The id of an e-mail
         #[arg(group = "which", value_name = "ID")]
-        mail: Option<Uuid>,
+        mail: Option<TypedId>,
         /// All e-mails that wait, except those that are held back
         #[arg(long, group = "which")]
         all: bool,
@@ -108,10 +112,10 @@ pub(super) enum MailCommand {
 pub(super) struct ResendMail {
     /// The id of an e-mail
     #[arg(group = "which", value_name = "ID")]
-    mail: Option<Uuid>,
+    mail: Option<TypedId>,
     /// The last e-mail that was sent about each license of this order
     #[arg(long, group = "which", value_name = "ID")]
-    order: Option<Uuid>,
+    order: Option<TypedId>,
     /// The last e-mail that was sent about each license of this customer, by the platform's id
     #[arg(long, group = "which", value_name = "ID")]
     customer: Option<String>,
@@ -172,8 +176,10 @@ pub(super) async fn run(host: &Host, command: MailCommand, json: bool) -> Outcom
             pending,
             held,
             order,
+            page,
             csv,
         } => {
+            let order = typed_ids::optional(order.as_ref(), IdKind::Order, host).await?;
             let states = [
                 (failed, MailState::Failed),
                 (pending, MailState::Pending),
@@ -187,11 +193,14 @@ pub(super) async fn run(host: &Host, command: MailCommand, json: bool) -> Outcom
                 order,
                 asset: None,
             };
-            list(host, filter, csv.form(json)).await
+            list(host, filter, &page, csv.form(json)).await
         }
         MailCommand::Retry {
             mail, held, failed, ..
-        } => retry(host, mail, held, failed, json).await,
+        } => {
+            let mail = typed_ids::optional(mail.as_ref(), IdKind::Mail, host).await?;
+            retry(host, mail, held, failed, json).await
+        }
         MailCommand::Resend(asked) => resend(host, asked, json).await,
         MailCommand::Templates { directory } => templates(&directory, json),
         MailCommand::Test { address, language } => {
@@ -333,13 +342,11 @@ fn protection(protection: SmtpProtection) -> &'static str {
     }
 }
 
-async fn list(host: &Host, filter: MailFilter, form: Form) -> Outcome {
-    let mails = pages::all(SortOrder::Ascending, async |page| {
-        host.record().mails(&filter, page).await
-    });
+async fn list(host: &Host, filter: MailFilter, page: &PageArguments, form: Form) -> Outcome {
+    let mails = page.read(form, async |page| host.record().mails(&filter, page).await);
     let mails = mails.await?;
     let views = host.mail_views(&mails).await?;
-    csv_lines::list(form, &views, &COLUMNS, |_| mail_table(&mails))?;
+    csv_lines::list(form, &views, &COLUMNS, table)?;
     let count = |state| mails.iter().filter(|mail| mail.state == state).count();
     let (pending, failed) = (count(MailState::Pending), count(MailState::Failed));
     if pending > 0 && host.record().mail_settings().await?.is_none() {
@@ -361,22 +368,27 @@ async fn list(host: &Host, filter: MailFilter, form: Form) -> Outcome {
     Ok(ExitStatus::Done)
 }
 
-fn mail_table(mails: &[Mail]) -> Table {
-    let mut table = show::table(&["E-mail", "License", "To", "State", "Attempts", "When", "Problem"]);
+/// A table of e-mails, for people.
+pub(super) fn table(mails: &[view::Mail]) -> Table {
+    let mut table = show::table(&[
+        "E-mail", "Written", "State", "To", "Customer", "Instance", "License", "Problem",
+    ]);
     for mail in mails {
-        let when = match mail.state {
-            MailState::Sent => show::time(mail.sent_at_ms.unwrap_or_default()),
-            MailState::Pending if mail.attempts > 0 => format!("due {}", show::time(mail.due_at_ms)),
-            MailState::Pending | MailState::Failed | MailState::Withdrawn | MailState::Held => String::new(),
+        let state = match (mail.state.as_str(), mail.attempts) {
+            ("sent", _) => format!("sent {}", mail.sent_at_ms.map(show::time).unwrap_or_default()),
+            ("pending", 1..) => format!("due {}", mail.due_at_ms.map(show::time).unwrap_or_default()),
+            (state, _) => state.to_owned(),
         };
+        let customer = &mail.parties.customer;
         let problem = mail.problem.as_ref();
         table.add_row([
-            mail.id.to_string(),
-            mail.asset_id.to_string(),
+            show::short(mail.id),
+            show::time(mail.created_at_ms),
+            state,
             mail.contact.email.clone(),
-            mail.state.to_string(),
-            mail.attempts.to_string(),
-            when,
+            show::party(&customer.name, &customer.id),
+            mail.parties.instance.clone(),
+            show::short(mail.asset_id),
             problem.map_or_else(String::new, |problem| problem.message.clone()),
         ]);
     }
@@ -420,9 +432,12 @@ async fn retry(host: &Host, mail: Option<Uuid>, held: bool, failed: bool, json: 
 }
 
 async fn resend(host: &Host, asked: ResendMail, json: bool) -> Outcome {
-    let mails = match (asked.mail, asked.order, asked.customer) {
-        (Some(mail), ..) => vec![mail],
-        (None, Some(order), _) => ids_of(host, &MailsToResend::Order(order)).await?,
+    let mails = match (&asked.mail, &asked.order, asked.customer) {
+        (Some(mail), ..) => vec![mail.of(IdKind::Mail, host).await?],
+        (None, Some(order), _) => {
+            let order = order.of(IdKind::Order, host).await?;
+            ids_of(host, &MailsToResend::Order(order)).await?
+        }
         (None, None, customer) => {
             let instance = instances::filter_id(host, asked.instance.as_deref()).await?;
             let id = customer.unwrap_or_default();

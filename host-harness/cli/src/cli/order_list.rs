@@ -2,19 +2,34 @@
 
 use std::collections::BTreeMap;
 
-use bss_model::{Asset, AssetFilter, Cursor, Order, OrderFilter, Page, Settlement, SortOrder, settlement};
+use bss_model::{Asset, AssetFilter, OrderFilter, Settlement, SortOrder};
 use clap::Args;
 use host_harness::Host;
-use host_harness::view::Keys;
+use host_harness::view::{self, Keys};
+use serde::Serialize;
 use uuid::Uuid;
 
+use super::csv_lines::{self, Column, CsvOption, Form};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome};
+use super::output::Table;
+use super::pages::{self, PageArguments};
 use super::period::PeriodArguments;
-use super::{instances, output, pages, show};
+use super::{instances, output, show};
 
-/// Orders that a table has without `--limit`: those of a long day, and few enough to be read.
-const ROWS: u32 = 50;
+const COLUMNS: [Column; 11] = [
+    Column::Of("id"),
+    Column::Time("placedAtMs"),
+    Column::Of("state"),
+    Column::Of("instance"),
+    Column::Of("customer.id"),
+    Column::Of("customer.name"),
+    Column::Of("contact.email"),
+    Column::Of("billingTo.id"),
+    Column::Of("products"),
+    Column::Of("idempotencyKey"),
+    Column::Time("customerErasedAtMs"),
+];
 
 #[derive(Debug, Args)]
 pub(super) struct ListOrders {
@@ -28,56 +43,53 @@ pub(super) struct ListOrders {
     #[arg(long, value_name = "CODE")]
     product: Option<String>,
     /// Only orders in this state
-    #[arg(long, value_name = "STATUS")]
-    status: Option<Status>,
+    #[arg(long, value_name = "STATE")]
+    state: Option<State>,
     #[command(flatten)]
     period: PeriodArguments,
-    /// The most orders; 0 is no limit [default: 50, and with --json no limit]
-    #[arg(long, value_name = "N")]
-    limit: Option<u32>,
-    /// Continue a list that was cut off, after the place that it named
-    #[arg(long, value_name = "PLACE")]
-    after: Option<String>,
+    #[command(flatten)]
+    page: PageArguments,
+    #[command(flatten)]
+    csv: CsvOption,
 }
 
 /// The state of an order, as it is typed in and shown.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Status {
+enum State {
     /// A license is not bought yet, or not known to be bought
-    Waiting,
+    Open,
     /// All licenses are bought
-    Done,
+    Licensed,
     /// Some licenses are bought, and others were refused
     Partly,
     /// No license is bought, and one or more were refused
-    Failed,
+    Refused,
     /// All licenses were withdrawn before they were bought
     Withdrawn,
 }
 
-impl From<Status> for Settlement {
-    fn from(typed: Status) -> Self {
+impl From<State> for Settlement {
+    fn from(typed: State) -> Self {
         match typed {
-            Status::Waiting => Self::Open,
-            Status::Done => Self::Licensed,
-            Status::Partly => Self::Partly,
-            Status::Failed => Self::Refused,
-            Status::Withdrawn => Self::Withdrawn,
+            State::Open => Self::Open,
+            State::Licensed => Self::Licensed,
+            State::Partly => Self::Partly,
+            State::Refused => Self::Refused,
+            State::Withdrawn => Self::Withdrawn,
         }
     }
 }
 
-fn word(settlement: Settlement) -> &'static str {
-    match settlement {
-        Settlement::Open => "waiting",
-        Settlement::Licensed => "done",
-        Settlement::Partly => "partly",
-        Settlement::Refused => "failed",
-        Settlement::Withdrawn => "withdrawn",
-    }
+/// An order as a row of CSV.
+#[derive(Serialize)]
+struct Row<'a> {
+    #[serde(flatten)]
+    order: &'a view::Order,
+    products: String,
 }
 
 pub(super) async fn run(host: &Host, list: ListOrders, json: bool) -> Outcome {
+    let form = list.csv.form(json);
     let period = list.period.period()?;
     let filter = OrderFilter {
         instance: instances::filter_id(host, list.instance.as_deref()).await?,
@@ -86,69 +98,50 @@ pub(super) async fn run(host: &Host, list: ListOrders, json: bool) -> Outcome {
         until_ms: period.until_ms,
         idempotency_key: None,
         product: list.product,
-        settlement: list.status.map(Settlement::from),
+        settlement: list.state.map(Settlement::from),
     };
-    let limit = list.limit.unwrap_or(if json { 0 } else { ROWS });
-    let page = Page {
-        after: list.after.map(Cursor::new),
-        ..Page::first(limit).in_order(SortOrder::Descending)
-    };
-    let orders = host.record().orders(&filter, &page).await?;
-    match json {
-        true => show_json(host, &orders.rows).await?,
-        false => show_table(host, &orders.rows).await?,
-    }
-    if let Some(next) = orders.next {
-        output::note(format!(
-            "there are more orders; `--after {}` continues",
-            next.as_str()
-        ));
+    let orders = list
+        .page
+        .read(form, async |page| host.record().orders(&filter, page).await);
+    let views = host.order_views(&orders.await?, Keys::Masked).await?;
+    match form {
+        Form::Table => output::table(&table(&views)),
+        Form::Json => show::json(&views)?,
+        Form::Csv => {
+            let row = |order| Row {
+                order,
+                products: products(order),
+            };
+            csv_lines::write(&views.iter().map(row).collect::<Vec<_>>(), &COLUMNS)?;
+        }
     }
     Ok(ExitStatus::Done)
 }
 
-async fn show_json(host: &Host, orders: &[Order]) -> Result<(), Failure> {
-    let mut views = Vec::with_capacity(orders.len());
-    for order in orders {
-        let assets = assets_of(host, order.id).await?;
-        views.push(host.order_view(order, &assets, Keys::Masked).await?);
-    }
-    show::json(&views)
-}
-
-async fn show_table(host: &Host, orders: &[Order]) -> Result<(), Failure> {
+/// A table of orders, for people.
+pub(super) fn table(orders: &[view::Order]) -> Table {
     let mut table = show::table(&[
-        "Order",
-        "Placed (UTC)",
-        "Status",
-        "Customer",
-        "Instance",
-        "Products",
-        "Key",
+        "Order", "Placed", "State", "Customer", "Instance", "Products", "Key",
     ]);
-    let ids = orders.iter().map(|order| order.id).collect();
-    let parties = host.record().parties_of_orders(&ids).await?;
     for order in orders {
-        let assets = assets_of(host, order.id).await?;
-        let instance = parties.get(&order.id).map(|parties| parties.instance.clone());
+        let customer = &order.parties.customer;
         table.add_row([
-            order.id.to_string(),
+            show::short(order.id),
             show::time(order.placed_at_ms),
-            word(settlement(&assets)).to_owned(),
-            format!("{} ({})", order.customer.name, order.customer.id),
-            instance.unwrap_or_default(),
-            products(&assets),
+            order.state.to_owned(),
+            show::party(&customer.name, &customer.id),
+            order.parties.instance.clone(),
+            products(order),
             order.idempotency_key.clone().unwrap_or_default(),
         ]);
     }
-    output::table(&table);
-    Ok(())
+    table
 }
 
-/// The products of assets, each with its units.
-fn products(assets: &[Asset]) -> String {
+/// The products of an order, each with its units.
+fn products(order: &view::Order) -> String {
     let mut units = BTreeMap::<&str, u32>::new();
-    for asset in assets {
+    for asset in &order.assets {
         let sum = units.entry(&asset.product_code).or_default();
         *sum = sum.saturating_add(asset.quantity);
     }

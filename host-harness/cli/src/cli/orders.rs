@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 
 use bss_model::clock::rfc3339;
-use bss_model::{Advice, AssetId, Contact, ErrorKind, NewLine, Party, Settlement, settlement};
+use bss_model::{Advice, AssetId, Contact, ErrorKind, IdKind, NewLine, Party, Settlement, settlement};
 use clap::{Args, Subcommand};
 use host_harness::view::{Keys, OrderCheck, OrderWithdrawal};
 use host_harness::{Error, Host, InstanceHandle, OrderRequest, PlaceError};
@@ -16,6 +16,7 @@ use super::failure::{Failure, Outcome};
 use super::input::{confirms, operator};
 use super::order_list::{self, ListOrders, assets_of};
 use super::progress::listener;
+use super::typed_ids::{self, TypedId};
 use super::{contact_doubts, output, show};
 
 #[derive(Debug, Subcommand)]
@@ -25,22 +26,22 @@ pub(super) enum OrderCommand {
     /// Resume an order whose licenses are not all settled; each purchase is looked up before it is sent again
     Resume {
         /// The order's id
-        order: Uuid,
+        order: TypedId,
     },
     /// Withdraw what of an order is not bought yet, refused lines included; what may be bought is looked up first
     Withdraw {
         /// The order's id
-        order: Uuid,
+        order: TypedId,
         /// Only the line of this asset; may be repeated
         #[arg(long, value_name = "ASSET")]
-        asset: Vec<Uuid>,
+        asset: Vec<TypedId>,
     },
     /// Show orders, the latest first
     List(ListOrders),
     /// Show an order and its licenses
     Show {
         /// The order's id
-        order: Uuid,
+        order: TypedId,
     },
 }
 
@@ -83,10 +84,15 @@ pub(super) struct PlaceOrder {
 pub(super) async fn run(host: &Host, command: OrderCommand, json: bool) -> Outcome {
     match command {
         OrderCommand::Place(place) => self::place(host, *place, json).await,
-        OrderCommand::Resume { order } => resume(host, order, json).await,
-        OrderCommand::Withdraw { order, asset } => withdraw(host, order, &asset, json).await,
+        OrderCommand::Resume { order } => resume(host, order.of(IdKind::Order, host).await?, json).await,
+        OrderCommand::Withdraw { order, asset } => {
+            let order = order.of(IdKind::Order, host).await?;
+            let assets = typed_ids::all(&asset, IdKind::Asset, host).await?;
+            withdraw(host, order, &assets, json).await
+        }
         OrderCommand::List(list) => order_list::run(host, list, json).await,
         OrderCommand::Show { order } => {
+            let order = order.of(IdKind::Order, host).await?;
             let settlement = show_order(host, order, json).await?;
             if settlement == Settlement::Open && !json {
                 output::note(format!(
@@ -312,7 +318,7 @@ async fn show_order(host: &Host, order_id: Uuid, json: bool) -> Result<Settlemen
             .await?
             .remove(&order_id);
         output::line(format!(
-            "order {order_id} of {} ({}) at {}, placed {} UTC{}",
+            "order {order_id} of {} ({}) at {}, placed {}{}",
             order.customer.name,
             order.customer.id,
             parties.map_or_else(String::new, |parties| parties.instance),

@@ -74,21 +74,20 @@ impl From<String> for Text {
 
 /// The blanks around the content of a cell.
 const CELL_PADDING: u16 = 2;
-/// The shortest word that is taken for an id, a thumbprint, a digest or a product key, which are copied from a table.
-const ID_CHARS_MIN: usize = 25;
+/// The length up to which a word is kept whole: ids, thumbprints, product keys, addresses and codes are copied from a table. A
+/// longer word is a link or a mistake.
+const WORD_CHARS_MAX: usize = 64;
 
-/// The length of the longest word that is copied as a whole; 0 if there is none.
-fn longest_id(cell: &str) -> u16 {
-    let is_of_id = |character: char| character.is_ascii_alphanumeric() || "-*".contains(character);
-    let ids = cell
-        .split_whitespace()
-        .filter(|word| word.len() >= ID_CHARS_MIN && word.chars().all(is_of_id));
-    ids.filter_map(|id| u16::try_from(id.len()).ok())
-        .max()
+/// The length of the longest word that is kept whole.
+fn longest_word(cell: &str) -> u16 {
+    let words = cell.split_whitespace().map(|word| word.chars().count());
+    let longest = words.filter(|chars| *chars <= WORD_CHARS_MAX).max();
+    longest
+        .and_then(|chars| u16::try_from(chars).ok())
         .unwrap_or_default()
 }
 
-/// A table, each cell of which is [`Text`]. Where the terminal is narrow, no id is broken: the terminal itself wraps the
+/// A table, each cell of which is [`Text`]. Where the terminal is narrow, no word is broken: the terminal itself wraps the
 /// line then.
 pub(super) struct Table(comfy_table::Table);
 
@@ -100,7 +99,7 @@ impl Table {
 
     pub(super) fn add_row<T: Into<Text>>(&mut self, row: impl IntoIterator<Item = T>) {
         let cells: Vec<String> = row.into_iter().map(|cell| cell.into().0).collect();
-        let widths: Vec<u16> = cells.iter().map(|cell| longest_id(cell)).collect();
+        let widths: Vec<u16> = cells.iter().map(|cell| longest_word(cell)).collect();
         self.0.add_row(cells);
         for (position, width) in widths.into_iter().enumerate() {
             if let Some(column) = self.0.column_mut(position).filter(|_| width > 0) {

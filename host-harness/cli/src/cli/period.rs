@@ -141,7 +141,10 @@ impl PeriodArguments {
             .map(|time| time.end_ms(&zone))
             .transpose()
             .map_err(too_far)?;
-        if since_ms.zip(until_ms).is_some_and(|(since, until)| until <= since) {
+        if since_ms
+            .zip(until_ms)
+            .is_some_and(|(since, until)| until <= since)
+        {
             return Err(Failure::usage("`--until` is not after `--since`"));
         }
         Ok(Period {

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use bss_model::{Choice, Decided, Decision, DifferenceKind, Instance, Price, Product, ProductDifference};
+use bss_model::{
+    Choice, Decided, Decision, DifferenceKind, IdKind, Instance, Price, Product, ProductDifference,
+};
 use clap::{Args, Subcommand};
 use host_harness::{Host, view};
-use uuid::Uuid;
 
 use super::exit_status::ExitStatus;
-use super::failure::Outcome;
+use super::failure::{Failure, Outcome};
 use super::input::operator;
 use super::output::{self, Table, Text};
 use super::show;
+use super::typed_ids::TypedId;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ProductCommand {
@@ -58,25 +60,25 @@ struct Which {
     all: bool,
     /// The products that were new in a run of `services fetch`
     #[arg(long, value_name = "RUN")]
-    new_in: Option<Uuid>,
+    new_in: Option<TypedId>,
     /// The products whose name contains this text, in upper or lower case
     #[arg(long, value_name = "TEXT")]
     name_contains: Option<String>,
 }
 
-impl From<Which> for Choice {
-    fn from(which: Which) -> Self {
-        match which {
-            Which {
+impl Which {
+    async fn choice(self, host: &Host) -> Result<Choice, Failure> {
+        Ok(match self {
+            Self {
                 new_in: Some(run), ..
-            } => Self::NewIn(run),
-            Which {
+            } => Choice::NewIn(run.of(IdKind::ServicesRun, host).await?),
+            Self {
                 name_contains: Some(text),
                 ..
-            } => Self::NameContains(text),
-            Which { all: true, .. } => Self::All,
-            Which { codes, .. } => Self::Codes(codes),
-        }
+            } => Choice::NameContains(text),
+            Self { all: true, .. } => Choice::All,
+            Self { codes, .. } => Choice::Codes(codes),
+        })
     }
 }
 
@@ -100,9 +102,10 @@ pub(super) async fn run(host: &Host, command: ProductCommand, json: bool) -> Out
         }
     };
     let instance = host.named_instance(&chosen.instance).await?;
+    let choice = chosen.which.choice(host).await?;
     let decided = host
         .record()
-        .decide_products(instance.id, decision, &chosen.which.into(), &operator())
+        .decide_products(instance.id, decision, &choice, &operator())
         .await?;
     if json {
         show::json(&view::DecidedProducts::from(decided))?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bss_model::{
-    Advice, AssetFilter, AssetStatus, Cancellation, CancellationFilter, CancellationState, ErrorKind,
+    Advice, AssetFilter, AssetStatus, Cancellation, CancellationFilter, CancellationState, ErrorKind, IdKind,
     Requester, RequesterKind, ReturnAttempt, ReturnResult, SortOrder, SyncStatus,
 };
 use clap::{Args, Subcommand};
@@ -16,8 +16,10 @@ use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, problem_line, words};
 use super::input::operator;
 use super::output::{self, Table};
+use super::pages::{self, PageArguments};
 use super::progress::listener;
-use super::{instances, pages, show};
+use super::typed_ids::{self, TypedId};
+use super::{instances, show};
 
 /// Failures with one code that are told in a line each, of many.
 const FAILURES_TOLD_MAX: u64 = 3;
@@ -57,10 +59,12 @@ pub(super) enum ReturnCommand {
     /// Show cancellations; for a single asset, every attempt at the return too
     Cancellations {
         /// The id of the asset; without it, the cancellations of all assets
-        asset: Option<Uuid>,
+        asset: Option<TypedId>,
         /// Only cancellations that wait for a decision or for the vendor
         #[arg(long)]
         open: bool,
+        #[command(flatten)]
+        page: PageArguments,
         #[command(flatten)]
         csv: CsvOption,
     },
@@ -73,10 +77,10 @@ pub(super) enum ReturnCommand {
 pub(super) struct CancelAsset {
     /// The assets' ids
     #[arg(group = "which", value_name = "ASSET")]
-    assets: Vec<Uuid>,
+    assets: Vec<TypedId>,
     /// All assets of this order that have their license; what is not bought is withdrawn by `order withdraw`
     #[arg(long, group = "which", value_name = "ID")]
-    order: Option<Uuid>,
+    order: Option<TypedId>,
     /// The reason, which the vendor gets too
     #[arg(long, value_name = "TEXT", default_value = "")]
     comment: String,
@@ -96,7 +100,7 @@ pub(super) struct CancelAsset {
 #[derive(Debug, Args)]
 pub(super) struct Decision {
     /// The asset's id
-    asset: Uuid,
+    asset: TypedId,
     /// The reason
     #[arg(long, value_name = "TEXT", default_value = "")]
     comment: String,
@@ -106,7 +110,7 @@ pub(super) struct Decision {
 #[group(required = true, multiple = false)]
 pub(super) struct Refresh {
     /// The asset's id
-    asset: Option<Uuid>,
+    asset: Option<TypedId>,
     /// All assets that have a license and are not cancelled
     #[arg(long)]
     all: bool,
@@ -119,7 +123,7 @@ pub(super) async fn run(host: &Host, command: ReturnCommand, json: bool) -> Outc
     match command {
         ReturnCommand::Cancel(asked) => cancel(host, asked, json).await,
         ReturnCommand::Withdraw(Decision { asset, comment }) => {
-            let last = last_cancellation(host, asset).await?;
+            let last = last_cancellation(host, asset.of(IdKind::Asset, host).await?).await?;
             let decided = host
                 .record()
                 .withdraw_cancellation(last, &comment, &operator())
@@ -127,7 +131,7 @@ pub(super) async fn run(host: &Host, command: ReturnCommand, json: bool) -> Outc
             ended(host, &decided?, json).await
         }
         ReturnCommand::Decline(Decision { asset, comment }) => {
-            let last = last_cancellation(host, asset).await?;
+            let last = last_cancellation(host, asset.of(IdKind::Asset, host).await?).await?;
             let decided = host
                 .record()
                 .decline_cancellation(last, &comment, &operator())
@@ -135,27 +139,34 @@ pub(super) async fn run(host: &Host, command: ReturnCommand, json: bool) -> Outc
             ended(host, &decided?, json).await
         }
         ReturnCommand::Confirm(Decision { asset, comment }) => {
-            let last = last_cancellation(host, asset).await?;
+            let last = last_cancellation(host, asset.of(IdKind::Asset, host).await?).await?;
             let confirmed = host.confirm_cancellation(last, &comment, &operator()).await;
             returned(host, confirmed?.id, json).await
         }
-        ReturnCommand::Cancellations { asset, open, csv } => {
-            cancellations(host, asset, open, csv.form(json)).await
+        ReturnCommand::Cancellations {
+            asset,
+            open,
+            page,
+            csv,
+        } => {
+            let asset = typed_ids::optional(asset.as_ref(), IdKind::Asset, host).await?;
+            cancellations(host, asset, open, &page, csv.form(json)).await
         }
         ReturnCommand::Refresh(Refresh {
             asset: Some(asset), ..
-        }) => refresh_one(host, asset, json).await,
+        }) => refresh_one(host, asset.of(IdKind::Asset, host).await?, json).await,
         ReturnCommand::Refresh(Refresh { instance, .. }) => refresh_many(host, instance, json).await,
     }
 }
 
 async fn cancel(host: &Host, asked: CancelAsset, json: bool) -> Outcome {
     if let ([asset], false) = (asked.assets.as_slice(), asked.bulk.is_dry()) {
-        return cancel_one(host, &asked, *asset, json).await;
+        let asset = asset.of(IdKind::Asset, host).await?;
+        return cancel_one(host, &asked, asset, json).await;
     }
-    let assets = match asked.order {
-        None => asked.assets.clone(),
-        Some(order) => bought_of(host, order).await?,
+    let assets = match &asked.order {
+        None => typed_ids::all(&asked.assets, IdKind::Asset, host).await?,
+        Some(order) => bought_of(host, order.of(IdKind::Order, host).await?).await?,
     };
     let what = format!(
         "{} {}",
@@ -324,13 +335,19 @@ fn settled(cancellation: &Cancellation) -> Result<(), Failure> {
     }
 }
 
-async fn cancellations(host: &Host, asset: Option<Uuid>, open: bool, form: Form) -> Outcome {
+async fn cancellations(
+    host: &Host,
+    asset: Option<Uuid>,
+    open: bool,
+    page: &PageArguments,
+    form: Form,
+) -> Outcome {
     let filter = CancellationFilter {
         asset,
         open,
         state: None,
     };
-    let cancellations = pages::all(SortOrder::Ascending, async |page| {
+    let cancellations = page.read(form, async |page| {
         host.record().cancellations(&filter, page).await
     });
     let cancellations = cancellations.await?;
@@ -369,7 +386,7 @@ fn cancellation_table(cancellations: &[Cancellation]) -> Table {
             format!("{}{separator}{comment}", decision.by)
         });
         table.add_row([
-            cancellation.asset_id.to_string(),
+            show::short(cancellation.asset_id),
             show::time(cancellation.requested_at_ms),
             format!(
                 "{} ({})",

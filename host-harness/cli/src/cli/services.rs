@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bss_model::{
-    Advice, DifferenceKind, ErrorKind, Instance, ProductDifference, ProductFilter, RunState,
+    Advice, DifferenceKind, ErrorKind, IdKind, Instance, ProductDifference, ProductFilter, RunState,
     ServicesRun as RecordedRun, SortOrder,
 };
 use clap::{Args, Subcommand};
@@ -20,6 +20,7 @@ use super::interruption::Interruption;
 use super::output::{self, Table, Text};
 use super::products::{product_table, shown};
 use super::progress::Progress;
+use super::typed_ids::TypedId;
 use super::{pages, show};
 
 const RUN_COLUMNS: [Column; 14] = [
@@ -84,7 +85,7 @@ pub(super) enum ServicesCommand {
     /// Show what a run did, line by line
     Log {
         /// The run's id
-        run: Uuid,
+        run: TypedId,
         #[command(flatten)]
         csv: CsvOption,
     },
@@ -106,7 +107,7 @@ pub(super) struct ProductsArguments {
     instance: String,
     /// Only products that this run changed
     #[arg(long, value_name = "RUN")]
-    run: Option<Uuid>,
+    run: Option<TypedId>,
     #[command(flatten)]
     list: List,
     #[command(flatten)]
@@ -153,7 +154,9 @@ pub(super) async fn run(host: &Host, command: ServicesCommand, json: bool) -> Ou
             detach: true,
         } => detach(host, &instance, json).await,
         ServicesCommand::Runs { instance, csv } => runs(host, &instance, csv.form(json)).await,
-        ServicesCommand::Log { run, csv } => log(host, run, csv.form(json)).await,
+        ServicesCommand::Log { run, csv } => {
+            log(host, run.of(IdKind::ServicesRun, host).await?, csv.form(json)).await
+        }
         ServicesCommand::Products(arguments) => products(host, &arguments, json).await,
         ServicesCommand::Export { instance, out } => export(host, &instance, out.as_deref()).await,
     }
@@ -359,9 +362,17 @@ async fn differences(host: &Host, run: Uuid) -> Result<Vec<ProductDifference>, F
 async fn products(host: &Host, arguments: &ProductsArguments, json: bool) -> Outcome {
     let instance = host.named_instance(&arguments.instance).await?;
     let record = host.record();
-    let differences = match arguments.run {
+    let differences = match &arguments.run {
         None => None,
-        Some(run) => Some(run_differences(host, &instance, run, &arguments.list).await?),
+        Some(run) => Some(
+            run_differences(
+                host,
+                &instance,
+                run.of(IdKind::ServicesRun, host).await?,
+                &arguments.list,
+            )
+            .await?,
+        ),
     };
     let products = pages::all(SortOrder::Ascending, async |page| {
         record

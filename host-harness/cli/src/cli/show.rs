@@ -60,9 +60,9 @@ pub(super) fn units(quantity: u32, product: &str) -> String {
     }
 }
 
-/// A time, for people.
+/// A time, for people: in UTC, whatever the time zone of the terminal.
 pub(super) fn time(ms: i64) -> String {
-    time_as(ms, "%Y-%m-%d %H:%M")
+    time_as(ms, "%Y-%m-%d %H:%MZ")
 }
 
 /// A time in UTC (ISO 8601), for programs.
@@ -238,8 +238,8 @@ mod tests {
 
     #[test]
     fn a_certificate_that_never_ends_is_shown_with_its_date() {
-        assert_eq!(time(253_402_300_799_000), "9999-12-31 23:59");
-        assert_eq!(time(0), "1970-01-01 00:00");
+        assert_eq!(time(253_402_300_799_000), "9999-12-31 23:59Z");
+        assert_eq!(time(0), "1970-01-01 00:00Z");
         assert_eq!(time(i64::MAX), i64::MAX.to_string());
         assert_eq!(time_in_utc(253_402_300_799_000), "9999-12-31T23:59:59.000Z");
     }

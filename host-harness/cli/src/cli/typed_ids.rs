@@ -2,8 +2,7 @@
 
 use std::str::FromStr;
 
-use bss_model::{Advice, ErrorKind};
-use bss_record::IdKind;
+use bss_model::{Advice, ErrorKind, IdKind};
 use host_harness::Host;
 use uuid::Uuid;
 
@@ -47,7 +46,11 @@ impl TypedId {
             }
             several => {
                 let ids: Vec<String> = several.iter().map(Uuid::to_string).collect();
-                let message = format!("`{}` begins the ids of several {name}s: {}", self.0, ids.join(", "));
+                let message = format!(
+                    "`{}` begins the ids of several {name}s: {}",
+                    self.0,
+                    ids.join(", ")
+                );
                 Err(Failure::new(ErrorKind::Invalid, "id-ambiguous", message).hint("give more of the id"))
             }
         }
@@ -97,7 +100,14 @@ mod tests {
         for text in ["8c3f", "8C3F9548-d80b", "8c3f9548-d80b-4763-bb09-b0afca19957c"] {
             assert!(text.parse::<TypedId>().is_ok(), "{text}");
         }
-        for text in ["", "8c3", "----", "8c3g", "ESD-000001", "8c3f9548-d80b-4763-bb09-b0afca19957c0"] {
+        for text in [
+            "",
+            "8c3",
+            "----",
+            "8c3g",
+            "ESD-000001",
+            "8c3f9548-d80b-4763-bb09-b0afca19957c0",
+        ] {
             assert!(text.parse::<TypedId>().is_err(), "{text}");
         }
     }

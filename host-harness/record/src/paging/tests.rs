@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use bss_model::{
-    Actor, AssetFilter, CancellationFilter, CancellationState, ChargeFilter, MailFilter, MailState,
-    OrderFilter, ProductFilter, SyncStatus,
+    Actor, AssetFilter, AssetStatus, CancellationFilter, CancellationState, ChargeFilter, LicenseState,
+    MailFilter, MailState, OrderFilter, ProductFilter, ReturnStatus, SyncStatus, license_state,
 };
 use uuid::Uuid;
 
@@ -13,7 +13,11 @@ use crate::{assets, cancellations, charges, instances, orders, outbox, runs, ser
 const BOTH: [SortOrder; 2] = [SortOrder::Ascending, SortOrder::Descending];
 
 /// Indexes that contain only the rows of a filter: reading all of one is no scan of the table.
-const PARTIAL_INDEXES: [&str; 2] = ["assets_returned_elsewhere", "cancellations_open_by_time"];
+const PARTIAL_INDEXES: [&str; 3] = [
+    "assets_returned_elsewhere",
+    "assets_cancelled",
+    "cancellations_open_by_time",
+];
 
 /// A record with a row in every list for each number. Three rows each share a time; every other row has the second
 /// instance, customer and state.
@@ -349,18 +353,29 @@ async fn a_cursor_that_is_not_of_the_list_is_refused_and_its_own_is_taken() {
 async fn every_list_is_read_from_an_index_in_its_order_whatever_it_is_filtered_by() {
     let shelf = Shelf::with(1..=3).await;
     let one = Uuid::from_u128(1);
-    for is in choices(6) {
+    for is in choices(9) {
         let filter = AssetFilter {
             instance: is(0).then_some(one),
             order: is(1).then_some(one),
             customer: is(2).then(String::new),
             sync_status: is(3).then_some(SyncStatus::Failed),
             open_since_ms: is(4).then_some(1),
-            returned_but_active: is(5),
+            state: is(5).then_some(LicenseState::Returned),
+            product: is(6).then(String::new),
+            since_ms: is(7).then_some(1),
+            until_ms: is(8).then_some(2),
         };
-        let is_filtered = (0..6).any(&is);
+        let is_filtered = (0..9).any(&is);
         let query = || assets::assets_query(&filter);
         shelf.assert_indexed(&assets::ASSETS, is_filtered, query).await;
+    }
+    for state in STATES {
+        let filter = AssetFilter {
+            state: Some(state),
+            ..AssetFilter::default()
+        };
+        let query = || assets::assets_query(&filter);
+        shelf.assert_indexed(&assets::ASSETS, true, query).await;
     }
     for is in choices(5) {
         let filter = OrderFilter {
@@ -434,6 +449,62 @@ async fn every_list_is_read_from_an_index_in_its_order_whatever_it_is_filtered_b
     shelf.assert_indexed(&runs::DIFFERENCES, true, differences).await;
     let history = || instances::history_query(one);
     shelf.assert_indexed(&instances::HISTORY, true, history).await;
+}
+
+const STATES: [LicenseState; 6] = [
+    LicenseState::Open,
+    LicenseState::Licensed,
+    LicenseState::Refused,
+    LicenseState::Withdrawn,
+    LicenseState::Returned,
+    LicenseState::Cancelled,
+];
+
+#[tokio::test]
+async fn licenses_are_filtered_by_the_state_that_each_is_shown_in() {
+    let shelf = Shelf::with(0..24).await;
+    let statuses = [
+        AssetStatus::Active,
+        AssetStatus::Cancelled,
+        AssetStatus::Withdrawn,
+    ];
+    let sync_statuses = [
+        SyncStatus::Unsynchronised,
+        SyncStatus::Synchronized,
+        SyncStatus::Failed,
+        SyncStatus::Withdrawn,
+    ];
+    let returns = [ReturnStatus::None, ReturnStatus::Successful];
+    let all = statuses.into_iter().flat_map(|status| {
+        let of_status = sync_statuses
+            .into_iter()
+            .map(move |sync_status| (status, sync_status));
+        of_status.flat_map(|(status, sync_status)| returns.map(|returned| (status, sync_status, returned)))
+    });
+    for (number, (status, sync_status, returned)) in (0..).zip(all) {
+        sqlx::query("UPDATE assets SET status = $2, sync_status = $3, return_status = $4 WHERE id = $1")
+            .bind(id_of(number).to_string())
+            .bind(status.word())
+            .bind(sync_status.word())
+            .bind(returned.word())
+            .execute(&shelf.record.writer)
+            .await
+            .unwrap();
+    }
+    let mut shown = 0;
+    for state in STATES {
+        let filter = AssetFilter {
+            state: Some(state),
+            ..AssetFilter::default()
+        };
+        let assets = shelf.record.assets(&filter, &Page::all()).await.unwrap().rows;
+        shown += assets.len();
+        assert!(
+            assets.iter().all(|asset| license_state(asset) == state),
+            "{state}: {assets:?}"
+        );
+    }
+    assert_eq!(shown, 24, "each has a state");
 }
 
 #[tokio::test]
@@ -531,14 +602,14 @@ async fn a_filter_shows_what_it_names_and_nothing_else() {
         ),
         (
             AssetFilter {
-                returned_but_active: true,
+                state: Some(LicenseState::Open),
                 ..assets()
             },
             &even,
         ),
         (
             AssetFilter {
-                returned_but_active: true,
+                state: Some(LicenseState::Open),
                 instance: second,
                 ..assets()
             },
