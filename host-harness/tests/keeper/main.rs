@@ -32,6 +32,7 @@ mod record;
 mod restorations;
 mod runs;
 mod secrets;
+mod sellers;
 mod services;
 mod smtp_server;
 mod spending;
