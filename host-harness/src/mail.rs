@@ -7,10 +7,12 @@
 
 mod access_token;
 mod alert_mail;
+mod change;
 mod context;
 mod directory;
 mod letter;
 mod long_date;
+mod preview;
 mod settings;
 mod smtp;
 mod templates;
@@ -40,7 +42,9 @@ use crate::call_failure::said;
 use crate::host::Host;
 use crate::own_task::until_stopped;
 
+pub use change::{MailChange, MailChangeError};
 pub use letter::ComposeError;
+pub use preview::{MailPreview, PreviewMailError};
 pub use settings::{MailSettingsError, UrlError, server_from_url};
 pub use smtp::TlsSetupError;
 pub use templates::{TemplateError, write_templates};

@@ -41,6 +41,7 @@ mod reconciliation;
 mod record;
 mod replay;
 mod report;
+mod seller;
 mod services_run;
 mod spending;
 mod status;
@@ -67,7 +68,9 @@ pub use form::{Choice, Field, FieldKind, Form, InstanceForm};
 pub use found::{Finds, Found};
 pub use instance::{Authority, Change, Instance, SettingsVersion};
 pub use keys::Keys;
-pub use mail::{AccessTokenLogin, DueMails, Mail, MailServer, MailSettings, MailStop, TemplateFiles};
+pub use mail::{
+    AccessTokenLogin, DueMails, Mail, MailPreview, MailServer, MailSettings, MailStop, TemplateFiles,
+};
 pub use order::{Order, OrderCheck};
 pub use parties::{Contact, Parties, Party};
 pub use plugin::{Plugin, PluginFile, RemovedPlugin};
@@ -80,6 +83,7 @@ pub use reconciliation::{Reconciliation, StatementDifference};
 pub use record::{Backup, Record, Restoration, RestoredRecord};
 pub use replay::{Difference, ReplayedCall};
 pub use report::{Report, ReportEntry, Sum};
+pub use seller::Seller;
 pub use services_run::{Progress, ServicesRun, ServicesRunLogLine};
 pub use spending::{ShownInstance, SpendingToday};
 pub use status::{Status, Worker};

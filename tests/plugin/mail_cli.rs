@@ -477,3 +477,144 @@ fn a_login_with_an_access_token_and_a_greeting_are_configured_and_shown() {
         "https://login.microsoftonline.us/contoso.example/oauth2/v2.0/token"
     );
 }
+
+#[test]
+fn single_mail_settings_are_changed_without_the_password_and_never_show_it_to_another_server() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let set = |arguments: &[&str]| desk(&folder, &[&["mail", "set"], arguments].concat());
+    let without_password = |arguments: &[&str]| {
+        let all = [&["mail", "set"], arguments].concat();
+        Command::new(bss_host())
+            .args(all)
+            .arg("--data-dir")
+            .arg(folder.path().join("bss"))
+            .env_remove("BSS_SMTP_PASSWORD")
+            .output()
+            .expect("the program runs")
+    };
+    assert_eq!(
+        code(&set(&["--from", "shop@host.example"])),
+        REFUSED,
+        "there are none"
+    );
+    assert_eq!(code(&set(&[])), USAGE);
+    let configure = [
+        "mail",
+        "configure",
+        "--from",
+        "shop@host.example",
+        "--smtp",
+        "smtps://mail.example",
+        "--user",
+        "shop",
+    ];
+    assert_eq!(code(&desk(&folder, &configure)), DONE);
+
+    let changed = without_password(&[
+        "--from",
+        "Store <store@host.example>",
+        "--hello-name",
+        "host.example.com",
+        "--json",
+    ]);
+    let changed = json(&changed);
+    assert_eq!(changed["from"], "Store <store@host.example>");
+    assert_eq!(
+        (
+            &changed["smtp"]["user"],
+            &changed["smtp"]["helloName"],
+            &changed["smtp"]["port"]
+        ),
+        (&"shop".into(), &"host.example.com".into(), &465.into())
+    );
+    let moved = without_password(&["--smtp", "smtp://mail.example:2525", "--hello-name", ""]);
+    assert_eq!(code(&moved), DONE, "{}", err(&moved));
+    let elsewhere = without_password(&["--smtp", "smtps://other.example"]);
+    assert_eq!(code(&elsewhere), REFUSED);
+    assert!(
+        err(&elsewhere).contains("BSS_SMTP_PASSWORD"),
+        "{}",
+        err(&elsewhere)
+    );
+    let shown = json(&desk(&folder, &["mail", "show", "--json"]));
+    assert_eq!(
+        (
+            &shown["smtp"]["host"],
+            &shown["smtp"]["port"],
+            &shown["smtp"]["helloName"]
+        ),
+        (&"mail.example".into(), &2525.into(), &Value::Null)
+    );
+    assert_eq!(
+        code(&set(&["--smtp", "smtps://other.example"])),
+        DONE,
+        "with the password"
+    );
+    assert_eq!(code(&set(&["--smtp", "other.example"])), REFUSED);
+    assert_eq!(code(&set(&["--user", ""])), DONE);
+    let shown = json(&desk(&folder, &["mail", "show", "--json"]));
+    assert_eq!(shown["smtp"]["user"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seller_is_set_shown_and_in_the_preview_which_sends_nothing() {
+    let scenario = Scenario::selling().await;
+    let offer = scenario.offers().await.remove(0);
+    let assets = scenario.order(&offer, 1).await;
+    let seller = ["mail", "seller", INSTANCE];
+    let none = json(&scenario.bss_host(&[&seller[..], &["--json"]].concat()));
+    assert_eq!(none["name"], Value::Null);
+    let wrong = scenario.bss_host(&[&seller[..], &["--support-phone", "1"]].concat());
+    assert_eq!(code(&wrong), REFUSED, "without a name");
+    let named = [
+        "--name",
+        "Beispiel GmbH",
+        "--address",
+        "Hauptstraße 1",
+        "--bcc",
+        "kopie@host.example",
+        "--json",
+    ];
+    json(&scenario.bss_host(&[&seller[..], &named].concat()));
+    let phoned = json(
+        &scenario.bss_host(&[&seller[..], &["--support-phone", "030 1", "--bcc", "", "--json"]].concat()),
+    );
+    assert_eq!(
+        (&phoned["name"], &phoned["supportPhone"], &phoned["bcc"]),
+        (&"Beispiel GmbH".into(), &"030 1".into(), &Value::Null)
+    );
+
+    let order = assets[0].order_id.to_string();
+    let shown = scenario.bss_host(&["mail", "preview", &order, "--language", "de"]);
+    assert_eq!(code(&shown), DONE, "{}", err(&shown));
+    let html = out(&shown);
+    assert!(
+        html.contains("<html lang=\"de\">") && html.contains("Verkauft von Beispiel GmbH"),
+        "{html}"
+    );
+    let file = scenario.folder.path().join("mail.html");
+    let asset = assets[0].id.to_string();
+    let to_file = [
+        "mail",
+        "preview",
+        &asset,
+        "--language",
+        "de",
+        "--out",
+        file.to_str().expect("text"),
+    ];
+    let written = scenario.bss_host(&to_file);
+    assert_eq!((code(&written), out(&written).as_str()), (DONE, ""));
+    let written = std::fs::read_to_string(&file).expect("the file");
+    assert_eq!(written.trim_end(), html.trim_end());
+    let key = scenario.secrets(&assets).await.remove(0).product_key;
+    assert!(!html.contains(key.expose()));
+    let whole = json(&scenario.bss_host(&["mail", "preview", &asset, "--show-keys", "--json"]));
+    assert!(whole[0]["text"].as_str().expect("text").contains(key.expose()));
+    let nil = uuid::Uuid::nil().to_string();
+    assert_eq!(code(&scenario.bss_host(&["mail", "preview", &nil])), REFUSED);
+    assert_eq!(
+        json(&scenario.bss_host(&["mail", "list", "--pending", "--json"]))[0]["attempts"],
+        0
+    );
+}

@@ -260,3 +260,58 @@ async fn a_statement_that_says_what_the_record_says_has_no_differences_and_every
     );
     assert_eq!((code, before["licenses"].as_u64()), (DONE, Some(0)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_list_is_csv_with_the_values_of_its_json() {
+    let scenario = Scenario::selling().await;
+    let offer = scenario.offers().await.remove(0);
+    let sold = scenario.order(&offer, 2).await;
+    json(&scenario.bss_host(&[
+        "asset",
+        "cancel",
+        &sold[0].id.to_string(),
+        "--comment",
+        "=1+1",
+        "--json",
+    ]));
+    let run = json(&scenario.bss_host(&["services", "runs", INSTANCE, "--json"]))[0]["id"].clone();
+    let run = run.as_str().expect("an id");
+    for (command, name) in [
+        (vec!["certificate", "list"], "thumbprint"),
+        (vec!["certificate", "expiring"], "thumbprint"),
+        (vec!["certificate", "requests"], "publicKey"),
+        (vec!["plugin", "list"], "sha256"),
+        (vec!["instance", "list"], "id"),
+        (vec!["services", "runs", INSTANCE], "id"),
+        (vec!["services", "log", run], "message"),
+        (vec!["services", "products", INSTANCE], "productCode"),
+        (vec!["charge", "list"], "number"),
+        (vec!["credit", "list"], "number"),
+        (vec!["mail", "list"], "id"),
+        (vec!["alert", "list", "--all"], "number"),
+        (vec!["audit", "list"], "number"),
+        (vec!["asset", "cancellations"], "id"),
+        (vec!["customer", "erased"], "id"),
+    ] {
+        let listed = json(&scenario.bss_host(&[&command[..], &["--json"]].concat()));
+        let csv = scenario.bss_host(&[&command[..], &["--csv"]].concat());
+        let found: Vec<String> = rows(&csv)
+            .into_iter()
+            .map(|mut row| row.remove(name).expect("a column"))
+            .collect();
+        let expected = list(&listed).iter().map(|one| match &one[name] {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        });
+        assert_eq!(found, expected.collect::<Vec<_>>(), "{command:?}");
+        let both = scenario.bss_host(&[&command[..], &["--csv", "--json"]].concat());
+        assert_ends(&both, USAGE);
+    }
+    let cancellation = rows(&scenario.bss_host(&["asset", "cancellations", "--csv"])).remove(0);
+    assert_eq!(cancellation["comment"], "'=1+1");
+    let at = cancellation["requestedAt"]
+        .parse::<Timestamp>()
+        .expect("ISO 8601");
+    let listed = json(&scenario.bss_host(&["asset", "cancellations", "--json"]));
+    assert_eq!(listed[0]["requestedAtMs"], at.as_millisecond());
+}

@@ -83,6 +83,8 @@ pub enum Act {
     SaveAlertSettings,
     /// Set the prefix of the numbers of an instance's charges.
     SetChargePrefix,
+    /// Set who sells at an instance, as e-mails say it.
+    SaveSeller,
 }
 
 stored_enum!(Act {
@@ -121,6 +123,7 @@ stored_enum!(Act {
     AcknowledgeAlert = "acknowledge_alert", "acknowledge alert";
     SaveAlertSettings = "save_alert_settings", "save alert settings";
     SetChargePrefix = "set_charge_prefix", "set charge prefix";
+    SaveSeller = "save_seller", "save seller";
 });
 
 /// The kind of thing that an act changed.

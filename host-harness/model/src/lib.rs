@@ -39,6 +39,7 @@ mod reconciliation;
 pub mod restoration;
 mod secret;
 mod seen;
+mod seller;
 mod services_run;
 mod spending;
 mod statement;
@@ -105,6 +106,7 @@ pub use proxy::{InvalidProxy, InvalidProxyVariable, NoProxy, Proxy, ProxyChoice,
 pub use reconciliation::{Discrepancy, DiscrepancyKind, Reconciliation, RecordedLicense, reconcile};
 pub use secret::Secret;
 pub use seen::Seen;
+pub use seller::{InvalidSeller, Seller};
 pub use services_run::{
     DifferenceKind, ProductDifference, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine, RunProgress,
     RunState, ServicesRun,

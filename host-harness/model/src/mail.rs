@@ -12,6 +12,7 @@ use crate::order::Contact;
 use crate::order::Party;
 use crate::problem::Problem;
 use crate::secret::Secret;
+use crate::seller::Seller;
 use crate::thumbprint::Thumbprint;
 use crate::words::stored_enum;
 
@@ -95,6 +96,8 @@ pub struct MailToSend {
     pub reseller: Option<Party>,
     /// The recipient's address and language.
     pub contact: Contact,
+    /// Who sells at the instance, as the operator has said. `None`: nobody has said it.
+    pub seller: Option<Seller>,
     /// Whose license it is, and what is sold, as the plugin of its instance says. `None`: that plugin is not on record.
     pub sold: Option<Sold>,
     /// The number of tries to send it, this one included.

@@ -5,7 +5,7 @@ use std::path::Path;
 use bss_model::clock::now_ms;
 use bss_model::{Act, Actor, MailDelivery, MailSettings, Subject, Thumbprint};
 use serde_json::{Value, json};
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::{Row as _, Sqlite, SqliteConnection};
 
 use super::acts::write_act;
 use super::erasure::empty_log;
@@ -26,6 +26,44 @@ impl Record {
         settings: &MailSettings,
         actor: &Actor,
     ) -> Result<(), RecordError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        self.write_mail_settings(&mut transaction, settings, actor)
+            .await?;
+        transaction.commit().await?;
+        // A password that was replaced may still be good.
+        empty_log(&self.writer).await;
+        Ok(())
+    }
+
+    /// Replaces the settings as [`save_mail_settings`](Self::save_mail_settings) does, unless they are no longer those that the
+    /// new ones were made of: `false` then, and nothing is changed.
+    ///
+    /// # Errors
+    /// When the record can't be written.
+    pub async fn change_mail_settings(
+        &self,
+        before: &MailSettings,
+        settings: &MailSettings,
+        actor: &Actor,
+    ) -> Result<bool, RecordError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        if self.read_mail_settings(&mut *transaction).await?.as_ref() != Some(before) {
+            return Ok(false);
+        }
+        self.write_mail_settings(&mut transaction, settings, actor)
+            .await?;
+        transaction.commit().await?;
+        // A password that was replaced may still be good.
+        empty_log(&self.writer).await;
+        Ok(true)
+    }
+
+    async fn write_mail_settings(
+        &self,
+        transaction: &mut SqliteConnection,
+        settings: &MailSettings,
+        actor: &Actor,
+    ) -> Result<(), RecordError> {
         let sealed_password = match settings.password() {
             Some(password) => Some(
                 self.host_key
@@ -33,7 +71,6 @@ impl Record {
             ),
             None => None,
         };
-        let mut transaction = begin_write(&self.writer).await?;
         sqlx::query(
             "INSERT INTO mail_settings (id, settings, sealed_password, saved_at_ms) VALUES (1, $1, $2, $3)
              ON CONFLICT (id) DO UPDATE SET settings = excluded.settings,
@@ -45,12 +82,8 @@ impl Record {
         .execute(&mut *transaction)
         .await?;
         let (act, subject) = (Act::SaveMailSettings, Subject::mail_settings());
-        write_act(&mut transaction, actor, act, &subject, None, detail(settings)).await?;
-        mail_stop::resume(&mut transaction).await?;
-        transaction.commit().await?;
-        // A password that was replaced may still be good.
-        empty_log(&self.writer).await;
-        Ok(())
+        write_act(transaction, actor, act, &subject, None, detail(settings)).await?;
+        mail_stop::resume(transaction).await
     }
 
     /// Reads how e-mail is sent. `None`: not configured yet, and e-mails wait.
@@ -58,8 +91,15 @@ impl Record {
     /// # Errors
     /// When the record can't be read, or the host key does not open the password.
     pub async fn mail_settings(&self) -> Result<Option<MailSettings>, RecordError> {
+        self.read_mail_settings(&self.readers).await
+    }
+
+    async fn read_mail_settings<'c>(
+        &self,
+        from: impl sqlx::Executor<'c, Database = Sqlite>,
+    ) -> Result<Option<MailSettings>, RecordError> {
         let row = sqlx::query("SELECT settings, sealed_password FROM mail_settings WHERE id = 1")
-            .fetch_optional(&self.readers)
+            .fetch_optional(from)
             .await?;
         let Some(row) = row else { return Ok(None) };
         let mut settings: MailSettings = from_json(&row, "settings")?;

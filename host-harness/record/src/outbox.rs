@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bss_model::clock::{millis, now_ms};
 use bss_model::{
-    Act, Actor, Advice, AlertKind, AttemptResult, Contact, Diagnose, Diagnosis, ErrorKind, Mail, MailFilter,
-    MailKind, MailOutcome, MailState, MailToSend, Page, Rows, Sold, Subject,
+    Act, Actor, Advice, AlertKind, AttemptResult, Contact, Diagnose, Diagnosis, ErrorKind, LicenseSecrets,
+    Mail, MailFilter, MailKind, MailOutcome, MailState, MailToSend, Page, Rows, Sold, Subject,
 };
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
@@ -247,14 +247,9 @@ impl Record {
         mail_id: Uuid,
     ) -> Result<MailToSend, RecordError> {
         let row = sqlx::query(
-            "SELECT mails.kind, mails.asset_id, mails.attempts, mails.recipient, mails.copy_of IS NOT NULL AS is_copy,
-                    (SELECT sent_at_ms FROM mails former WHERE former.id = mails.copy_of) AS first_sent_at_ms,
-                    orders.customer, orders.reseller, orders.contact,
-                    plugins.vendor, plugins.offering
-             FROM mails JOIN assets ON assets.id = mails.asset_id JOIN orders ON orders.id = assets.order_id
-             JOIN instances ON instances.id = assets.instance_id
-             LEFT JOIN plugins ON plugins.sha256 = instances.plugin
-             WHERE mails.id = $1",
+            "SELECT kind, asset_id, attempts, recipient, copy_of IS NOT NULL AS is_copy,
+                    (SELECT sent_at_ms FROM mails former WHERE former.id = mails.copy_of) AS first_sent_at_ms
+             FROM mails WHERE id = $1",
         )
         .bind(mail_id.to_string())
         .fetch_one(&mut *connection)
@@ -264,26 +259,37 @@ impl Record {
         let (_, secrets) = secrets.remove(&asset_id).ok_or_else(|| RecordError::Damaged {
             what: format!("e-mail `{mail_id}` is about asset `{asset_id}`, which has no license"),
         })?;
+        let about = mail_about(connection, asset_id, secrets).await?;
         Ok(MailToSend {
             id: mail_id,
             kind: MailKind::from_word(row.try_get("kind")?)?,
-            asset: read_asset_of(connection, asset_id).await?,
-            secrets,
-            customer: from_json(&row, "customer")?,
-            reseller: optional(&row, "reseller", from_json)?,
-            contact: read_contact(&row)?,
+            contact: at_recipient(about.contact, &row)?,
             is_copy: row.try_get("is_copy")?,
             first_sent_at_ms: row.try_get("first_sent_at_ms")?,
-            sold: match row.try_get("vendor")? {
-                None => None,
-                Some(vendor) => Some(Sold {
-                    vendor,
-                    offering: row.try_get("offering")?,
-                }),
-            },
             attempts: count(&row, "attempts")?,
-            is_try: false,
+            ..about
         })
+    }
+
+    /// The e-mail about an asset as it would be sent now, with this key and link in it. It is on no record, and not sent.
+    /// `None`: there is no such asset.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn mail_to_preview(
+        &self,
+        asset_id: Uuid,
+        secrets: LicenseSecrets,
+    ) -> Result<Option<MailToSend>, RecordError> {
+        let mut connection = self.readers.acquire().await?;
+        let found = sqlx::query("SELECT 1 FROM assets WHERE id = $1")
+            .bind(asset_id.to_string())
+            .fetch_optional(&mut *connection)
+            .await?;
+        match found {
+            None => Ok(None),
+            Some(_) => mail_about(&mut connection, asset_id, secrets).await.map(Some),
+        }
     }
 
     /// Records the outcome of sending an e-mail, and releases it. A later retry is due at `due_at_ms`. Success counts
@@ -478,9 +484,57 @@ async fn make_due(
     Ok(rows.len() as u64)
 }
 
-/// The recipient of an e-mail: the contact of its order, at another address where the operator has named one.
+/// The e-mail about an asset's license, as a first one that was never tried.
+async fn mail_about(
+    connection: &mut SqliteConnection,
+    asset_id: Uuid,
+    secrets: LicenseSecrets,
+) -> Result<MailToSend, RecordError> {
+    let row = sqlx::query(
+        "SELECT orders.customer, orders.reseller, orders.contact, plugins.vendor, plugins.offering, sellers.seller
+         FROM assets JOIN orders ON orders.id = assets.order_id
+         JOIN instances ON instances.id = assets.instance_id
+         LEFT JOIN plugins ON plugins.sha256 = instances.plugin
+         LEFT JOIN sellers ON sellers.instance_id = instances.id
+         WHERE assets.id = $1",
+    )
+    .bind(asset_id.to_string())
+    .fetch_one(&mut *connection)
+    .await?;
+    Ok(MailToSend {
+        id: Uuid::nil(),
+        kind: MailKind::Welcome,
+        asset: read_asset_of(connection, asset_id).await?,
+        secrets,
+        customer: from_json(&row, "customer")?,
+        reseller: optional(&row, "reseller", from_json)?,
+        // Orders from before orders had contacts are mailed to nobody.
+        contact: optional(&row, "contact", from_json)?.unwrap_or_else(|| Contact {
+            email: String::new(),
+            language: String::new(),
+        }),
+        is_copy: false,
+        first_sent_at_ms: None,
+        seller: optional(&row, "seller", from_json)?,
+        sold: match row.try_get("vendor")? {
+            None => None,
+            Some(vendor) => Some(Sold {
+                vendor,
+                offering: row.try_get("offering")?,
+            }),
+        },
+        attempts: 0,
+        is_try: false,
+    })
+}
+
+/// The recipient of an e-mail: the contact of its order.
 fn read_contact(row: &SqliteRow) -> Result<Contact, RecordError> {
-    let contact: Contact = from_json(row, "contact")?;
+    at_recipient(from_json(row, "contact")?, row)
+}
+
+/// A contact at another address, where the operator has named one for the e-mail.
+fn at_recipient(contact: Contact, row: &SqliteRow) -> Result<Contact, RecordError> {
     let recipient: Option<String> = row.try_get("recipient")?;
     Ok(match recipient {
         Some(email) => Contact { email, ..contact },

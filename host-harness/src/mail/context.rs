@@ -1,12 +1,17 @@
 //! The values that a template of an e-mail can name.
 
+use bss_model::Seller;
 use serde::Serialize;
+
+use super::text::one_line;
 
 /// The values that a template can name.
 #[derive(Serialize)]
 pub(super) struct Context<'a> {
     pub(super) customer: Named<'a>,
     pub(super) reseller: Option<Named<'a>>,
+    /// Who sells at the instance.
+    pub(super) seller: Option<ContextSeller>,
     pub(super) product: ContextProduct<'a>,
     /// The units that the license is for.
     pub(super) quantity: u32,
@@ -24,6 +29,29 @@ pub(super) struct Context<'a> {
     pub(super) license_id: String,
     /// The day on which the e-mail was sent that this one repeats.
     pub(super) copy_of: Option<String>,
+}
+
+/// Who sells at the instance, each text on one line.
+#[derive(Serialize)]
+pub(super) struct ContextSeller {
+    pub(super) name: String,
+    /// The lines of the postal address; may be empty.
+    pub(super) address: Vec<String>,
+    pub(super) support_email: Option<String>,
+    pub(super) support_phone: Option<String>,
+    pub(super) logo_url: Option<String>,
+}
+
+impl From<&Seller> for ContextSeller {
+    fn from(seller: &Seller) -> Self {
+        Self {
+            name: one_line(&seller.name),
+            address: seller.address.iter().map(|line| one_line(line)).collect(),
+            support_email: seller.support_email.as_deref().map(one_line),
+            support_phone: seller.support_phone.as_deref().map(one_line),
+            logo_url: seller.logo_url.clone(),
+        }
+    }
 }
 
 /// A company or person, its name on one line.
@@ -52,6 +80,13 @@ impl Context<'static> {
         Self {
             customer: party("Example Customer"),
             reseller: Some(party("Example Reseller")),
+            seller: Some(ContextSeller {
+                name: "Example Seller".to_owned(),
+                address: vec!["1 Example Street".to_owned(), "12345 Example Town".to_owned()],
+                support_email: Some("support@example.com".to_owned()),
+                support_phone: Some("+1 555 0100".to_owned()),
+                logo_url: Some("https://example.com/logo.png".to_owned()),
+            }),
             product: ContextProduct {
                 code: "EP2-00000",
                 name: "Example Product".to_owned(),
@@ -74,6 +109,7 @@ impl Context<'static> {
     pub(super) fn bare_sample() -> Self {
         Self {
             reseller: None,
+            seller: None,
             quantity: 1,
             vendor: None,
             activation_link: None,

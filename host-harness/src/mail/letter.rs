@@ -1,8 +1,11 @@
 //! An e-mail as it is handed over: headers that no value can add lines to, and its text twice, plain and as HTML.
 
+use std::path::Path;
+
 use bss_model::clock::rfc3339;
 use bss_model::{
-    Contact, Diagnose, Diagnosis, ErrorKind, MailSettings, MailToSend, Party, Problem, is_mailable,
+    Contact, Diagnose, Diagnosis, ErrorKind, MailDelivery, MailSettings, MailToSend, Party, Problem, Seller,
+    is_mailable,
 };
 use lettre::address::Envelope;
 use lettre::message::header::{HeaderName, HeaderValue};
@@ -10,7 +13,7 @@ use lettre::message::{Mailbox, MessageBuilder, MultiPart};
 use lettre::{Address, Message};
 use zeroize::Zeroizing;
 
-use super::context::{Context, ContextProduct, Named};
+use super::context::{Context, ContextProduct, ContextSeller, Named};
 use super::templates::{self, Rendered, TemplateError};
 use super::text::one_line;
 
@@ -65,10 +68,28 @@ pub(super) fn compose(
     mail: &MailToSend,
     message_id_domain: &str,
 ) -> Result<Letter, ComposeError> {
+    let rendered = fill_in(settings.templates.as_deref(), mail)?;
+    let asset = &mail.asset;
+    // A copy is another message, and no second one of the same.
+    let name = match mail.is_copy {
+        false => format!("{}-{}", mail.kind, asset.id),
+        true => format!("{}-{}-{}", mail.kind, asset.id, mail.id),
+    };
+    let addressed = Addressed {
+        contact: &mail.contact,
+        recipient_name: Some(&mail.customer.name),
+        seller: mail.seller.as_ref(),
+    };
+    address(settings, &addressed, name, message_id_domain, rendered)
+}
+
+/// Fills in the templates of the e-mail about a license.
+pub(super) fn fill_in(templates: Option<&Path>, mail: &MailToSend) -> Result<Rendered, TemplateError> {
     let asset = &mail.asset;
     let context = Context {
         customer: named(&mail.customer),
         reseller: mail.reseller.as_ref().map(named),
+        seller: mail.seller.as_ref().map(ContextSeller::from),
         product: ContextProduct {
             code: &asset.product_code,
             name: one_line(&asset.product_name),
@@ -88,21 +109,7 @@ pub(super) fn compose(
         license_id: asset.id.to_string(),
         copy_of: mail.first_sent_at_ms.map(day),
     };
-    let rendered = templates::render(settings.templates.as_deref(), &mail.contact.language, &context)?;
-    // A copy is another message, and no second one of the same.
-    let name = match mail.is_copy {
-        false => format!("{}-{}", mail.kind, asset.id),
-        true => format!("{}-{}-{}", mail.kind, asset.id, mail.id),
-    };
-    let recipient = Some(mail.customer.name.as_str());
-    address(
-        settings,
-        &mail.contact,
-        recipient,
-        name,
-        message_id_domain,
-        rendered,
-    )
+    templates::render(templates, &mail.contact.language, &context)
 }
 
 /// Composes an e-mail that looks like the one about a license, with a key that is not a real one.
@@ -114,7 +121,19 @@ pub(super) fn compose_test(settings: &MailSettings, contact: &Contact) -> Result
     )?;
     rendered.subject = format!("[test] {}", rendered.subject);
     let name = format!("test-{}", uuid::Uuid::new_v4());
-    address(settings, contact, None, name, &sender_domain(settings)?, rendered)
+    let addressed = Addressed {
+        contact,
+        recipient_name: None,
+        seller: None,
+    };
+    address(settings, &addressed, name, &sender_domain(settings)?, rendered)
+}
+
+/// Whom an e-mail goes to, and who sells.
+struct Addressed<'a> {
+    contact: &'a Contact,
+    recipient_name: Option<&'a str>,
+    seller: Option<&'a Seller>,
 }
 
 /// The headers that every e-mail of the host has, up to its subject.
@@ -134,20 +153,31 @@ pub(super) fn headers(from: Mailbox, to: Mailbox, subject: String, message_id: S
 
 fn address(
     settings: &MailSettings,
-    contact: &Contact,
-    recipient_name: Option<&str>,
+    addressed: &Addressed<'_>,
     name: String,
     message_id_domain: &str,
     rendered: Rendered,
 ) -> Result<Letter, ComposeError> {
     let from = sender(&settings.from)?;
-    let recipient = recipient(&contact.email)?;
+    let to = recipient(&addressed.contact.email)?;
     // Two messages with one Message-ID are copies of one message (RFC 5322 section 3.6.4).
     let message_id = format!("<{name}@{message_id_domain}>");
-    let to = Mailbox::new(recipient_name.map(one_line), recipient);
-    let message = headers(from, to, rendered.subject, message_id).multipart(
-        MultiPart::alternative_plain_html(rendered.text.to_string(), rendered.html.to_string()),
-    )?;
+    let to = Mailbox::new(addressed.recipient_name.map(one_line), to);
+    let mut builder = headers(from, to, rendered.subject, message_id);
+    if let Some(reply_to) = addressed.seller.and_then(|seller| seller.reply_to.as_ref()) {
+        builder = builder.reply_to(Mailbox::new(None, recipient(reply_to)?));
+    }
+    if let Some(bcc) = addressed.seller.and_then(|seller| seller.bcc.as_ref()) {
+        builder = builder.bcc(Mailbox::new(None, recipient(bcc)?));
+        // The program that sends a file reads its recipients in it, and takes this one out.
+        if matches!(settings.delivery, MailDelivery::Directory(_)) {
+            builder = builder.keep_bcc();
+        }
+    }
+    let message = builder.multipart(MultiPart::alternative_plain_html(
+        rendered.text.to_string(),
+        rendered.html.to_string(),
+    ))?;
     Ok(Letter {
         name,
         envelope: message.envelope().clone(),

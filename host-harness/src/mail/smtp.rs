@@ -482,10 +482,12 @@ impl Session {
         let sender = letter.envelope.from().map_or("", |from| from.as_ref());
         self.sender(&format!("MAIL FROM:<{sender}>{parameters}")).await?;
         self.is_half_way = true;
-        for recipient in letter.envelope.to() {
-            let recipient: &str = recipient.as_ref();
-            self.of_message(Phase::Recipient, &format!("RCPT TO:<{recipient}>"))
-                .await?;
+        let mut recipients = letter.envelope.to().iter().map(AsRef::<str>::as_ref);
+        let customer = recipients.next().unwrap_or_default();
+        self.of_message(Phase::Recipient, &format!("RCPT TO:<{customer}>"))
+            .await?;
+        for copy in recipients {
+            self.copy_to(copy).await?;
         }
         let go_on = self.of_message(Phase::Message, "DATA").await?;
         if go_on.code != GO_ON {
@@ -548,6 +550,21 @@ impl Session {
             }
             Ok(reply) => Err(answered(Phase::Sender, &reply)),
             Err(error) => Err(ended_before(&error.to_string())),
+        }
+    }
+
+    /// Names the recipient of a blind copy. A refusal keeps the customer's message from nobody.
+    async fn copy_to(&mut self, copy: &str) -> Result<(), Attempt> {
+        match self
+            .of_message(Phase::Recipient, &format!("RCPT TO:<{copy}>"))
+            .await
+        {
+            Err(Attempt::Answered(failure)) => {
+                let message = &failure.problem().message;
+                tracing::warn!(%copy, "the mail server does not take the blind copy of an e-mail: {message}");
+                Ok(())
+            }
+            named => named.map(drop),
         }
     }
 

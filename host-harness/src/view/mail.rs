@@ -121,6 +121,24 @@ pub struct DueMails {
     pub due: u64,
 }
 
+/// An e-mail as it would be sent now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MailPreview {
+    /// The asset that it is about.
+    pub asset_id: Uuid,
+    /// The address that it would go to. `None`: the order has none.
+    pub to: Option<String>,
+    /// The subject.
+    pub subject: String,
+    /// The plain text.
+    pub text: String,
+    /// The text as HTML.
+    pub html: String,
+    /// Why it does not look as the operator's templates would have it.
+    pub problem: Option<Problem>,
+}
+
 /// Templates that were written into a directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -8,8 +8,8 @@ use bss_keys::{NewCertificate, PfxCode};
 use bss_model::{
     Act, ActFilter, Actor, ActorKind, AlertChoice, CancellationFilter, Choice, CustomerCorrection, Decision,
     Diagnose as _, Duties, MailDelivery, MailFilter, MailSettings, NewInstance, NewOrder, Page, PluginDigest,
-    Reach, RecordedAct, SavedSettings, Secret, SmtpProtection, SmtpServer, Spending, Subject, SubjectKind,
-    Thumbprint, UnsentMails,
+    Reach, RecordedAct, SavedSettings, Secret, Seller, SmtpProtection, SmtpServer, Spending, Subject,
+    SubjectKind, Thumbprint, UnsentMails,
 };
 use bss_record::{RECORD_FILE, Record};
 use serde_json::{Value, json};
@@ -67,6 +67,7 @@ every_act! {
     AcknowledgeAlert,
     SaveAlertSettings,
     SetChargePrefix,
+    SaveSeller,
 }
 
 /// A customer with whom nothing is open.
@@ -173,6 +174,14 @@ impl Site {
                 let (instance, prefix) = (self.unsold, "DE".parse()?);
                 record.set_charge_prefix(instance, prefix, actor).await?;
                 Subject::instance(instance)
+            }
+            Act::SaveSeller => {
+                let seller = Seller {
+                    name: "Shop".to_owned(),
+                    ..Seller::default()
+                };
+                record.save_seller(self.instance, Some(&seller), actor).await?;
+                Subject::instance(self.instance)
             }
             Act::SetDuties => {
                 let charges = true;
@@ -410,6 +419,10 @@ impl Site {
                 json!({ "lines": [line("a", 2), line("b", 2)] })
             }
             Act::SetChargePrefix => json!({ "before": "UNSOLD", "after": "DE" }),
+            Act::SaveSeller => json!({ "seller": {
+                "name": "Shop", "address": [], "supportEmail": null, "supportPhone": null, "logoUrl": null,
+                "replyTo": null, "bcc": null,
+            } }),
             // The e-mails of the five assets, but for the one that is tried again before.
             Act::SetDuties => json!({ "mails": false, "charges": true, "withdrawnMails": 5 }),
             Act::RetryAsset => json!({ "generation": 0, "sync_status": "unsynchronised" }),

@@ -33,6 +33,7 @@ mod record;
 mod restorations;
 mod runs;
 mod secrets;
+mod sellers;
 mod services;
 mod smtp_server;
 mod spending;

@@ -25,6 +25,8 @@ pub(crate) enum Answer {
     Defer,
     /// Answers 550 to the message's recipient.
     Refuse,
+    /// Answers 550 to the message's second recipient.
+    RefuseCopy,
     /// Answers 550 to the message's sender.
     RefuseSender,
     /// Answers 554 to the message itself, after all of it was read.
@@ -58,6 +60,8 @@ pub(crate) struct Taken {
     pub(crate) login: Option<String>,
     pub(crate) from: String,
     pub(crate) to: String,
+    /// The second recipient.
+    pub(crate) copy: Option<String>,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -337,6 +341,7 @@ struct Session {
     login: Option<String>,
     from: String,
     to: String,
+    copy: Option<String>,
     answer: Answer,
 }
 
@@ -362,6 +367,8 @@ impl Session {
             }
             "MAIL" => {
                 line.clone_into(&mut self.from);
+                self.to.clear();
+                self.copy = None;
                 self.answer = state.answers.lock().unwrap().pop_front().unwrap_or_default();
                 match self.answer {
                     Answer::RefuseSender => "550 not from you",
@@ -369,6 +376,13 @@ impl Session {
                     _ => "250 sender noted",
                 }
             }
+            "RCPT" if !self.to.is_empty() => match self.answer {
+                Answer::RefuseCopy => "550 5.1.1 no such clerk",
+                _ => {
+                    self.copy = Some(line.to_owned());
+                    "250 recipient noted"
+                }
+            },
             "RCPT" => {
                 line.clone_into(&mut self.to);
                 match self.answer {
@@ -379,7 +393,10 @@ impl Session {
                 }
             }
             "DATA" => return Some(Reaction::Read),
-            "RSET" => "250 forgotten",
+            "RSET" => {
+                self.to.clear();
+                "250 forgotten"
+            }
             "QUIT" => return Some(Reaction::Leave),
             _ => "502 what?",
         };
@@ -409,6 +426,7 @@ impl Session {
             login: self.login.clone(),
             from: self.from.clone(),
             to: self.to.clone(),
+            copy: self.copy.clone(),
             bytes,
         }
     }

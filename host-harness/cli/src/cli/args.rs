@@ -190,9 +190,8 @@ impl Command {
     /// Tells whether the command makes, names or lists instances or certificates, or what belongs to those.
     pub(super) fn takes_owner(&self) -> bool {
         match self {
-            Self::OnHost(
-                HostCommand::Run(_) | HostCommand::Mail(_) | HostCommand::Alert(AlertCommand::Email { .. }),
-            ) => false,
+            Self::OnHost(HostCommand::Mail(command)) => command.takes_owner(),
+            Self::OnHost(HostCommand::Run(_) | HostCommand::Alert(AlertCommand::Email { .. })) => false,
             other => other.opens_host(),
         }
     }

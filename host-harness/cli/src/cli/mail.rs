@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use bss_model::{
     Advice, Contact, ErrorKind, IdKind, MailDelivery, MailFilter, MailSettings, MailState, MailStop,
-    MailsToResend, Secret, SmtpProtection, SmtpServer,
+    MailsToResend, Secret, SmtpProtection, SmtpServer, Thumbprint,
 };
 use clap::{Args, Subcommand};
 use host_harness::Host;
-use host_harness::mail::{check_templates, write_templates};
+use host_harness::mail::{MailChange, MailChangeError, check_templates, write_templates};
 use host_harness::view::{self, DueMails, TemplateFiles};
 use uuid::Uuid;
 
@@ -18,8 +18,10 @@ use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, machine_failure, words};
 use super::input::{first_line, operator, read_text};
 use super::mail_login::AccessTokenArguments;
+use super::mail_preview::{self, PreviewArguments};
 use super::output::{self, Table};
 use super::pages::PageArguments;
+use super::seller::{self, SellerArguments};
 use super::typed_ids::{self, TypedId};
 use super::{contact_doubts, instances, record, show};
 
@@ -53,6 +55,12 @@ const COLUMNS: [Column; 17] = [
 pub(super) enum MailCommand {
     /// Configure how e-mail is sent: through a mail server, or into a directory
     Configure(Box<ConfigureMail>),
+    /// Change single settings of how e-mail is sent; all others stay, the password too
+    Set(Box<SetMail>),
+    /// Set or show who sells at an instance, as e-mails say it
+    Seller(Box<SellerArguments>),
+    /// Write an e-mail as it would be sent now, as HTML, without sending it
+    Preview(PreviewArguments),
     /// Show how e-mail is sent, and whether the templates can be filled in
     Show,
     /// Show e-mails: one for each license
@@ -167,9 +175,52 @@ pub(super) struct ConfigureMail {
     templates: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
+pub(super) struct SetMail {
+    /// The sender, as in `shop@example.com` or `Shop <shop@example.com>`
+    #[arg(long, group = "change", value_name = "SENDER")]
+    from: Option<String>,
+    /// The mail server, as `mail configure` takes it
+    #[arg(long, group = "change", value_name = "URL")]
+    smtp: Option<String>,
+    /// Send e-mails without TLS, as to a relay on this machine; only with `--smtp smtp://…`
+    #[arg(long, requires = "smtp")]
+    unencrypted: bool,
+    /// The user who logs in to the mail server. Here and below, an empty text removes what is there
+    #[arg(long, group = "change", value_name = "NAME")]
+    user: Option<String>,
+    /// A file whose first line is the user's password; `-` is the standard input. With --smtp or --user, the password may
+    /// also be in the environment variable BSS_SMTP_PASSWORD
+    #[arg(long, group = "change", value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// The installed certificate with which access tokens are got, in place of another one
+    #[arg(long, group = "change", value_name = "THUMBPRINT")]
+    certificate: Option<Thumbprint>,
+    /// The name by which the host greets the mail server
+    #[arg(long, group = "change", value_name = "NAME")]
+    hello_name: Option<String>,
+    /// Trust the mail server by the certificate authorities in this PEM file, instead of the system's
+    #[arg(long, group = "change", value_name = "FILE")]
+    trust: Option<PathBuf>,
+    /// The operator's own templates
+    #[arg(long, group = "change", value_name = "DIR")]
+    templates: Option<PathBuf>,
+}
+
+impl MailCommand {
+    /// Tells whether the command is about an instance, which may be an owner's.
+    pub(super) fn takes_owner(&self) -> bool {
+        matches!(self, Self::Seller(_))
+    }
+}
+
 pub(super) async fn run(host: &Host, command: MailCommand, json: bool) -> Outcome {
     match command {
         MailCommand::Configure(given) => configure(host, *given, json).await,
+        MailCommand::Set(given) => set(host, *given, json).await,
+        MailCommand::Seller(asked) => seller::run(host, *asked, json).await,
+        MailCommand::Preview(asked) => mail_preview::run(host, &asked, json).await,
         MailCommand::Show => show_settings(host, json).await,
         MailCommand::List {
             failed,
@@ -227,6 +278,54 @@ async fn configure(host: &Host, given: ConfigureMail, json: bool) -> Outcome {
         output::line("next: bss-host mail test ADDRESS");
     }
     Ok(ExitStatus::Done)
+}
+
+async fn set(host: &Host, given: SetMail, json: bool) -> Outcome {
+    let change = change(given)?;
+    let settings = host.change_mail(&change, &operator()).await.map_err(|error| {
+        let needs_password = matches!(error, MailChangeError::PasswordNeeded);
+        let failure = Failure::from(error);
+        match needs_password {
+            true => failure.hint(format!(
+                "set {PASSWORD_VARIABLE}, or name a file with --password-file"
+            )),
+            false => failure,
+        }
+    })?;
+    match json {
+        true => show::json(&view::MailSettings::from(&settings))?,
+        false => show_rows(&settings),
+    }
+    Ok(ExitStatus::Done)
+}
+
+fn change(given: SetMail) -> Result<MailChange, Failure> {
+    let kept = |text: String| Some(text).filter(|text| !text.is_empty());
+    let named = |path: PathBuf| Some(path).filter(|path| !path.as_os_str().is_empty());
+    let has_user = given.user.as_ref().is_some_and(|user| !user.is_empty());
+    let password = match (&given.password_file, given.smtp.is_some() || has_user) {
+        (None, false) => None,
+        (file, _) => {
+            let password = first_line(file.as_deref(), PASSWORD_VARIABLE, "password file")?;
+            (!password.is_empty()).then(|| Secret::new(password.as_str()))
+        }
+    };
+    let server = given.smtp.as_deref();
+    let server = server.map(|url| host_harness::mail::server_from_url(url, given.unencrypted));
+    let trust = given.trust.map(named);
+    let trust = trust.map(|file| file.map(|file| authorities(&file)).transpose());
+    let templates = given.templates.map(named);
+    let templates = templates.map(|directory| directory.map(|path| absolute(&path)).transpose());
+    Ok(MailChange {
+        from: given.from,
+        server: server.transpose()?,
+        user: given.user.map(kept),
+        password,
+        certificate: given.certificate,
+        hello_name: given.hello_name.map(kept),
+        trusted_authorities_pem: trust.transpose()?,
+        templates: templates.transpose()?,
+    })
 }
 
 fn delivery(given: &ConfigureMail) -> Result<MailDelivery, Failure> {

@@ -163,12 +163,10 @@ fn parse(text: &str, dialect: &Dialect, period: &Period) -> Result<Vec<Statement
     };
     let (mut lines, mut bad) = (Vec::new(), Vec::new());
     for record in reader.into_records() {
-        let read = record.map_err(|error| {
-            let line = error.position().map_or(0, csv::Position::line);
-            (lines_before + line, error.to_string())
-        });
+        let read =
+            record.map_err(|error| (lines_before + line_at(rest, error.position()), error.to_string()));
         let read = read.and_then(|record| {
-            let line = lines_before + record.position().map_or(0, csv::Position::line);
+            let line = lines_before + line_at(rest, record.position());
             // Spreadsheets write rows of which nothing is left but the delimiters.
             if record.iter().all(str::is_empty) {
                 return Ok(None);
@@ -192,6 +190,15 @@ fn parse(text: &str, dialect: &Dialect, period: &Period) -> Result<Vec<Statement
         message: format!("the statement can't be compared: {}", named.join("; ")),
         hint: "correct these lines, or leave them out, such as those of totals".to_owned(),
     })
+}
+
+/// The line of a record. The reader takes what is left of a line's end, and empty lines, for the record behind them.
+fn line_at(text: &str, position: Option<&csv::Position>) -> u64 {
+    let Some(position) = position else { return 0 };
+    let begin = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+    let rest = text.as_bytes().get(begin..).unwrap_or_default();
+    let ends = rest.iter().take_while(|byte| b"\r\n".contains(byte));
+    position.line() + ends.filter(|byte| **byte == b'\n').count() as u64
 }
 
 /// The places of the columns that were named.

@@ -31,6 +31,16 @@ impl FromStr for TypedId {
 }
 
 impl TypedId {
+    /// The id of an order, or else of an asset.
+    pub(super) async fn of_order_or_asset(&self, host: &Host) -> Result<Uuid, Failure> {
+        let record = host.record();
+        let orders = record.ids_beginning(IdKind::Order, &self.0, host.owner()).await?;
+        match orders.is_empty() {
+            true => self.of(IdKind::Asset, host).await,
+            false => self.of(IdKind::Order, host).await,
+        }
+    }
+
     /// The id of the one thing whose id begins so. A whole id is itself, whether there is such a thing or not.
     pub(super) async fn of(&self, kind: IdKind, host: &Host) -> Result<Uuid, Failure> {
         if let Ok(whole) = Uuid::try_parse(&self.0) {

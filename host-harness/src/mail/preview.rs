@@ -1,0 +1,132 @@
+//! E-mails as they would be sent now, for a look at them: nothing is sent, or written down as sent.
+
+use bss_model::{Advice, AssetFilter, Diagnose, Diagnosis, ErrorKind, LicenseSecrets, Page, Problem, Secret};
+use bss_record::RecordError;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::letter;
+use super::templates::TemplateError;
+use crate::blocking::run_blocking;
+use crate::host::Host;
+use crate::view::Keys;
+
+/// The key in the e-mail about a license that is not bought yet.
+const NO_KEY: &str = "XXXXX-XXXXX-XXXXX-XXXXX-XXXXX";
+
+/// An e-mail as it would be sent now.
+pub struct MailPreview {
+    /// The asset that it is about.
+    pub asset_id: Uuid,
+    /// The address that it would go to. Empty: the order has none.
+    pub to: String,
+    /// The subject.
+    pub subject: String,
+    /// The plain text.
+    pub text: Zeroizing<String>,
+    /// The text as HTML.
+    pub html: Zeroizing<String>,
+    /// Why it does not look as the operator's templates would have it.
+    pub problem: Option<Problem>,
+}
+
+/// Why an e-mail can't be shown.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PreviewMailError {
+    /// There is neither an asset nor an order with the id.
+    #[error("there is neither an order nor an asset `{id}`")]
+    Nothing {
+        /// The id that was asked for.
+        id: Uuid,
+    },
+    /// Not even the built-in template can be filled in.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl Diagnose for PreviewMailError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Nothing { .. } => {
+                Diagnosis::new(ErrorKind::NotFound, "nothing-to-preview").advise(Advice::ListAssets)
+            }
+            Self::Template(error) => error.diagnosis(),
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
+}
+
+impl Host {
+    /// The e-mails about an asset, or about the assets of an order, as they would be sent now: with the templates and the seller of
+    /// this moment, and in another language where one is named. Keys are whole only where they are shown to somebody, which is an
+    /// act on record; a license that is not bought yet has a made-up one.
+    ///
+    /// # Errors
+    /// When there is no such asset or order, and when no template can be filled in.
+    pub async fn preview_mails(
+        &self,
+        asset_or_order: Uuid,
+        language: Option<&str>,
+        keys: Keys<'_>,
+    ) -> Result<Vec<MailPreview>, PreviewMailError> {
+        let settings = self.record().mail_settings().await?;
+        let templates = settings.and_then(|settings| settings.templates);
+        let mut previews = Vec::new();
+        for asset in self.assets_to_preview(asset_or_order).await? {
+            let secrets = self.secrets_to_preview(&asset, &keys).await?;
+            let mail = self.record().mail_to_preview(asset.id, secrets).await?;
+            let mut mail = mail.ok_or(PreviewMailError::Nothing { id: asset_or_order })?;
+            if let Some(language) = language {
+                language.clone_into(&mut mail.contact.language);
+            }
+            let (to, templates) = (mail.contact.email.clone(), templates.clone());
+            let filled_in = run_blocking(move || letter::fill_in(templates.as_deref(), &mail)).await?;
+            previews.push(MailPreview {
+                asset_id: asset.id,
+                to,
+                subject: filled_in.subject,
+                text: filled_in.text,
+                html: filled_in.html,
+                problem: filled_in.problem,
+            });
+        }
+        Ok(previews)
+    }
+
+    async fn assets_to_preview(&self, id: Uuid) -> Result<Vec<bss_model::Asset>, PreviewMailError> {
+        if let Some(asset) = self.record().asset(id).await? {
+            return Ok(vec![asset]);
+        }
+        let of_order = AssetFilter {
+            order: Some(id),
+            ..AssetFilter::default()
+        };
+        let assets = self.record().assets(&of_order, &Page::all()).await?.rows;
+        match assets.is_empty() {
+            true => Err(PreviewMailError::Nothing { id }),
+            false => Ok(assets),
+        }
+    }
+
+    async fn secrets_to_preview(
+        &self,
+        asset: &bss_model::Asset,
+        keys: &Keys<'_>,
+    ) -> Result<LicenseSecrets, RecordError> {
+        if let Keys::ShownTo(actor) = keys {
+            let mut shown = self.record().show_license_secrets(&[asset.id], actor).await?;
+            if let Some(secrets) = shown.remove(&asset.id) {
+                return Ok(secrets);
+            }
+        }
+        let link = asset.activation_link_host.as_ref();
+        Ok(LicenseSecrets {
+            product_key: Secret::new(asset.masked_product_key.as_deref().unwrap_or(NO_KEY)),
+            activation_link: link.map(|host| Secret::new(&*format!("https://{host}/*****"))),
+        })
+    }
+}
