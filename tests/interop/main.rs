@@ -2,6 +2,7 @@
 //! these tests, a part being one of the modules here; they fail, rather than skip, where it is missing.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expected")]
 
+mod browser;
 mod cli;
 #[path = "../plugin/component.rs"]
 #[expect(dead_code, reason = "shared with the other tests, which need more of it")]

@@ -756,13 +756,15 @@ fn an_argument_that_is_no_id_and_a_directory_that_is_made_are_told() {
     let said = |output: &Output| String::from_utf8_lossy(&output.stderr).contains("a new record was made");
     assert!(said(&desk.run(&list)));
     assert!(!said(&desk.run(&list)));
-    for argument in [&["order", "show", "7ffdbbdc"][..], &["asset", "show", "1"]] {
-        let number = argument[2];
-        assert_fails(
-            &desk.run(argument),
-            USAGE,
-            &[&format!("`{number}`"), "is not an id", "36 characters"],
-        );
+    let unknown = ["order", "show", "7ffdbbdc"];
+    assert_fails(
+        &desk.run(&unknown),
+        REFUSED,
+        &["begins with `7ffdbbdc`", "order list"],
+    );
+    for no_id in ["1", "7ff", "7ffdbbdg"] {
+        let show = ["asset", "show", no_id];
+        assert_fails(&desk.run(&show), USAGE, &[&format!("'{no_id}'"), "first 4"]);
     }
 }
 

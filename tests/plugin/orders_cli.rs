@@ -426,6 +426,27 @@ async fn an_order_of_which_some_licenses_were_refused_is_partly_bought() {
     );
 }
 
+#[test]
+fn products_are_listed_by_what_an_operator_looks_for() {
+    let (desk, offer) = selling();
+    let listed = |filter: &[&str]| -> Vec<String> {
+        let products = desk.json(&[&["services", "products", "esd"][..], filter].concat());
+        let products = products.as_array().expect("a list").iter();
+        products
+            .map(|product| text(product, "productCode").to_owned())
+            .collect()
+    };
+    let all = listed(&[]);
+    assert!(all.len() > 1, "{all:?}");
+    assert_eq!(listed(&["--on-sale"]), [offer.as_str()]);
+    let unpriced = listed(&["--without-price"]);
+    assert_eq!(unpriced.len(), all.len() - 1, "{unpriced:?}");
+    assert!(!unpriced.contains(&offer));
+    assert_eq!(listed(&["--on-sale", "--without-price"]), [""; 0]);
+    assert_eq!(listed(&["--text", &offer.to_lowercase()]), [offer.as_str()]);
+    assert_eq!(listed(&["--text", "no such product"]), [""; 0]);
+}
+
 /// What a command prints for people.
 fn printed(desk: &Desk, command: &[&str]) -> String {
     let ran = desk.run(command);

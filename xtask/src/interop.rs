@@ -22,7 +22,7 @@ use part::Part;
 /// The manifest of the workspace whose programs stand in for a host.
 pub(crate) const STOCK_MANIFEST: &str = stock_wasmtime::MANIFEST;
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     Part {
         name: "composition",
         about: "the plugin and an adapter as one component, which needs nothing of this project's host",
@@ -45,6 +45,12 @@ const PARTS: [Part; 5] = [
         name: "resolver",
         about: "the system's resolver with a name server of this project, in network namespaces of their own",
         programs: &[("unshare", "util-linux"), ("ip", "iproute2")],
+        prepare: |_| Ok(Vec::new()),
+    },
+    Part {
+        name: "browser",
+        about: "the e-mail to a customer in Chromium, as wide as a phone and as a desk",
+        programs: &[("chromium", "chromium")],
         prepare: |_| Ok(Vec::new()),
     },
     Part {

@@ -56,7 +56,7 @@ mod worker;
 use std::io::{self, IsTerminal as _};
 
 use clap::Parser;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::ErrorKind;
 use host_harness::call_trace::{self, Collector, TraceGuard, TraceLayer};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::Layer as _;
@@ -73,10 +73,6 @@ pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsStrin
     let arguments = match Arguments::try_parse_from(command_line) {
         Ok(arguments) => arguments,
         Err(error) => {
-            if let Some(failure) = no_id(&error) {
-                failure.show(false);
-                return failure.status;
-            }
             // The failure repeats what was given, which may be a customer's text that a script passed on.
             output::page(&error.render().to_string(), error.use_stderr());
             return match error.kind() {
@@ -118,19 +114,6 @@ fn output_lost(error: io::Error) -> Failure {
     machine_failure(error)
         .after("the standard output could not be written, and what was to be shown is not all there")
         .hint("what was asked is done; lists, `order show` and the other commands that show things can be repeated")
-}
-
-/// The failure of an argument that is to be an id and is none, in words; `None`: the command line is wrong in another way.
-fn no_id(error: &clap::Error) -> Option<Failure> {
-    let cause = std::error::Error::source(error)?;
-    cause.downcast_ref::<uuid::Error>()?;
-    let text = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text.as_str()),
-        _ => None,
-    };
-    let (value, argument) = (text(ContextKind::InvalidValue)?, text(ContextKind::InvalidArg)?);
-    let message = format!("`{value}`, given for `{argument}`, is not an id");
-    Some(Failure::usage(message).hint("an id has 36 characters, as the tables and `--json` show it"))
 }
 
 /// Starts the log: diagnostics go to the standard error, so that results can be piped; traces of calls go to the data

@@ -246,7 +246,7 @@ mod tests {
   "productCode": "EP2-06798",
   "productName": "Office",
   "quantity": 3,
-  "state": "licensed",
+  "state": "returned",
   "status": "active",
   "syncStatus": "synchronized",
   "licenseTokenStatus": "returned",

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bss_model::{
-    Advice, DifferenceKind, ErrorKind, IdKind, Instance, ProductDifference, ProductFilter, RunState,
+    Advice, DifferenceKind, ErrorKind, IdKind, Instance, Product, ProductDifference, ProductFilter, RunState,
     ServicesRun as RecordedRun, SortOrder,
 };
 use clap::{Args, Subcommand};
@@ -108,6 +108,15 @@ pub(super) struct ProductsArguments {
     /// Only products that this run changed
     #[arg(long, value_name = "RUN")]
     run: Option<TypedId>,
+    /// Only products that are active and that the vendor sells
+    #[arg(long)]
+    on_sale: bool,
+    /// Only products without a price in the instance's currency
+    #[arg(long)]
+    without_price: bool,
+    /// Only products with this text in their code or name, in upper or lower case
+    #[arg(long, value_name = "TEXT")]
+    text: Option<String>,
     #[command(flatten)]
     list: List,
     #[command(flatten)]
@@ -129,6 +138,23 @@ struct List {
     /// Only products that the vendor sold again
     #[arg(long)]
     revived: bool,
+}
+
+impl ProductsArguments {
+    /// Whether a product is one that is asked for.
+    fn shows(&self, product: &Product, has_price: bool) -> bool {
+        let is_on_sale = product.active && !product.discontinued;
+        let is_like = |text: &String| {
+            let text = text.to_lowercase();
+            let offered = &product.offered;
+            [&offered.code, &offered.name]
+                .iter()
+                .any(|of| of.to_lowercase().contains(&text))
+        };
+        (is_on_sale || !self.on_sale)
+            && !(has_price && self.without_price)
+            && self.text.as_ref().is_none_or(is_like)
+    }
 }
 
 impl List {
@@ -379,8 +405,15 @@ async fn products(host: &Host, arguments: &ProductsArguments, json: bool) -> Out
             .products(instance.id, &ProductFilter::default(), page)
             .await
     });
-    let products = products.await?;
+    let mut products = products.await?;
     let prices = record.prices(instance.id).await?;
+    products.retain(|product| {
+        let prices = prices.get(&product.offered.code).map_or(&[][..], Vec::as_slice);
+        arguments.shows(
+            product,
+            prices.iter().any(|price| price.currency == instance.currency),
+        )
+    });
     let shown = shown(&products, &prices, differences.as_deref());
     let views: Vec<_> = shown.iter().map(|product| product.view(&instance)).collect();
     let form = arguments.csv.form(json);
