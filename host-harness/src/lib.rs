@@ -79,6 +79,7 @@ mod plugins;
 #[cfg(feature = "prerequisites")]
 pub mod prerequisites;
 pub mod product_type_collection;
+mod pulse;
 #[cfg(feature = "mail")]
 mod racing_connect;
 mod ready_instances;
@@ -141,6 +142,7 @@ pub use license_refresh::{RefreshError, Refreshed};
 pub use license_return::{AttemptedReturn, ReturnError};
 pub use metrics::Metrics;
 pub use plugins::{PluginError, plugin_digest};
+pub use pulse::Pulse;
 pub use ready_instances::PrepareError;
 pub use services_definition::{BegunRun, CompletedRun, ServicesError};
 pub use services_worker::{ExecutedRun, RunEnd, RunListener};

@@ -27,6 +27,7 @@ use crate::host::Host;
 use crate::mail::MailRound;
 use crate::own_task::{in_own_task, joined, nobody, until_stopped};
 use crate::pause::LONGEST_WAIT;
+use crate::pulse::Pulse;
 use crate::services_worker::RunListener;
 
 /// The default number of lines that are attempted at once. An answer takes some tens of milliseconds, so that eight
@@ -87,6 +88,8 @@ pub struct WorkOptions {
     pub runs: RunListener,
     /// The listener for alerts. `None`: they are told by e-mail alone, where somebody's address is on record.
     pub alerts: Option<AlertListener>,
+    /// What beats as long as the worker looks for work.
+    pub pulse: Arc<Pulse>,
 }
 
 impl Default for WorkOptions {
@@ -98,6 +101,7 @@ impl Default for WorkOptions {
             calls: nobody(),
             runs: Arc::new(|_| ()),
             alerts: None,
+            pulse: Arc::default(),
         }
     }
 }
@@ -141,6 +145,12 @@ impl WorkOptions {
             alerts: Some(listener),
             ..self
         }
+    }
+
+    /// Sets what beats as long as [`Host::work`] looks for work, by which a watchdog knows that it is alive.
+    #[must_use]
+    pub fn pulse(self, pulse: Arc<Pulse>) -> Self {
+        Self { pulse, ..self }
     }
 
     fn share(&self) -> usize {
@@ -345,6 +355,7 @@ impl Host {
         let mut stop = std::pin::pin!(stop);
         let (mut overdue, mut news) = (Rounds::every(OVERDUE_LOOK), Rounds::every(NEWS_LOOK));
         loop {
+            options.pulse.beat();
             if overdue.is_due() {
                 tell_overdue(self.record()).await?;
             }

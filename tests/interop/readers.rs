@@ -2,8 +2,10 @@
 
 mod definition;
 mod jwt;
+mod manual;
 mod openapi;
 mod pfx;
+mod units;
 
 use std::io::Write as _;
 use std::path::PathBuf;

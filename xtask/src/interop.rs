@@ -55,11 +55,13 @@ const PARTS: [Part; 6] = [
     },
     Part {
         name: "readers",
-        about: "what this project writes, read by PyJWT, jsonschema, redocly and schemathesis; PFX files of Java",
+        about: "what this project writes, read by PyJWT, jsonschema, redocly, schemathesis, groff and systemd; PFX files of Java",
         programs: &[
             ("python3", "python3-venv"),
             ("openssl", "openssl"),
             ("keytool", "default-jre-headless"),
+            ("groff", "groff-base"),
+            ("systemd-analyze", "systemd"),
         ],
         prepare: readers::install,
     },

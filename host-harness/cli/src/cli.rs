@@ -9,7 +9,9 @@ mod bench;
 mod bulk;
 mod certificates;
 mod charges;
+mod command_line;
 mod commands;
+mod config;
 mod contact_doubts;
 mod csv_lines;
 mod customers;
@@ -27,6 +29,7 @@ mod log;
 mod mail;
 mod mail_login;
 mod mail_preview;
+mod manual;
 mod order_list;
 mod orders;
 mod outcome_lines;
@@ -44,7 +47,9 @@ mod replay;
 mod report;
 mod returns;
 mod seller;
+mod service_manager;
 mod services;
+mod settings;
 mod show;
 mod simulator;
 mod statement;
@@ -53,9 +58,10 @@ mod trace;
 mod typed_ids;
 mod worker;
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
 
-use clap::Parser;
+use clap::FromArgMatches as _;
 use clap::error::ErrorKind;
 use host_harness::call_trace::{self, Collector, TraceGuard, TraceLayer};
 use tracing_subscriber::EnvFilter;
@@ -67,19 +73,18 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use self::args::{Arguments, LogFormat};
 use self::exit_status::ExitStatus;
 use self::failure::{Failure, machine_failure};
+use self::settings::Settings;
 
 /// Runs one command line, the program's name first.
-pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsString>) -> ExitStatus {
-    let arguments = match Arguments::try_parse_from(command_line) {
+pub(crate) async fn run(command_line: impl IntoIterator<Item = OsString>) -> ExitStatus {
+    let command_line: Vec<_> = command_line.into_iter().collect();
+    let arguments = match arguments(&command_line) {
         Ok(arguments) => arguments,
-        Err(error) => {
-            // The failure repeats what was given, which may be a customer's text that a script passed on.
-            output::page(&error.render().to_string(), error.use_stderr());
-            return match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitStatus::Done,
-                _ => ExitStatus::Usage,
-            };
+        Err(NotUnderstood::Settings(failure)) => {
+            failure.show(command_line.iter().any(|argument| argument == "--json"));
+            return failure.status;
         }
+        Err(NotUnderstood::Line(error)) => return not_understood(&error),
     };
     let json = arguments.json;
     let (_until_the_end, ran) = match start_log(&arguments) {
@@ -116,6 +121,61 @@ fn output_lost(error: io::Error) -> Failure {
         .hint("what was asked is done; lists, `order show` and the other commands that show things can be repeated")
 }
 
+/// Reads the command line twice: for the name of the configuration file, and with what that file and the environment say.
+fn arguments(command_line: &[OsString]) -> Result<Arguments, NotUnderstood> {
+    let command = command_line::command();
+    let settings = Settings::load(&command.clone().try_get_matches_from(command_line)?)?;
+    let command = settings.apply(command);
+    let refused = |error| {
+        settings
+            .refused(&error)
+            .map_or(NotUnderstood::Line(error), NotUnderstood::Settings)
+    };
+    let mut matches = command
+        .clone()
+        .try_get_matches_from(command_line)
+        .map_err(refused)?;
+    if matches.subcommand_name() == Some("config") {
+        // What only the worker looks at is looked at here, too.
+        command
+            .try_get_matches_from(["bss-host", "run"])
+            .map_err(refused)?;
+    }
+    let arguments = Arguments::from_arg_matches_mut(&mut matches)?;
+    Ok(Arguments {
+        settings,
+        ..arguments
+    })
+}
+
+/// Why there are no arguments: help was asked for, the command line was not understood, or something is wrong with a setting.
+enum NotUnderstood {
+    Line(clap::Error),
+    Settings(Failure),
+}
+
+impl From<clap::Error> for NotUnderstood {
+    fn from(error: clap::Error) -> Self {
+        Self::Line(error)
+    }
+}
+
+impl From<Failure> for NotUnderstood {
+    fn from(failure: Failure) -> Self {
+        Self::Settings(failure)
+    }
+}
+
+/// Shows help that was asked for, or why the command line was not understood.
+fn not_understood(error: &clap::Error) -> ExitStatus {
+    // The failure repeats what was given, which may be a customer's text that a script passed on.
+    output::page(&error.render().to_string(), error.use_stderr());
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitStatus::Done,
+        _ => ExitStatus::Usage,
+    }
+}
+
 /// Starts the log: diagnostics go to the standard error, so that results can be piped; traces of calls go to the data
 /// directory, and to a collector where there is one. Drop the guard that is returned last.
 fn start_log(arguments: &Arguments) -> Result<Option<TraceGuard>, Failure> {
@@ -126,16 +186,14 @@ fn start_log(arguments: &Arguments) -> Result<Option<TraceGuard>, Failure> {
         _ => ("debug", ""),
     };
     let usual = format!("{level},{plugin}sqlx=warn,hyper=info,rustls=info");
-    let asked = input::variable("BSS_LOG")?.filter(|filter| !filter.is_empty());
+    let asked = arguments.log.as_deref().filter(|filter| !filter.is_empty());
     // What the filter does not name still warns.
     let asked = asked.map(|asked| format!("warn,{asked}"));
     let filter = EnvFilter::try_new(asked.unwrap_or(usual)).map_err(|error| {
         Failure::usage(format!(
-            "the environment variable `BSS_LOG` is no filter: {error}"
+            "the value of `--log`, `BSS_LOG` or `log` in the configuration file is no filter: {error}"
         ))
-        .hint(
-            "leave `BSS_LOG` out, or give a level for each part, as in `bss_sandbox=debug,host_harness=info`",
-        )
+        .hint("leave it out, or give a level for each part, as in `bss_sandbox=debug,host_harness=info`")
     })?;
     let is_json = arguments.log_format == LogFormat::Json;
     output::notes_as_json(is_json);

@@ -34,6 +34,25 @@ pub struct HostKey {
     bytes: Zeroizing<[u8; KEY_BYTES]>,
 }
 
+/// Who keeps the file of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeper {
+    /// This process's user alone.
+    Own,
+    /// The system, which lets this process read it: by a group, or an access list whose mask stands in the group's bits.
+    SystemOrSelf,
+}
+
+impl Keeper {
+    /// The permission bits that no such file may have.
+    fn forbidden(self) -> u32 {
+        match self {
+            Self::Own => 0o077,
+            Self::SystemOrSelf => 0o027,
+        }
+    }
+}
+
 /// Where the host key comes from.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -163,6 +182,15 @@ impl HostKey {
         }
     }
 
+    /// The key from a file that somebody else hands this process, such as a credential of systemd: its owner is root or this
+    /// process's user, and a group may read it.
+    ///
+    /// # Errors
+    /// When there is none, when it is no key, or when everybody may read it.
+    pub fn from_credential(path: &Path) -> Result<Self, HostKeyError> {
+        Self::read_kept_by(path, Keeper::SystemOrSelf)
+    }
+
     /// A new random key.
     ///
     /// # Errors
@@ -218,6 +246,10 @@ impl HostKey {
     }
 
     fn read(path: &Path) -> Result<Self, HostKeyError> {
+        Self::read_kept_by(path, Keeper::Own)
+    }
+
+    fn read_kept_by(path: &Path, keeper: Keeper) -> Result<Self, HostKeyError> {
         let failed = |source| HostKeyError::File {
             path: path.to_owned(),
             source,
@@ -225,12 +257,15 @@ impl HostKey {
         let file = fs::File::open(path).map_err(failed)?;
         // The open file is asked, so that it can't be exchanged in between.
         let metadata = file.metadata().map_err(failed)?;
-        Foreign::check(&metadata).map_err(|foreign| HostKeyError::Foreign {
-            path: path.to_owned(),
-            foreign,
-        })?;
+        let is_roots = keeper == Keeper::SystemOrSelf && metadata.uid() == 0;
+        if !is_roots {
+            Foreign::check(&metadata).map_err(|foreign| HostKeyError::Foreign {
+                path: path.to_owned(),
+                foreign,
+            })?;
+        }
         let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
+        if mode & keeper.forbidden() != 0 {
             return Err(HostKeyError::ReadableByOthers {
                 path: path.to_owned(),
                 mode,

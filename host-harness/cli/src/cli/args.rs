@@ -11,12 +11,14 @@ use super::audit::AuditCommand;
 use super::bench::BenchArguments;
 use super::certificates::CertificateCommand;
 use super::charges::{ChargeCommand, CreditCommand};
+use super::config::ConfigCommand;
 use super::customers::CustomerCommand;
 use super::demo::DemoArguments;
 use super::failure::parsed;
 use super::find::FindArguments;
 use super::instances::InstanceCommand;
 use super::mail::MailCommand;
+use super::manual::{ManArguments, ShellName};
 use super::orders::OrderCommand;
 use super::plugins::PluginCommand;
 use super::prerequisites::PrerequisitesArguments;
@@ -26,6 +28,7 @@ use super::record::RecordCommand;
 use super::replay::ReplayArguments;
 use super::report::ReportArguments;
 use super::services::ServicesCommand;
+use super::settings::Settings;
 use super::simulator::SimulatorArguments;
 use super::status::StatusArguments;
 use super::trace::TraceArguments;
@@ -42,21 +45,31 @@ use super::worker::WorkerArguments;
                   2  the command line was not understood\n  \
                   3  the outcome is not known yet, or something could not be used: the vendor, the mail server, \
                   the plugin, the record or this machine\n  \
-                  4  the command did what it was told, and something has failed that nobody has acknowledged (`run --once`), \
+                  4  the command did what it was told, and something has failed that nobody has acknowledged (`run --once`, `status`), \
                   or a statement differs from the record (`reconcile`)\n\
-                  Results go to the standard output, everything else to the standard error."
+                  Results go to the standard output, everything else to the standard error.\n\n\
+                  Environment variables without an option:\n  \
+                  BSS_HOST_KEY       the host key in base64, which wins over its file\n  \
+                  BSS_PFX_CODE       the code of a PFX file, where no --code-file is named\n  \
+                  BSS_SMTP_PASSWORD  the password of a mail server, where no --password-file is named\n  \
+                  https_proxy        the proxy on the way to vendors; no_proxy, the servers reached without it\n  \
+                  NO_COLOR           no colors, even on a terminal"
 )]
 pub(super) struct Arguments {
+    /// The file with the settings of this machine [env: BSS_CONFIG] [default: bss-host/config.toml in the user's
+    /// configuration directory, or /etc/bss-host/config.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Where the values of options come from.
+    #[arg(skip)]
+    pub(super) settings: Settings,
     /// The directory in which the host keeps its record, its certificates and the host key
-    #[arg(
-        long,
-        global = true,
-        env = "BSS_DATA_DIR",
-        default_value = "bss-data",
-        value_name = "DIR"
-    )]
+    #[arg(long, global = true, default_value = "bss-data", value_name = "DIR")]
     pub(super) data_dir: PathBuf,
-    /// The file of a plugin to try out with `replay`, `bench` or `demo`, or of a new instance [env: BSS_PLUGIN=] [default: microsoft_esd.wasm beside this program, or as `cargo xtask build` makes it]
+    /// A file that holds the host key, such as a credential of systemd [default: host.key in the data directory]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) host_key_file: Option<PathBuf>,
+    /// The file of a plugin to try out with `replay`, `bench` or `demo`, or of a new instance [default: microsoft_esd.wasm beside this program, or as `cargo xtask build` makes it]
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) plugin: Option<PathBuf>,
     /// The owner of the instances and certificates that the command makes, names or lists, where the host serves several
@@ -69,21 +82,17 @@ pub(super) struct Arguments {
     /// Write more log lines to the standard error: `-v` informational ones, `-vv` debugging ones too
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
+    /// Which log lines are written: a level, or one for each part, as in `bss_sandbox=debug,host_harness=info` [default: as `-v` says]
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub(super) log: Option<String>,
     /// How log lines and everything else on the standard error are written: `json` is an object a line
-    #[arg(long, global = true, env = "BSS_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     pub(super) log_format: LogFormat,
     /// Record the exchanges between the plugin and the vendor, without secrets, into this file for `replay`
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) record: Option<PathBuf>,
     /// Send traces of the plugin's calls to this OpenTelemetry collector, as in `http://localhost:4318`
-    // The value may hold a password, which the help would show.
-    #[arg(
-        long,
-        global = true,
-        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
-        hide_env_values = true,
-        value_name = "URL"
-    )]
+    #[arg(long, global = true, value_name = "URL")]
     pub(super) otlp: Option<String>,
     #[command(subcommand)]
     pub(super) command: Command,
@@ -115,6 +124,17 @@ pub(super) enum Command {
     Bench(BenchArguments),
     /// Show the whole workflow, from a PFX file to licenses, against a temporary simulator
     Demo(DemoArguments),
+    /// Show the settings of this machine
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Write the completions of a shell to the standard output
+    Completions {
+        /// The shell
+        #[arg(value_enum, value_name = "SHELL")]
+        shell: ShellName,
+    },
+    /// Write the manual pages
+    Man(ManArguments),
 }
 
 /// Commands that open a host: its record is in the data directory, and its plugin may be called.
@@ -182,8 +202,11 @@ impl Command {
             | Self::OnHost(HostCommand::Instance(InstanceCommand::Create(_)))
             | Self::Replay(_)
             | Self::Bench(_)
-            | Self::Demo(_) => true,
+            | Self::Demo(_)
+            // The option's value is shown.
+            | Self::Config(_) => true,
             Self::OnHost(_) | Self::Record(_) | Self::Prerequisites(_) | Self::Simulator(_) => false,
+            Self::Completions { .. } | Self::Man(_) => false,
         }
     }
 
@@ -199,17 +222,5 @@ impl Command {
     /// Tells whether the command opens a host.
     pub(super) fn opens_host(&self) -> bool {
         matches!(self, Self::OnHost(_))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Arguments::command().debug_assert();
     }
 }

@@ -1,15 +1,21 @@
 //! Runs each command: one call of the library, and what is shown of its answer.
 
-use host_harness::{Host, HostKeySource, RECORD_FILE};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bss_keys::HOST_KEY_VARIABLE;
+use host_harness::{Host, HostKey, HostKeySource, RECORD_FILE};
 
 use super::args::{Arguments, Command, HostCommand};
+use super::config::ConfigCommand;
 use super::failure::{Failure, Outcome};
-use super::input::{pfx_code, proxies_of_environment, read_pfx};
+use super::input::{pfx_code, read_pfx};
 use super::output;
+use super::settings::Settings;
 use super::{
-    alerts, assets, audit, bench, certificates, charges, customers, demo, find, instances, mail, orders,
-    plugins, prerequisites, products, reconcile, record, replay, report, services, simulator, status, trace,
-    worker,
+    alerts, assets, audit, bench, certificates, charges, command_line, config, customers, demo, find,
+    instances, mail, manual, orders, plugins, prerequisites, products, reconcile, record, replay, report,
+    services, simulator, status, trace, worker,
 };
 
 /// Runs one command to its end.
@@ -25,6 +31,8 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
 async fn run_command(arguments: Arguments) -> Outcome {
     let Arguments {
         data_dir,
+        settings,
+        host_key_file,
         plugin,
         owner,
         json,
@@ -32,7 +40,8 @@ async fn run_command(arguments: Arguments) -> Outcome {
         command,
         ..
     } = arguments;
-    if plugin.is_some() && !command.takes_plugin() {
+    let is_plugin_named = settings.is_on_command_line("plugin");
+    if is_plugin_named && !command.takes_plugin() {
         let message =
             "--plugin can't be used with this command: each instance is worked on by its own plugin";
         return Err(Failure::usage(message).hint(
@@ -43,7 +52,6 @@ async fn run_command(arguments: Arguments) -> Outcome {
         let message = "--owner can't be used with this command, which works for all owners or for none";
         return Err(Failure::usage(message).hint("leave --owner out"));
     }
-    let is_plugin_named = plugin.is_some();
     let plugin = plugin.unwrap_or_else(plugins::default_plugin);
     if recording.is_some() && !command.opens_host() {
         let message = "--record can't be used with this command, which does not open the data directory";
@@ -60,12 +68,17 @@ async fn run_command(arguments: Arguments) -> Outcome {
         Command::Simulator(asked) => return simulator::simulator(&asked).await,
         Command::Bench(asked) => return bench::run(&data_dir, &plugin, &asked, json).await,
         Command::Demo(asked) => return demo::run(&plugin, &asked, json).await,
+        Command::Config(ConfigCommand::Show) => {
+            return config::show(&settings, &command_line::command(), &data_dir, json);
+        }
+        Command::Completions { shell } => return manual::completions(command_line::command(), shell),
+        Command::Man(asked) => return manual::man(command_line::command(), &asked),
     };
     let is_new = !data_dir.join(RECORD_FILE).exists();
     let builder = Host::builder(&data_dir)
         .plugin_file(&plugin)
-        .host_key(HostKeySource::EnvironmentOrFile)
-        .proxies(proxies_of_environment()?);
+        .host_key(host_key(host_key_file, &settings)?)
+        .proxies(settings.proxies()?);
     let builder = match &recording {
         Some(file) => builder.recording(replay::recorder(file)?),
         None => builder,
@@ -98,5 +111,18 @@ async fn run_command(arguments: Arguments) -> Outcome {
         HostCommand::Alert(command) => alerts::run(&host, command, json).await,
         HostCommand::Audit(command) => audit::run(&host, command, json).await,
         HostCommand::Trace(asked) => trace::run(&host, &data_dir, &asked, json).await,
+    }
+}
+
+/// Where the host key comes from: a file that the command line names, the environment's key, a file that a setting names, or
+/// the data directory.
+fn host_key(file: Option<PathBuf>, settings: &Settings) -> Result<HostKeySource, Failure> {
+    let is_in_environment = std::env::var_os(HOST_KEY_VARIABLE).is_some();
+    match file {
+        Some(file) if settings.is_on_command_line("host-key-file") || !is_in_environment => {
+            let key = HostKey::from_credential(&file)?;
+            Ok(HostKeySource::Given(Arc::new(key)))
+        }
+        _ => Ok(HostKeySource::EnvironmentOrFile),
     }
 }

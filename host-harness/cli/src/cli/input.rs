@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, Read as _};
 use std::path::Path;
 
 use bss_keys::{PfxCode, decoded_text};
-use bss_model::{Actor, ErrorKind, ProxyRules, Secret};
+use bss_model::{Actor, ErrorKind, Secret};
 use zeroize::Zeroizing;
 
 use super::failure::{Failure, unreadable};
@@ -71,22 +71,6 @@ fn line_of_standard_input() -> std::io::Result<String> {
     std::io::stdin().read_line(&mut line)?;
     line.truncate(line.trim_end_matches(['\r', '\n']).len());
     Ok(line)
-}
-
-/// The proxies that the environment names for connections to vendors.
-pub(super) fn proxies_of_environment() -> Result<ProxyRules, Failure> {
-    let mut unreadable = None;
-    let rules = ProxyRules::from_environment(|name| {
-        variable(name).unwrap_or_else(|failure| {
-            unreadable = Some(failure);
-            None
-        })
-    });
-    // A connection must not go out directly because the name of its proxy can't be read.
-    match unreadable {
-        Some(failure) => Err(failure),
-        None => rules.map_err(|error| Failure::of(&error)),
-    }
 }
 
 /// An environment variable. `None`: it is not set.

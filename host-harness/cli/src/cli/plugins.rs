@@ -14,9 +14,6 @@ use super::input::operator;
 use super::instances::show_instance;
 use super::{output, show};
 
-/// The environment variable that names the file of a plugin.
-const PLUGIN_VARIABLE: &str = "BSS_PLUGIN";
-
 const COLUMNS: [Column; 10] = [
     Column::Of("id"),
     Column::Of("version"),
@@ -191,12 +188,9 @@ fn show_plugin(plugin: &Plugin, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The plugin where `--plugin` names none: the one of `BSS_PLUGIN`, else one beside the program, else where `cargo xtask
-/// build` puts it. It is never looked for in the working directory, where anybody may have put another one.
+/// The plugin where no setting names one: the one beside the program, else where `cargo xtask build` puts it. It is never
+/// looked for in the working directory, where anybody may have put another one.
 pub(super) fn default_plugin() -> PathBuf {
-    if let Some(named) = std::env::var_os(PLUGIN_VARIABLE).filter(|named| !named.is_empty()) {
-        return named.into();
-    }
     let program = std::env::current_exe().unwrap_or_default();
     default_beside(&program, Path::exists)
 }

@@ -6,15 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bss_model::ErrorKind;
 use clap::Args;
 use host_harness::{
-    CALLS_AT_ONCE, ExecutedRun, Host, LINES_AT_ONCE, RunEnd, RunListener, Unfinished, WorkOptions, view,
+    CALLS_AT_ONCE, ExecutedRun, Host, LINES_AT_ONCE, Pulse, RunEnd, RunListener, Unfinished, WorkOptions,
+    view,
 };
 use uuid::Uuid;
 
 use super::exit_status::ExitStatus;
-use super::failure::{Failure, Outcome};
+use super::failure::{Failure, Outcome, machine_failure};
 use super::interruption::Interruption;
 use super::outcome_lines::Voice;
 use super::progress::plain_listener;
+use super::service_manager::ServiceManager;
 use super::services::{interrupted, run_line};
 use super::{alert_command, alerts, mail, output, record, show};
 
@@ -28,7 +30,7 @@ pub(super) struct WorkerArguments {
     once: bool,
     /// Run this program for each alert, with the alert as one line of JSON on its standard input; what it ends with other than 0
     /// is told again later. `alert email` mails alerts
-    #[arg(long, value_name = "FILE", env = "BSS_ALERT_COMMAND")]
+    #[arg(long, value_name = "FILE")]
     alert_command: Option<PathBuf>,
 }
 
@@ -40,7 +42,10 @@ pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) ->
     let mut interruption = Interruption::listen()?;
     let voice = Voice::start(host, json).await?;
     let ran = Arc::new(Mutex::new(Ran::default()));
+    let manager = ServiceManager::of_environment().map_err(machine_failure)?;
+    let pulse = Arc::new(Pulse::default());
     let options = WorkOptions::default()
+        .pulse(Arc::clone(&pulse))
         .at_once(arguments.at_once)
         .calls(plain_listener())
         .runs(run_listener(&ran, json));
@@ -48,11 +53,17 @@ pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) ->
         Some(command) => options.alerts(alert_command::listener(command)?),
         None => options,
     };
-    let stop = interruption.asked();
+    let stop = async {
+        interruption.asked().await;
+        manager.stopping();
+    };
     let unfinished = match arguments.once {
         true => host.work_once(&options, stop).await?,
         false => {
+            manager.ready();
+            let feeding = manager.feed(pulse);
             host.work(&options, stop).await?;
+            drop(feeding);
             Unfinished::default()
         }
     };

@@ -1,0 +1,147 @@
+//! The command line as a whole: the arguments, with the variables of options, a heading for those of all commands, and examples.
+
+use clap::builder::StyledStr;
+use clap::{Command, CommandFactory as _};
+
+use super::args::Arguments;
+use super::settings;
+
+/// The heading of the options that every command has.
+const GLOBAL_HEADING: &str = "Options for all commands";
+
+/// Examples of the commands that are used daily, each below the help of its command.
+const EXAMPLES: &[(&[&str], &[&str])] = &[
+    (
+        &["run"],
+        &[
+            "bss-host run",
+            "bss-host run --once",
+            "bss-host -v run --at-once 16",
+        ],
+    ),
+    (
+        &["status"],
+        &["bss-host status", "bss-host status --expect-worker --json"],
+    ),
+    (&["alert", "list"], &["bss-host alert list"]),
+    (
+        &["asset", "list"],
+        &["bss-host asset list --sync-status unsynchronised"],
+    ),
+    (&["instance", "list"], &["bss-host instance list"]),
+    (
+        &["certificate", "import"],
+        &["bss-host certificate import esd.pfx --code-file code.txt"],
+    ),
+    (&["services", "fetch"], &["bss-host services fetch INSTANCE"]),
+    (
+        &["record", "backup"],
+        &["bss-host record backup /var/backups/bss-host/record.db"],
+    ),
+    (
+        &["config", "show"],
+        &["bss-host config show", "BSS_LOG=info bss-host config show --json"],
+    ),
+    (
+        &["completions"],
+        &["bss-host completions bash > /etc/bash_completion.d/bss-host"],
+    ),
+    (
+        &["man"],
+        &[
+            "bss-host man | man -l -",
+            "bss-host man --directory /usr/local/share/man/man1",
+        ],
+    ),
+];
+
+/// The whole command line.
+pub(super) fn command() -> Command {
+    let command = settings::with_variables(Arguments::command());
+    let command = command.mut_args(|option| match option.is_global_set() {
+        true => option.help_heading(GLOBAL_HEADING),
+        false => option,
+    });
+    EXAMPLES.iter().fold(command, |command, (path, lines)| {
+        let text = format!("Examples:\n  {}", lines.join("\n  "));
+        at(command, path, &|command| {
+            command.after_help(StyledStr::from(text.clone()))
+        })
+    })
+}
+
+/// Changes a subcommand of a subcommand.
+fn at(command: Command, path: &[&str], change: &dyn Fn(Command) -> Command) -> Command {
+    match path.split_first() {
+        None => change(command),
+        Some((name, rest)) => command.mut_subcommand(name, |command| at(command, rest, change)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_example_is_understood_and_is_one_of_its_command() {
+        for (path, lines) in EXAMPLES {
+            for line in *lines {
+                let words = line.split(['|', '>']).next().unwrap().split_whitespace();
+                let words: Vec<_> = words.skip_while(|word| word.contains('=')).collect();
+                let matches = command().try_get_matches_from(&words);
+                let mut matches = &matches.unwrap_or_else(|error| panic!("{line}: {error}"));
+                for name in *path {
+                    let (found, below) = matches.subcommand().unwrap();
+                    assert_eq!(found, *name, "{line}");
+                    matches = below;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_option_of_all_commands_stands_under_a_heading_of_its_own() {
+        let mut command = command();
+        command.build();
+        let help = command.find_subcommand_mut("run").unwrap().render_long_help();
+        let help = help.to_string();
+        let (own, global) = help.split_once(GLOBAL_HEADING).unwrap();
+        assert!(
+            own.contains("--at-once <N>") && !own.contains("--data-dir"),
+            "{help}"
+        );
+        assert!(
+            global.contains("--data-dir") && !global.contains("--at-once <N>"),
+            "{help}"
+        );
+        assert!(global.contains("Examples:"), "{help}");
+    }
+
+    #[test]
+    fn each_setting_is_in_the_help_of_its_option_and_in_the_manual() {
+        let manual = include_str!("../../../../docs/operator.md");
+        let help = |path: &[&str]| {
+            let matches = command().try_get_matches_from([&["bss-host"], path, &["--help"]].concat());
+            matches.unwrap_err().to_string()
+        };
+        let (of_all, of_worker) = (help(&[]), help(&["run"]));
+        for setting in settings::SETTINGS {
+            let (help, long) = match setting.key.split_once('.') {
+                Some((_, long)) => (&of_worker, long),
+                None => (&of_all, setting.key),
+            };
+            let is_proxy = setting.key.ends_with("proxy");
+            assert_eq!(help.contains(&format!("--{long} ")), !is_proxy, "{help}");
+            assert!(help.contains(setting.variables[0]), "{long}: {help}");
+            let option = if is_proxy { "" } else { &format!("`--{long}`") };
+            let variables = setting.variables.join("`, `");
+            let row = format!("| `{}` | {option} | `{variables}` |", setting.key);
+            assert!(manual.contains(&row), "the manual lacks this row:\n{row}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Completions of shells, and manual pages, from the same source as the help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Command, ValueEnum};
+use clap_complete::{Shell, generate};
+use clap_mangen::Man;
+
+use super::exit_status::ExitStatus;
+use super::failure::{Outcome, machine_failure, unwritable};
+use super::output;
+
+/// Shells that have completions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ShellName {
+    /// Bash
+    Bash,
+    /// Zsh
+    Zsh,
+    /// Fish
+    Fish,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ManArguments {
+    /// Write the pages of all commands into this directory, instead of the program's own to the standard output
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
+}
+
+/// Writes the completions of a shell to the standard output.
+pub(super) fn completions(mut command: Command, shell: ShellName) -> Outcome {
+    let shell = match shell {
+        ShellName::Bash => Shell::Bash,
+        ShellName::Zsh => Shell::Zsh,
+        ShellName::Fish => Shell::Fish,
+    };
+    let name = command.get_name().to_owned();
+    let mut text = Vec::new();
+    generate(shell, &mut command, name, &mut text);
+    written(&text)
+}
+
+/// Writes manual pages: the program's to the standard output, or all of them into a directory.
+pub(super) fn man(command: Command, arguments: &ManArguments) -> Outcome {
+    let Some(directory) = &arguments.directory else {
+        let mut page = Vec::new();
+        Man::new(command).render(&mut page).map_err(machine_failure)?;
+        return written(&page);
+    };
+    std::fs::create_dir_all(directory).map_err(|error| unwritable(directory, &error))?;
+    clap_mangen::generate_to(command, directory).map_err(|error| unwritable(directory, &error))?;
+    output::note(format!("the manual pages are in `{}`", directory.display()));
+    Ok(ExitStatus::Done)
+}
+
+fn written(text: &[u8]) -> Outcome {
+    output::page(&String::from_utf8_lossy(text), false);
+    Ok(ExitStatus::Done)
+}

@@ -1,0 +1,123 @@
+//! What a service manager is told: that the worker is ready, stops, and is alive (sd_notify(3)).
+
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use host_harness::Pulse;
+use tokio::task::JoinHandle;
+
+/// The service manager, where there is one.
+#[derive(Debug)]
+pub(super) struct ServiceManager {
+    socket: Option<Arc<UnixDatagram>>,
+    watchdog: Option<Duration>,
+    is_stopping: Arc<AtomicBool>,
+}
+
+impl ServiceManager {
+    /// The one that the environment names.
+    ///
+    /// # Errors
+    /// When its socket can't be used.
+    pub(super) fn of_environment() -> io::Result<Self> {
+        let path = std::env::var_os("NOTIFY_SOCKET").filter(|path| !path.is_empty());
+        let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
+        // The variables may be another process's, from which this one has them.
+        let is_ours = number("WATCHDOG_PID").is_none_or(|process| process == u64::from(std::process::id()));
+        let watchdog = number("WATCHDOG_USEC").filter(|time| is_ours && *time > 0);
+        let socket = match path {
+            None => None,
+            Some(path) => {
+                let socket = UnixDatagram::unbound()?;
+                socket.connect(path)?;
+                socket.set_nonblocking(true)?;
+                Some(Arc::new(socket))
+            }
+        };
+        Ok(Self {
+            socket,
+            watchdog: watchdog.map(Duration::from_micros),
+            is_stopping: Arc::default(),
+        })
+    }
+
+    /// Says that the worker works.
+    pub(super) fn ready(&self) {
+        self.tell("READY=1\nSTATUS=looking for work");
+    }
+
+    /// Says that the worker ends what is under way. How long that may take is the manager's own business.
+    pub(super) fn stopping(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+        self.tell("STOPPING=1\nSTATUS=ending what is under way");
+    }
+
+    /// Says again and again that the worker is alive, as long as its pulse beats or it stops. Drop the guard to end this.
+    pub(super) fn feed(&self, pulse: Arc<Pulse>) -> Option<Feeding> {
+        let (socket, within) = (Arc::clone(self.socket.as_ref()?), self.watchdog?);
+        let is_stopping = Arc::clone(&self.is_stopping);
+        Some(Feeding(tokio::spawn(async move {
+            loop {
+                if is_stopping.load(Ordering::Relaxed) || pulse.silent_for() < within / 2 {
+                    let _ = socket.send(b"WATCHDOG=1");
+                }
+                tokio::time::sleep(within / 4).await;
+            }
+        })))
+    }
+
+    fn tell(&self, state: &str) {
+        if let Some(socket) = &self.socket {
+            // A manager that hears nothing acts on that.
+            let _ = socket.send(state.as_bytes());
+        }
+    }
+}
+
+/// The task that feeds the watchdog; dropped, it ends.
+#[derive(Debug)]
+pub(super) struct Feeding(JoinHandle<()>);
+
+impl Drop for Feeding {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The signs of life of a worker whose pulse beats no more, until there has been none for two watchdog times.
+    async fn signs_of_life(is_stopping: bool) -> usize {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let manager = UnixDatagram::bind(&path).unwrap();
+        let watchdog = Duration::from_millis(400);
+        manager.set_read_timeout(Some(watchdog * 2)).unwrap();
+        let socket = UnixDatagram::unbound().unwrap();
+        socket.connect(&path).unwrap();
+        let service = ServiceManager {
+            socket: Some(Arc::new(socket)),
+            watchdog: Some(watchdog),
+            is_stopping: Arc::new(AtomicBool::new(is_stopping)),
+        };
+        // The last beat is the making of the pulse.
+        let _feeding = service.feed(Arc::new(Pulse::default()));
+        let heard = move || {
+            let mut datagram = [0; 64];
+            let told = std::iter::from_fn(|| manager.recv(&mut datagram).ok());
+            told.take(10).count()
+        };
+        tokio::task::spawn_blocking(heard).await.unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_worker_without_a_pulse_is_called_alive_only_while_it_stops() {
+        assert!(signs_of_life(false).await < 10);
+        assert_eq!(signs_of_life(true).await, 10);
+    }
+}
