@@ -70,7 +70,7 @@ pub use prerequisites::{Prerequisite, Prerequisites};
 pub use price::Price;
 pub use problem::{Problem, Reason};
 pub use product::{DecidedProducts, PricedProducts, Product, ProductDifference};
-pub use record::{Backup, Record, Restoration, RestoredRecord};
+pub use record::{Backup, MadeRecord, Record, Restoration, RestoredRecord};
 pub use replay::{Difference, ReplayedCall};
 pub use services_run::{Progress, ServicesRun, ServicesRunLogLine};
 pub use spending::{ShownInstance, SpendingToday};

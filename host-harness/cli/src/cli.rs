@@ -18,6 +18,7 @@ mod exit_status;
 mod failure;
 mod files;
 mod hidden_input;
+mod init;
 mod input;
 mod instances;
 mod interruption;

@@ -239,6 +239,10 @@ impl Record {
         replace: bool,
     ) -> Result<Restored, BackupError> {
         let backup = verify_backup(file, sha256).await?;
+        if is_missing(data_dir)? {
+            // No directory is made for a backup that can't be read there.
+            HostKey::load(data_dir, false).map_err(RecordError::from)?;
+        }
         let lock = lock_directory(data_dir).await?;
         let path = data_dir.join(RECORD_FILE);
         let failed = |source| unwritable(&path, source);

@@ -14,6 +14,7 @@ use super::charges::{ChargeCommand, CreditCommand};
 use super::customers::CustomerCommand;
 use super::demo::DemoArguments;
 use super::failure::parsed;
+use super::init::InitArguments;
 use super::instances::InstanceCommand;
 use super::mail::MailCommand;
 use super::orders::OrderCommand;
@@ -39,7 +40,8 @@ use super::worker::WorkerArguments;
                   2  the command line was not understood\n  \
                   3  the outcome is not known yet, or something could not be used: the vendor, the mail server, \
                   the plugin, the record or this machine\n  \
-                  4  the command did what it was told, and something has failed that nobody has acknowledged (`run --once`)\n\
+                  4  the command did what it was told, and something has failed that nobody has acknowledged (`run --once`, `status`), \
+                  or a certificate expires (`certificate expiring --fail`)\n\
                   Results go to the standard output, everything else to the standard error."
 )]
 pub(super) struct Arguments {
@@ -96,6 +98,8 @@ pub(super) enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Make a new data directory: its record and its host key. No other command makes one
+    Init(InitArguments),
     #[command(flatten)]
     OnHost(HostCommand),
     /// Replay a recording to the plugin without a network, and show where the plugin's requests differ from the recording
@@ -173,7 +177,11 @@ impl Command {
             | Self::Replay(_)
             | Self::Bench(_)
             | Self::Demo(_) => true,
-            Self::OnHost(_) | Self::Record(_) | Self::Prerequisites(_) | Self::Simulator(_) => false,
+            Self::OnHost(_)
+            | Self::Init(_)
+            | Self::Record(_)
+            | Self::Prerequisites(_)
+            | Self::Simulator(_) => false,
         }
     }
 

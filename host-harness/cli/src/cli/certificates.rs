@@ -55,11 +55,14 @@ pub(super) enum CertificateCommand {
         /// The certificate's thumbprint
         thumbprint: Thumbprint,
     },
-    /// Show the certificates that have expired or will soon; exits with 0 whether there are any or not
+    /// Show the certificates that have expired or will soon
     Expiring {
         /// The number of days within which the certificates expire
         #[arg(long, default_value_t = 30, value_name = "N")]
         days: u32,
+        /// End with 4 if there are any, for monitoring; without this, with 0
+        #[arg(long)]
+        fail: bool,
     },
 }
 
@@ -93,27 +96,39 @@ pub(super) async fn run(host: &Host, command: CertificateCommand, json: bool) ->
         CertificateCommand::New(new) => make(host, new, json).await,
         CertificateCommand::Requests => requests(host, json).await,
         CertificateCommand::RemoveRequest { public_key } => remove_request(host, &public_key, json).await,
-        CertificateCommand::List => list(host, |_| true, json).await,
+        CertificateCommand::List => {
+            list(host, |_| true, json).await?;
+            Ok(ExitStatus::Done)
+        }
         CertificateCommand::Show {
             thumbprint,
             pem: true,
         } => show_pem(host, &thumbprint, json).await,
         CertificateCommand::Show { thumbprint, .. } => show_one(host, &thumbprint, json).await,
         CertificateCommand::Remove { thumbprint } => remove(host, &thumbprint, json).await,
-        CertificateCommand::Expiring { days } => {
+        CertificateCommand::Expiring { days, fail } => {
             let until_ms = now_ms().saturating_add(i64::from(days).saturating_mul(DAY_MS));
-            list(host, |certificate| certificate.not_after_ms <= until_ms, json).await
+            let found = list(host, |certificate| certificate.not_after_ms <= until_ms, json).await?;
+            Ok(match fail && found > 0 {
+                true => ExitStatus::Alerts,
+                false => ExitStatus::Done,
+            })
         }
     }
 }
 
-async fn list(host: &Host, wanted: impl Fn(&InstalledCertificate) -> bool, json: bool) -> Outcome {
+/// Shows the wanted certificates, and returns their number.
+async fn list(
+    host: &Host,
+    wanted: impl Fn(&InstalledCertificate) -> bool,
+    json: bool,
+) -> Result<usize, Failure> {
     let mut installed = host.installed_certificates().await?;
     installed.retain(wanted);
     let views = host.certificate_views(&installed).await?;
     if json {
         show::json(&views)?;
-        return Ok(ExitStatus::Done);
+        return Ok(installed.len());
     }
     let has_owners = views.iter().any(|certificate| certificate.owner.is_some());
     let columns = [
@@ -147,7 +162,7 @@ async fn list(host: &Host, wanted: impl Fn(&InstalledCertificate) -> bool, json:
         table.add_row(columns.into_iter().chain(owner));
     }
     output::table(&table);
-    Ok(ExitStatus::Done)
+    Ok(installed.len())
 }
 
 async fn show_one(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {

@@ -1,14 +1,13 @@
 //! Runs each command: one call of the library, and what is shown of its answer.
 
-use host_harness::{Host, HostKeySource, RECORD_FILE};
+use host_harness::{Host, HostKeySource};
 
 use super::args::{Arguments, Command, HostCommand};
 use super::failure::{Failure, Outcome};
 use super::input::{pfx_code, proxies_of_environment, read_pfx};
-use super::output;
 use super::{
-    alerts, assets, audit, bench, certificates, charges, customers, demo, instances, mail, orders, plugins,
-    prerequisites, products, record, replay, services, simulator, status, trace, worker,
+    alerts, assets, audit, bench, certificates, charges, customers, demo, init, instances, mail, orders,
+    plugins, prerequisites, products, record, replay, services, simulator, status, trace, worker,
 };
 
 /// Runs one command to its end.
@@ -50,6 +49,7 @@ async fn run_command(arguments: Arguments) -> Outcome {
     }
     let command = match command {
         Command::OnHost(command) => command,
+        Command::Init(asked) => return init::run(&data_dir, &asked, json).await,
         Command::Record(command) => return record::run(&data_dir, command, json).await,
         Command::Replay(asked) => return replay::run(&asked, &data_dir, &plugin, json).await,
         Command::Prerequisites(asked) => {
@@ -60,7 +60,6 @@ async fn run_command(arguments: Arguments) -> Outcome {
         Command::Bench(asked) => return bench::run(&data_dir, &plugin, &asked, json).await,
         Command::Demo(asked) => return demo::run(&plugin, &asked, json).await,
     };
-    let is_new = !data_dir.join(RECORD_FILE).exists();
     let builder = Host::builder(&data_dir)
         .plugin_file(&plugin)
         .host_key(HostKeySource::EnvironmentOrFile)
@@ -70,9 +69,6 @@ async fn run_command(arguments: Arguments) -> Outcome {
         None => builder,
     };
     let host = builder.open().await?;
-    if is_new {
-        output::note(format!("a new record was made in `{}`", data_dir.display()));
-    }
     let host = match owner {
         Some(owner) => host.for_owner(owner),
         None => host,

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::bulk::{BulkArguments, Tally};
 use super::exit_status::ExitStatus;
-use super::failure::{Failure, Outcome, machine_failure, words};
+use super::failure::{Failure, Outcome, machine_failure, quoted, words};
 use super::input::{first_line, operator, read_text};
 use super::mail_login::AccessTokenArguments;
 use super::{contact_doubts, instances, output, pages, record, show};
@@ -456,7 +456,7 @@ fn templates(directory: &Path, json: bool) -> Outcome {
         }
         output::line(format!(
             "next: edit these templates, and use them with `bss-host mail configure --templates {} ...`",
-            directory.display()
+            quoted(&directory.display().to_string())
         ));
     }
     Ok(ExitStatus::Done)

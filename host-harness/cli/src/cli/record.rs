@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bss_model::{Advice, ErrorKind, purchase_rule};
+use bss_model::{Advice, purchase_rule};
 use clap::Subcommand;
 use host_harness::{Record, RecordError, verify_backup, view};
 
 use super::audit::sha256;
 use super::customers::again_note;
 use super::exit_status::ExitStatus;
-use super::failure::{Failure, Outcome, words};
+use super::failure::{Outcome, words};
 use super::input::operator;
 use super::{output, show};
 
@@ -72,18 +72,8 @@ pub(super) async fn run(data_dir: &Path, command: RecordCommand, json: bool) -> 
     }
 }
 
-/// Opens the record, which must be there: none of these commands is meant to make one.
-async fn open(data_dir: &Path) -> Result<Record, Failure> {
-    if !data_dir.join(host_harness::RECORD_FILE).exists() {
-        let message = format!("data directory `{}` has no record", data_dir.display());
-        return Err(Failure::new(ErrorKind::NotFound, "no-record", message)
-            .hint("name the directory with `--data-dir`"));
-    }
-    Ok(Record::open(data_dir).await?)
-}
-
 async fn backup(data_dir: &Path, file: &Path, json: bool) -> Outcome {
-    let backup = open(data_dir).await?.backup(file).await?;
+    let backup = Record::open(data_dir).await?.backup(file).await?;
     let view = view::Backup::from(&backup);
     if json {
         show::json(&view)?;
@@ -113,7 +103,7 @@ async fn restore(data_dir: &Path, file: &Path, sha256: Option<&str>, replace: bo
         copy_note(true);
         hold_note(restoration.mails);
     }
-    again_note(customers_again(&open(data_dir).await?).await?);
+    again_note(customers_again(&Record::open(data_dir).await?).await?);
     output::note(
         "orders that were placed after the backup are not in it: have the platform place them again, with their keys",
     );
@@ -123,7 +113,7 @@ async fn restore(data_dir: &Path, file: &Path, sha256: Option<&str>, replace: bo
 async fn verify(data_dir: &Path, file: Option<&Path>, sha256: Option<&str>, json: bool) -> Outcome {
     let verified = match file {
         Some(file) => verify_backup(file, sha256).await?,
-        None => open(data_dir).await?.verify().await?,
+        None => Record::open(data_dir).await?.verify().await?,
     };
     let view = view::Backup::from(&verified);
     match json {
@@ -134,7 +124,7 @@ async fn verify(data_dir: &Path, file: Option<&Path>, sha256: Option<&str>, json
 }
 
 async fn adopt(data_dir: &Path, json: bool) -> Outcome {
-    let record = open(data_dir).await?;
+    let record = Record::open(data_dir).await?;
     let adopted = record.adopt(&operator()).await?;
     if json {
         show::json(&view_of(&record).await?)?;
@@ -150,7 +140,7 @@ async fn adopt(data_dir: &Path, json: bool) -> Outcome {
 }
 
 async fn set(data_dir: &Path, look_up_only: Duration, json: bool) -> Outcome {
-    let record = open(data_dir).await?;
+    let record = Record::open(data_dir).await?;
     record.set_look_up_only(look_up_only, &operator()).await?;
     match json {
         true => show::json(&view_of(&record).await?)?,
@@ -174,7 +164,7 @@ fn looked_up(look_up_only: Duration) -> String {
 }
 
 async fn show_record(data_dir: &Path, json: bool) -> Outcome {
-    let record = open(data_dir).await?;
+    let record = Record::open(data_dir).await?;
     let view = view_of(&record).await?;
     if json {
         show::json(&view)?;
