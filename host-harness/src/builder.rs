@@ -73,17 +73,17 @@ pub struct HostBuilder {
 }
 
 impl Host {
-    /// A builder of a host that works from a data directory, which is made if need be.
+    /// A builder of a host that works from a data directory: [`HostBuilder::create`] makes one, [`HostBuilder::open`] opens it.
     pub fn builder(data_dir: impl AsRef<Path>) -> HostBuilder {
         HostBuilder::new(data_dir.as_ref())
     }
 
-    /// Opens a data directory with the file of a plugin and nothing else said; see [`Host::builder`]. The file is looked at
+    /// Opens a data directory that has a record, with the file of a plugin and nothing else said; see [`Host::builder`]. The file is looked at
     /// where the record has no plugin yet, which makes it the first one and trusted, and where an instance has none: then it
     /// must be trusted. Every instance that has a plugin is worked on by that one, from the record.
     ///
     /// # Errors
-    /// When the record can't be opened.
+    /// When there is no record, and when it can't be opened.
     pub async fn open(data_dir: &Path, plugin: &Path) -> Result<Self, Error> {
         Self::builder(data_dir).plugin_file(plugin).open().await
     }
@@ -159,12 +159,39 @@ impl HostBuilder {
         Self { on_restored, ..self }
     }
 
-    /// Opens the data directory, and makes it if need be. Several processes may have it open.
+    /// Opens the data directory. Several processes may have it open. Where it has no record, nothing is made: a path that is
+    /// wrong, or whose disk is not mounted, is an error.
     ///
     /// # Errors
-    /// When the record can't be opened, or was restored and is to be refused then.
+    /// When there is no record (code `no-record`), when it can't be opened, or was restored and is to be refused then.
     pub async fn open(self) -> Result<Host, Error> {
         let record = Record::open_with(&self.data_dir, &self.host_key).await?;
+        self.on(record).await
+    }
+
+    /// Makes the record, and the data directory and the host key where they are missing, and opens it. The record and the
+    /// host key belong together, and each into a backup.
+    ///
+    /// # Errors
+    /// When a record is there (code `record-is-there`) or was there, and when it can't be made.
+    pub async fn create(self) -> Result<Host, Error> {
+        let record = Record::create(&self.data_dir, &self.host_key).await?;
+        self.on(record).await
+    }
+
+    /// Opens the data directory as [`HostBuilder::open`] does, or makes it as [`HostBuilder::create`] does: for tests, and
+    /// for a directory that can't be the wrong one. A new record knows nothing of what was bought before, so an idempotency
+    /// key does not protect an order there.
+    ///
+    /// # Errors
+    /// Like those two, except for `no-record` and `record-is-there`.
+    pub async fn open_or_create(self) -> Result<Host, Error> {
+        let record = Record::open_or_create(&self.data_dir, &self.host_key).await?;
+        self.on(record).await
+    }
+
+    /// The host on a record that was opened.
+    async fn on(self, record: Record) -> Result<Host, Error> {
         match &self.on_restored {
             OnRestored::LookUpOnly => {}
             OnRestored::Refuse => {

@@ -88,6 +88,39 @@ impl Diagnose for CreateInstanceError {
     }
 }
 
+/// Why a worker would do nothing for any instance.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckPluginsError {
+    /// The plugin of no instance that is ready can be used.
+    #[error("no instance can be worked on; the plugin of `{instance}` can't be used")]
+    NoneUsable {
+        /// The first of the instances.
+        instance: String,
+        /// Why not.
+        #[source]
+        source: PluginError,
+    },
+    /// The record can't be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl Diagnose for CheckPluginsError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::NoneUsable { source, .. } => {
+                let diagnosis = Diagnosis::new(ErrorKind::Unavailable, "no-plugin-usable");
+                match source.diagnosis().advice {
+                    Some(advice) => diagnosis.advise(advice),
+                    None => diagnosis,
+                }
+            }
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
+}
+
 /// Why an instance keeps its plugin.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -293,6 +326,29 @@ impl Host {
             form: form.into_inner(),
             saved: true,
         })
+    }
+
+    /// Fails where instances are ready, and the plugin of none of them can be used: a worker would do nothing. Where some can,
+    /// a worker goes on with those, and raises an alert for each other one.
+    ///
+    /// # Errors
+    /// When no instance can be worked on, and when the record can't be read.
+    pub async fn check_plugins(&self) -> Result<(), CheckPluginsError> {
+        let instances = self.record().instances().await?;
+        let ready = instances
+            .iter()
+            .filter(|instance| instance.standing == Standing::Ready);
+        let without = self.without_plugin(&instances).await?;
+        if without.len() < ready.count() {
+            return Ok(());
+        }
+        match without.into_iter().next() {
+            None => Ok(()),
+            Some((instance, source)) => Err(CheckPluginsError::NoneUsable {
+                instance: instance.name.clone(),
+                source,
+            }),
+        }
     }
 
     /// Those of instances whose plugin can't be used, and why: nothing is done for them.

@@ -3,7 +3,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`Host::builder`] → [`HostBuilder`] | opens a data directory: plugin, host key, mails and charges, limits, restored records |
+//! | [`Host::builder`] → [`HostBuilder`] | makes or opens a data directory: plugin, host key, mails and charges, limits, restored records |
 //! | [`Host::instance`] → [`InstanceHandle`] | form, settings, catalog, products; `place`, `placed`, `check` an order |
 //! | [`Host::order`] → [`OrderHandle`] | `read`, `assets`, `settle` while a caller waits, `withdraw` what is not bought |
 //! | [`Host::asset`] → [`AssetHandle`] | `read`, `license`, `attempts`, `retry`, `withdraw`, `cancel`, `refresh` |
@@ -20,7 +20,7 @@
 //!
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! let folder = tempfile::tempdir()?;
-//! let host = Host::builder(folder.path().join("bss-data")).mails(false).open().await?;
+//! let host = Host::builder(folder.path().join("bss-data")).mails(false).create().await?;
 //! assert_eq!(host.outcomes(OutcomeCursor::START, 100).await?, []);
 //! let error = host.instance("europe").await.unwrap_err();
 //! assert_eq!((error.kind(), error.code()), (ErrorKind::NotFound, "no-instance"));
@@ -134,7 +134,7 @@ pub use error::Error;
 pub use form_rules::FormError;
 pub use handles::{AssetHandle, InstanceHandle, OrderHandle};
 pub use host::{COMPILED_DIRECTORY, Host};
-pub use instance_plugin::{CreateInstanceError, OfPlugin, UpgradeError};
+pub use instance_plugin::{CheckPluginsError, CreateInstanceError, OfPlugin, UpgradeError};
 pub use instance_settings::{ConfigureError, InstanceForm, SettingsChange};
 pub use ipnet::IpNet;
 pub use license_order::{OrderRequest, PlaceError};

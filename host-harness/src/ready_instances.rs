@@ -316,7 +316,9 @@ mod tests {
     #[tokio::test]
     async fn what_was_made_serves_the_same_settings_and_no_others() {
         let folder = tempfile::tempdir().unwrap();
-        let record = Record::open(&folder.path().join("bss")).await.unwrap();
+        let record = Record::open_or_create(&folder.path().join("bss"), &bss_keys::HostKeySource::default())
+            .await
+            .unwrap();
         let ready = ReadyInstances::default();
         let mut instance = instance(Standing::Ready);
         let first = ready.egress(&record, &instance).await.unwrap();
@@ -345,7 +347,9 @@ mod tests {
     #[tokio::test]
     async fn an_instance_that_is_not_ready_or_trusts_nobody_gets_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let record = Record::open(&folder.path().join("bss")).await.unwrap();
+        let record = Record::open_or_create(&folder.path().join("bss"), &bss_keys::HostKeySource::default())
+            .await
+            .unwrap();
         let ready = ReadyInstances::default();
         let unready = ready.egress(&record, &instance(Standing::NeedsCredentials)).await;
         assert!(matches!(unready, Err(PrepareError::NotReady(_))));

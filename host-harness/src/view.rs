@@ -80,7 +80,7 @@ pub use price::Price;
 pub use problem::{Problem, Reason};
 pub use product::{DecidedProducts, PricedProducts, Product, ProductDifference};
 pub use reconciliation::{Reconciliation, StatementDifference};
-pub use record::{Backup, Record, Restoration, RestoredRecord};
+pub use record::{Backup, MadeRecord, Record, Restoration, RestoredRecord};
 pub use replay::{Difference, ReplayedCall};
 pub use report::{Report, ReportEntry, Sum};
 pub use seller::Seller;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use bss_model::clock::{millis, now_ms};
 use bss_model::purchase_rule::VendorSignal;
-use bss_model::{AssetSelection, Problem, overdue_since_ms, with_causes};
+use bss_model::{AssetSelection, Diagnose as _, Problem, overdue_since_ms, with_causes};
 use bss_record::{Record, RecordError, Worker};
 use bss_sandbox::call_event::CallListener;
 use tokio::runtime::Handle;
@@ -27,6 +27,7 @@ use crate::host::Host;
 use crate::mail::MailRound;
 use crate::own_task::{in_own_task, joined, nobody, until_stopped};
 use crate::pause::LONGEST_WAIT;
+use crate::plugins::PluginError;
 use crate::pulse::Pulse;
 use crate::services_worker::RunListener;
 
@@ -407,6 +408,15 @@ async fn tell_overdue(record: &Record) -> Result<(), RecordError> {
     Ok(())
 }
 
+/// The problem of a plugin that can't be used, as an alert tells it.
+fn unusable_plugin(error: &PluginError) -> Problem {
+    let diagnosis = error.diagnosis();
+    let advice = diagnosis
+        .advice
+        .map_or_else(Default::default, |advice| advice.sentence());
+    Problem::new(diagnosis.code, with_causes(error), advice)
+}
+
 /// The most of a worker's slots that one instance may have.
 fn share(at_once: usize) -> usize {
     at_once - (at_once / LEFT_TO_OTHERS).max(1).min(at_once.saturating_sub(1))
@@ -521,8 +531,12 @@ impl Work {
                 self.breakers.forget(instance.id);
             }
         }
-        self.without_plugin = without.into_iter().map(|(instance, _)| instance.id).collect();
-        Ok(())
+        let unusable = without
+            .iter()
+            .map(|(instance, error)| (instance.id, unusable_plugin(error)));
+        let unusable: Vec<_> = unusable.collect();
+        self.without_plugin = unusable.iter().map(|(instance, _)| *instance).collect();
+        self.host.record().follow_unusable_plugins(&unusable).await
     }
 
     /// Takes as many lines as may be attempted now, and begins them.

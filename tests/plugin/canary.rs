@@ -13,7 +13,7 @@ use data_encoding::HEXLOWER;
 use uuid::Uuid;
 
 use crate::acme::{ACME, Acme, KEY};
-use crate::component::bss_host;
+use crate::component::{bss_host, initialize};
 use crate::guests::{dumping, enabled_field};
 use crate::scenario::{DONE, Scenario, USAGE, assert_ends};
 
@@ -286,6 +286,7 @@ fn memory_of(scenario: &Scenario, acme: &Acme) -> (Vec<u8>, String) {
     let file = scenario.folder.path().join(format!("{}.wasm", Uuid::new_v4()));
     std::fs::write(&file, dumping(&form, &acme.vendor.authority())).expect("the guest's file");
     let desk = tempfile::tempdir().expect("a folder");
+    initialize(&desk.path().join("bss"));
     let run = |arguments: &[&str], input: &str| {
         let mut command = Command::new(bss_host());
         command

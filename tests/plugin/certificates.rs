@@ -114,6 +114,10 @@ async fn those_that_expire_within_the_days_are_listed_and_no_others() {
     assert_eq!(expiring(&["--days", "5"]), []);
     assert_eq!(expiring(&[]), std::slice::from_ref(&soon));
     assert_eq!(expiring(&["--days", "60"]), [soon, later]);
+    for (days, code) in [("5", 0), ("30", 4)] {
+        let checked = scenario.bss_host(&["certificate", "expiring", "--fail", "--days", days]);
+        assert_eq!(checked.status.code(), Some(code), "{checked:?}");
+    }
 }
 
 /// Certificates and keys that OpenSSL makes with nothing said, PEM: self-signed and an authority's (`CA:TRUE`).

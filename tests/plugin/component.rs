@@ -52,6 +52,16 @@ pub(crate) fn bss_host() -> &'static Path {
     &PROGRAM
 }
 
+/// Makes a data directory with a record, where there is none yet.
+pub(crate) fn initialize(data_dir: &Path) {
+    let made = Command::new(bss_host())
+        .args(["init", "--if-missing", "--data-dir"])
+        .arg(data_dir)
+        .output()
+        .expect("the program runs");
+    assert!(made.status.success(), "{made:?}");
+}
+
 /// The server of the example's vendor.
 pub(crate) fn acme_vendor() -> &'static Path {
     static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {

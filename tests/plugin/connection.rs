@@ -254,7 +254,9 @@ async fn a_plugin_that_can_not_check_connections_is_refused_in_words() {
     let file = folder.path().join("guest.wasm");
     let guest = guests::component(&guests::module("unreachable"));
     std::fs::write(&file, guest).expect("the guest is written");
-    let host = Host::open(&folder.path().join("bss"), &file)
+    let host = Host::builder(folder.path().join("bss"))
+        .plugin_file(&file)
+        .create()
         .await
         .expect("the host opens");
     let instance = NewInstance {

@@ -385,7 +385,7 @@ async fn a_restored_record_is_opened_as_its_embedder_says() {
     let folder = tempfile::tempdir().expect("a directory");
     let open = async |on_restored| {
         let builder = Host::builder(folder.path().join(OWN)).plugin_file(component());
-        builder.on_restored(on_restored).open().await
+        builder.on_restored(on_restored).open_or_create().await
     };
     open(OnRestored::Refuse).await.expect("a new one").close().await;
     open(OnRestored::Refuse).await.expect("the same").close().await;
@@ -411,7 +411,7 @@ async fn a_host_key_from_elsewhere_is_in_no_file_and_another_one_does_not_open_t
     let folder = tempfile::tempdir().expect("a directory");
     let data_dir = folder.path().join(OWN);
     let [key, other] = [(); 2].map(|()| Arc::new(HostKey::generate().expect("a key")));
-    let open = async |source| Host::builder(&data_dir).host_key(source).open().await;
+    let open = async |source| Host::builder(&data_dir).host_key(source).open_or_create().await;
     let host = open(HostKeySource::Given(Arc::clone(&key)))
         .await
         .expect("it opens");
@@ -463,7 +463,7 @@ async fn a_platform_that_mails_and_charges_itself_buys_without_contact_price_e_m
 async fn a_host_that_is_closed_ends_its_stream_and_its_worker() {
     let folder = tempfile::tempdir().expect("a directory");
     let host = Host::builder(folder.path().join(OWN))
-        .open()
+        .create()
         .await
         .expect("it opens");
     let worker = host.start_worker(WorkOptions::default());

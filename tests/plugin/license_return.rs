@@ -455,7 +455,7 @@ async fn microsoft_hears_of_a_request_only_when_it_is_confirmed() {
 /// Another platform with the same record, as if somebody had restored a backup beside it.
 async fn copied(scenario: &Scenario) -> Host {
     let [from, to] = ["bss", "copy"].map(|name| scenario.folder.path().join(name));
-    let copy = Host::open(&to, component()).await.expect("the host opens");
+    let copy = Host::builder(&to).create().await.expect("the host opens");
     copy.record().clone().close().await;
     drop(copy);
     // Another process copies: a process that closes a file loses its locks on it, those of SQLite too.

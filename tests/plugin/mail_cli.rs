@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::cli::{CUSTOMER, send_signal};
-use crate::component::bss_host;
+use crate::component::{bss_host, initialize};
 use crate::mail_stub::{MailStub, configure_at};
 use crate::scenario::{DONE, INSTANCE, NO_ANSWER, REFUSED, Scenario, USAGE, assert_ends, result};
 
@@ -30,6 +30,7 @@ fn json(output: &Output) -> Value {
 
 /// Runs the program on a data directory of its own; no plugin is needed for mail settings.
 fn desk(folder: &TempDir, arguments: &[&str]) -> Output {
+    initialize(&folder.path().join("bss"));
     Command::new(bss_host())
         .args(arguments)
         .arg("--data-dir")

@@ -39,7 +39,11 @@ fn reserved_bytes() -> u64 {
 
 /// A host of its own data directory, whose plugin has answered a call.
 async fn called_host(data_dir: &Path, file: &Path) -> Host {
-    let host = Host::open(data_dir, file).await.expect("the host opens");
+    let host = Host::builder(data_dir)
+        .plugin_file(file)
+        .open_or_create()
+        .await
+        .expect("the host opens");
     let plugin = host.plugin().await.expect("the plugin");
     call(&plugin, draft_in("EUR")).await.expect("it answers");
     host
@@ -138,7 +142,11 @@ async fn a_plugin_that_another_host_has_loaded_still_has_to_be_trusted() {
     called_host(&folder.path().join("one"), component()).await;
     let guest = written_guest(folder.path());
     let data_dir = folder.path().join("another");
-    let another = Host::open(&data_dir, &guest).await.expect("the host opens");
+    let another = Host::builder(&data_dir)
+        .plugin_file(&guest)
+        .create()
+        .await
+        .expect("the host opens");
     another.plugin().await.expect("its first plugin is trusted");
     let another = Host::open(&data_dir, component()).await.expect("the host opens");
     let refused = another.plugin().await.err().expect("it is refused");

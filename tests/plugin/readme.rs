@@ -46,7 +46,8 @@ fn step_by_step_the_readme_leads_to_two_licenses() {
             "alias bss-host=target/debug/bss-host"
         ]
     );
-    let desk = Desk::open();
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let desk = Desk::open_without_record(folder, &[]);
     let run = |command: &str| {
         let output = Command::new("bash")
             .args([

@@ -12,7 +12,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::cli::{CUSTOMER, assert_fails, told_error};
-use crate::component::{bss_host, component};
+use crate::component::{bss_host, component, initialize};
 use crate::scenario::{
     DONE, INSTANCE, NO_ANSWER, REFUSED, Scenario, USAGE, actor, assert_ends, me, order_request, requester,
     result, silent,
@@ -124,6 +124,7 @@ async fn damage(database: &Path, table: &str) {
 
 /// Saves from which address a host sends its mail: a change that needs no plugin.
 pub(crate) fn send_from(folder: &Path, data_dir: &str, address: &str) {
+    initialize(&folder.join(data_dir));
     let configure = ["mail", "configure", "--directory", "mails", "--from", address];
     shown(folder, data_dir, &configure);
 }
@@ -509,10 +510,17 @@ fn a_directory_without_a_record_is_named_and_none_is_made_there() {
         &["record", "show"],
         &["record", "adopt"],
     ];
-    for command in commands {
+    let others = [
+        &["asset", "list"][..],
+        &["run", "--once"],
+        &["status"],
+        &["instance", "create", "esd", "--currency", "EUR"],
+        &["plugin", "show"],
+    ];
+    for command in commands.iter().chain(&others) {
         let error = refused(folder, ORIGINAL, command, REFUSED, "no-record");
-        assert_says(text(&error["message"]), &["`bss`"]);
-        assert_says(text(&error["advice"]), &["`--data-dir`"]);
+        assert_says(text(&error["message"]), &["no record here: `", "/bss`"]);
+        assert_says(text(&error["advice"]), &["`--data-dir`", "`bss-host init`"]);
     }
     assert_eq!(files(folder), [] as [&str; 0]);
     send_from(folder, ORIGINAL, "shop@host.example");
@@ -704,4 +712,35 @@ async fn a_record_with_an_altered_page_or_row_is_not_verified_and_what_is_wrong_
     alter(&database, "PRAGMA wal_checkpoint(TRUNCATE)").await;
     damage(&database, "mails").await;
     assert_unsound(&["btreeInitPage"]);
+}
+
+#[test]
+fn init_makes_a_record_and_its_key_once_and_leaves_them_as_they_are_where_a_script_says_so() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let folder = folder.path();
+    let made = told(folder, ORIGINAL, &["init"]);
+    assert_eq!(made["isNew"], true);
+    for member in ["file", "hostKeyFile"] {
+        assert!(Path::new(text(&made[member])).is_file(), "{made}");
+    }
+    let key = std::fs::read(folder.join(ORIGINAL).join(HOST_KEY_FILE)).expect("the key");
+    refused(folder, ORIGINAL, &["init"], REFUSED, "record-is-there");
+    let kept = told(folder, ORIGINAL, &["init", "--if-missing"]);
+    assert_eq!((&kept["isNew"], &kept["id"]), (&Value::Bool(false), &made["id"]));
+    let kept = std::fs::read(folder.join(ORIGINAL).join(HOST_KEY_FILE)).expect("the key");
+    assert_eq!(key, kept);
+    // A key that is there already is the new record's.
+    directory_with_key(folder, "other", ORIGINAL);
+    let (out, err) = shown(folder, "other", &["init"]);
+    assert_says(&out, &["made the record", "took the host key"]);
+    assert_says(&err, &["belong together", "record backup"]);
+    // A record that is lost is no new one.
+    std::fs::remove_file(folder.join("other").join(RECORD_FILE)).expect("it is removed");
+    refused(
+        folder,
+        "other",
+        &["init", "--if-missing"],
+        NO_ANSWER,
+        "record-lost",
+    );
 }

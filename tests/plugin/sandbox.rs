@@ -82,7 +82,8 @@ fn a_file_that_is_no_component_is_refused_by_name() {
             panic!("it must not load")
         };
         assert!(matches!(refused, LoadError::NotAComponent { .. }), "{refused:?}");
-        assert!(refused.to_string().contains("`some.wasm`"), "{refused}");
+        let said = bss_model::with_causes(&refused);
+        assert!(said.contains("`some.wasm`") && !said.contains('\n'), "{said}");
     }
 }
 

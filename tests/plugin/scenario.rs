@@ -68,7 +68,9 @@ impl Scenario {
 
     /// A host that knows nothing yet, beside a Microsoft that a test has started its own way.
     pub(crate) async fn with(folder: TempDir, microsoft: Simulator) -> Self {
-        let host = Host::open(&folder.path().join("bss"), component())
+        let host = Host::builder(folder.path().join("bss"))
+            .plugin_file(component())
+            .open_or_create()
             .await
             .expect("the host opens");
         let scenario = Self {

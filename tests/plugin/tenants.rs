@@ -488,7 +488,9 @@ async fn belongings(host: &Host) -> Vec<String> {
 async fn what_a_tenant_is_answered_is_the_same_whether_another_is_there_or_not() {
     let (scenario, theirs) = selling().await;
     let new = scenario.instance_to_make(INSTANCE);
-    let alone = Host::open(&scenario.folder.path().join("alone"), component())
+    let alone = Host::builder(scenario.folder.path().join("alone"))
+        .plugin_file(component())
+        .create()
         .await
         .expect("the host opens");
     let before = belongings(&scenario.host).await;

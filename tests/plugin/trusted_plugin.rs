@@ -7,11 +7,12 @@ use std::process::Command;
 
 use bss_model::{Act, ActFilter, AddedPlugin, Diagnose as _, NewInstance, Reach, Thumbprint};
 use bss_record::RECORD_FILE;
+use bss_simulator::CertificateRequest;
 use host_harness::{ConfigureError, Host, OfPlugin, PluginError, plugin_digest};
 use serde_json::{Value, json};
 
 use crate::cli::assert_fails;
-use crate::component::{bss_host, component};
+use crate::component::{bss_host, component, initialize};
 use crate::guests::{FormGuest, component as guest_component, module};
 use crate::record_cli::{ORIGINAL, alter};
 use crate::scenario::{
@@ -333,12 +334,30 @@ async fn a_worker_whose_plugin_is_missing_leaves_its_lines_alone_and_says_so() {
         "UPDATE instances SET plugin = replace(plugin, substr(plugin, 1, 4), 'ffff')",
     )
     .await;
+    // Nothing can be worked on: the worker ends at once.
+    for run in [&["run"][..], &["run", "--once"]] {
+        let worked = scenario.bss_host(run);
+        assert_fails(
+            &worked,
+            NO_ANSWER,
+            &["no instance can be worked on", INSTANCE, "is not on record"],
+        );
+    }
+    // Where another instance can, the worker goes on.
+    let thumbprint = scenario.install(&CertificateRequest::default()).await;
+    scenario.ready_instance("other", &thumbprint).await;
     let worked = scenario.bss_host(&["run", "--once"]);
     assert_ends(&worked, NO_ANSWER);
     let said = String::from_utf8_lossy(&worked.stderr).into_owned();
     for words in [INSTANCE, "its plugin can't be used", "is not on record"] {
         assert!(said.contains(words), "`{words}` in: {said}");
     }
+    let alerts = scenario.json(&["alert", "list"]);
+    assert_eq!(
+        (&alerts[0]["kind"], &alerts[0]["instance"]),
+        (&"plugin-unusable".into(), &INSTANCE.into())
+    );
+    assert_eq!(alerts.as_array().map(Vec::len), Some(1), "{alerts}");
     let attempts = scenario.host.record().attempts(asset).await.expect("the record");
     assert_eq!(attempts.len(), 0, "nothing was attempted");
 
@@ -346,6 +365,7 @@ async fn a_worker_whose_plugin_is_missing_leaves_its_lines_alone_and_says_so() {
     let back: &str = format!("UPDATE instances SET plugin = '{digest}'").leak();
     alter(&database, back).await;
     assert_ends(&scenario.bss_host(&["run", "--once"]), DONE);
+    assert_eq!(scenario.json(&["alert", "list"]), serde_json::json!([]));
     assert_eq!(scenario.issued().await.len(), 1);
 }
 
@@ -589,6 +609,7 @@ fn a_plugin_that_lies_in_the_working_directory_is_not_taken() {
         std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
         std::fs::write(file, "planted").expect("a file");
     }
+    initialize(&folder.path().join("bss"));
     let shown = Command::new(bss_host())
         .args(["plugin", "show", "--json"])
         .current_dir(folder.path())

@@ -8,7 +8,7 @@ use host_harness::{CallError, LoadError, Plugin};
 use wit_component::semver_check;
 use wit_parser::{PackageId, Resolve};
 
-use crate::component::{bss_host, component};
+use crate::component::{bss_host, component, initialize};
 use crate::guests;
 use crate::sandbox::{call, draft_in};
 
@@ -231,6 +231,7 @@ fn the_program_refuses_a_plugin_for_another_version_in_one_sentence() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let newer = folder.path().join("newer.wasm");
     fs::write(&newer, built_for(|text| text.replace("@0.1.0", "@0.2.0"))).expect("it is written");
+    initialize(&folder.path().join("bss"));
     let run = |plugin: &Path, arguments: &[&str]| {
         std::process::Command::new(bss_host())
             .args(arguments)

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use bss_keys::HostKeySource;
 use bss_model::{Asset, AssetSelection, AttemptResult, SyncStatus};
 use bss_record::{RECORD_FILE, Record, RecordError, RetryError};
 use bss_simulator::{CertificateRequest, Fault, Operation, Repeat};
@@ -323,7 +324,11 @@ async fn workers(database: &SqlitePool) -> i64 {
 async fn the_program_ends_with_its_worker_instead_of_looking_alive() {
     for table in ["assets", "mail_settings"] {
         let directory = tempfile::tempdir().unwrap();
-        Record::open(directory.path()).await.unwrap().close().await;
+        Record::create(directory.path(), &HostKeySource::default())
+            .await
+            .unwrap()
+            .close()
+            .await;
         let database = database(directory.path()).await;
         let mut program = Command::new(bss_host())
             .arg("run")

@@ -63,7 +63,7 @@ impl Site {
         let host = builder
             .mails(false)
             .charges(false)
-            .open()
+            .create()
             .await
             .expect("the host opens");
         // What this simulator has not carried out when it stops answering is never carried out.

@@ -42,7 +42,9 @@ fn actor() -> Actor {
 
 /// A host, and its plugin, loaded.
 async fn opened(data_dir: &Path, plugin: &Path) -> Result<(Host, Plugin), BenchError> {
-    let host = Host::open(data_dir, plugin)
+    let host = Host::builder(data_dir)
+        .plugin_file(plugin)
+        .open_or_create()
         .await
         .map_err(BenchError::when("the host can't be opened"))?;
     let plugin = host

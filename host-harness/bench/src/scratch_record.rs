@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use bss_keys::HostKeySource;
 use bss_model::{NewInstance, Reach, RunLease, SkippedItems};
 use bss_record::Record;
 use bss_sandbox::bindings::services_definition::{Product, Summary};
@@ -40,7 +41,7 @@ impl ScratchRecord {
     pub async fn open() -> Result<Self, BenchError> {
         let folder =
             tempfile::tempdir().map_err(BenchError::when("a temporary directory can't be created"))?;
-        let record = Record::open(folder.path())
+        let record = Record::create(folder.path(), &HostKeySource::default())
             .await
             .map_err(BenchError::when("the record can't be opened"))?;
         let instance = NewInstance {

@@ -21,6 +21,7 @@ mod failure;
 mod files;
 mod find;
 mod hidden_input;
+mod init;
 mod input;
 mod instances;
 mod interruption;

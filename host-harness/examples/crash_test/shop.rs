@@ -45,7 +45,8 @@ pub(crate) struct Shop {
 impl Shop {
     /// Sets the host up as an operator does, from the PFX file to products with a price.
     pub(crate) async fn open(places: &Places, microsoft: &Details, second: &SecondDetails) -> Result<Self> {
-        let host = Host::open(&places.data_dir(), &places.plugin).await?;
+        let builder = Host::builder(places.data_dir()).plugin_file(&places.plugin);
+        let host = builder.create().await?;
         host.record().set_look_up_only(LOOK_UP_ONLY, &actor()).await?;
         let pfx = std::fs::read(&microsoft.pfx_file).context("the PFX file can't be read")?;
         let code = PfxCode::new(microsoft.pfx_code.clone());

@@ -35,6 +35,8 @@ pub enum AlertKind {
     /// An instance has sold four fifths of its spending limit of the day, or an order was refused because of it. Over with the
     /// day, or with another limit.
     SpendingLimit,
+    /// The plugin of an instance can't be used, so nothing is bought for it. Over once it can.
+    PluginUnusable,
 }
 
 stored_enum!(AlertKind {
@@ -49,6 +51,7 @@ stored_enum!(AlertKind {
     MailStopped = "mail-stopped", "e-mails stand still";
     WorkerDied = "worker-died", "worker died";
     SpendingLimit = "spending-limit", "spending limit";
+    PluginUnusable = "plugin-unusable", "plugin unusable";
 });
 
 impl AlertKind {

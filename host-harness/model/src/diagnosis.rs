@@ -180,6 +180,8 @@ pub enum Advice {
     },
     /// Restore the host key as it was: its file, or the environment variable.
     RestoreHostKey,
+    /// Name the data directory that has the record, or make a new one.
+    MakeRecord,
     /// Restore a backup of the record.
     RestoreBackup,
     /// Let the restored record take the place of the one that is there.
@@ -263,6 +265,7 @@ impl Advice {
             }
             Self::RunAsOwner { uid } => return format!("run the program as user {uid}").into(),
             Self::RestoreHostKey => "restore the former host key",
+            Self::MakeRecord => "name the data directory that has the record, or make a new one",
             Self::RestoreBackup => "restore a backup",
             Self::ReplaceRecord => "let the backup take the place of the record that is there",
             Self::AdoptRecord => "make sure that no other copy of the record is in use, then adopt this one",

@@ -249,18 +249,35 @@ impl Record {
         &self,
         expiring: &[(Uuid, Problem)],
     ) -> Result<(), RecordError> {
-        let kind = AlertKind::CertificateExpiring;
+        self.follow_instances(AlertKind::CertificateExpiring, expiring)
+            .await
+    }
+
+    /// Raises an alert for each of these instances, whose plugin can't be used, and ends those of all others. Writes nothing
+    /// where nothing is new.
+    ///
+    /// # Errors
+    /// When the record can't be read or written.
+    pub async fn follow_unusable_plugins(&self, unusable: &[(Uuid, Problem)]) -> Result<(), RecordError> {
+        self.follow_instances(AlertKind::PluginUnusable, unusable).await
+    }
+
+    async fn follow_instances(
+        &self,
+        kind: AlertKind,
+        concerned: &[(Uuid, Problem)],
+    ) -> Result<(), RecordError> {
         let known = self.lasting_problems(kind).await?;
         let is_known = |(instance, problem): &(Uuid, Problem)| known.get(instance) == Some(problem);
-        if known.len() == expiring.len() && expiring.iter().all(is_known) {
+        if known.len() == concerned.len() && concerned.iter().all(is_known) {
             return Ok(());
         }
         let mut transaction = begin_write(&self.writer).await?;
-        for (instance, problem) in expiring {
+        for (instance, problem) in concerned {
             raise_about_instance(&mut transaction, kind, *instance, Some(problem)).await?;
         }
         for instance in known.keys() {
-            if !expiring.iter().any(|(expiring, _)| expiring == instance) {
+            if !concerned.iter().any(|(concerned, _)| concerned == instance) {
                 end(&mut transaction, kind, *instance, now_ms()).await?;
             }
         }

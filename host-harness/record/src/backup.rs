@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
-use bss_keys::HostKey;
+use bss_keys::{HostKey, HostKeySource};
 use bss_model::clock::now_ms;
 use bss_model::restoration::Restoration;
 use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
@@ -238,7 +238,25 @@ impl Record {
         sha256: Option<&str>,
         replace: bool,
     ) -> Result<Restored, BackupError> {
+        Self::restore_with(data_dir, &HostKeySource::EnvironmentOrFile, file, sha256, replace).await
+    }
+
+    /// Restores a backup as [`Record::restore`] does, with a host key from somewhere else.
+    ///
+    /// # Errors
+    /// Like [`Record::restore`].
+    pub async fn restore_with(
+        data_dir: &Path,
+        host_key: &HostKeySource,
+        file: &Path,
+        sha256: Option<&str>,
+        replace: bool,
+    ) -> Result<Restored, BackupError> {
         let backup = verify_backup(file, sha256).await?;
+        if is_missing(data_dir)? {
+            // No directory is made for a backup that can't be read there.
+            host_key.key(data_dir, false).map_err(RecordError::from)?;
+        }
         let lock = lock_directory(data_dir).await?;
         let path = data_dir.join(RECORD_FILE);
         let failed = |source| unwritable(&path, source);
@@ -253,12 +271,12 @@ impl Record {
                 path: data_dir.to_owned(),
             });
         }
-        let host_key = HostKey::load(data_dir, false).map_err(RecordError::from)?;
+        let key = host_key.key(data_dir, false).map_err(RecordError::from)?;
         let arriving = data_dir.join(format!("{RECORD_FILE}.arriving"));
         for ending in BESIDE.into_iter().chain([""]) {
             remove_if_there(&with_ending(&arriving, ending)).map_err(failed)?;
         }
-        if let Err(error) = bring_in(&backup, &arriving, &host_key).await {
+        if let Err(error) = bring_in(&backup, &arriving, &key).await {
             // What was wrong says more than a copy that can't be removed; the next restoration removes it.
             let _ = remove_if_there(&arriving);
             return Err(error);
@@ -268,7 +286,7 @@ impl Record {
         fs::rename(&arriving, &path).map_err(failed)?;
         sync_directory_of(&path).map_err(failed)?;
         drop((lock, alone));
-        let record = Self::open(data_dir).await.inspect_err(|_| {
+        let record = Self::open_with(data_dir, host_key).await.inspect_err(|_| {
             if let Some(replaced) = &replaced {
                 tracing::warn!(file = %replaced.display(), "the record that was there before is kept under this name");
             }

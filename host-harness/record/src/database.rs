@@ -57,6 +57,18 @@ pub enum RecordError {
         /// The kind of the file system.
         kind: &'static str,
     },
+    /// There is no record in the directory.
+    #[error("no record here: `{}`", path.display())]
+    NoRecord {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There is a record in the directory where a new one was to be made.
+    #[error("there is a record in `{}` already", path.display())]
+    Exists {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The data directory has had a record, and its database is gone.
     #[error("data directory `{}` has had a record, but its database is missing", path.display())]
     Lost {
@@ -98,6 +110,12 @@ impl Diagnose for RecordError {
             Self::Directory { source, .. } if source.kind() == io::ErrorKind::StorageFull => disk_full(),
             Self::Database(error) if is_disk_full(error) => disk_full(),
             Self::Database(error) if is_corrupt(error) => damaged(),
+            Self::Directory { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                Diagnosis::new(ErrorKind::Unavailable, "data-directory-read-only").say(
+                    "every command writes to the data directory, also one that only shows: mount it for writing, or restore a backup \
+                     into another directory and look there",
+                )
+            }
             Self::Directory { .. } => Diagnosis::new(ErrorKind::Unavailable, "data-directory-unusable"),
             Self::OnNetwork { .. } => Diagnosis::new(ErrorKind::Unavailable, "data-directory-on-network")
                 .say("use a directory on a disk of this machine"),
@@ -113,6 +131,9 @@ impl Diagnose for RecordError {
             Self::WrongHostKey { .. } => {
                 Diagnosis::new(ErrorKind::Damaged, "wrong-host-key").advise(Advice::RestoreHostKey)
             }
+            Self::NoRecord { .. } => Diagnosis::new(ErrorKind::NotFound, "no-record").advise(Advice::MakeRecord),
+            Self::Exists { .. } => Diagnosis::new(ErrorKind::Conflict, "record-is-there")
+                .say("leave it as it is, or name another directory"),
             Self::Lost { .. } => {
                 Diagnosis::new(ErrorKind::Damaged, "record-lost").advise(Advice::RestoreBackup)
             }
@@ -181,7 +202,9 @@ mod tests {
     #[tokio::test]
     async fn a_full_disk_is_called_one() {
         let folder = tempfile::tempdir().unwrap();
-        let record = Record::open(folder.path()).await.unwrap();
+        let record = Record::open_or_create(folder.path(), &bss_keys::HostKeySource::default())
+            .await
+            .unwrap();
         // The database may not grow any more, which is what SQLite sees of a full disk.
         sqlx::query("PRAGMA max_page_count = 1")
             .execute(&record.writer)

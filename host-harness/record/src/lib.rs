@@ -55,7 +55,7 @@ mod workers;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,7 +131,8 @@ pub struct Record {
 }
 
 impl Record {
-    /// Opens the record in `data_dir` with the host key of the environment or of its file, as [`Record::open_with`] does.
+    /// Opens the record that is in `data_dir`, with the host key of the environment or of its file, as [`Record::open_with`]
+    /// does.
     ///
     /// # Errors
     /// Like [`Record::open_with`].
@@ -139,15 +140,53 @@ impl Record {
         Self::open_with(data_dir, &HostKeySource::EnvironmentOrFile).await
     }
 
-    /// Opens the record in `data_dir`, and creates the directory, the host key and the database if they are missing.
-    /// Several processes may have it open.
+    /// Opens the record that is in `data_dir`. Several processes may have it open. Where there is none, nothing is made.
     ///
     /// # Errors
-    /// When the directory is open to others, when the host key is missing or is another one, when the database that was
-    /// there is missing, and when the database can't be opened.
+    /// When there is no record, or the one that was there is missing, when the directory is open to others, when the host
+    /// key is missing or is another one, and when the database can't be opened.
     pub async fn open_with(data_dir: &Path, host_key: &HostKeySource) -> Result<Self, RecordError> {
+        if own_files::is_missing(&data_dir.join(RECORD_FILE))? {
+            return Err(no_record(data_dir));
+        }
+        Self::open_as(data_dir, host_key, Opening::Existing).await
+    }
+
+    /// Makes a record in `data_dir`, and the directory and the host key where they are missing.
+    ///
+    /// # Errors
+    /// When a record is there or was there, when the directory is open to others, and when the host key or the database can't
+    /// be made.
+    pub async fn create(data_dir: &Path, host_key: &HostKeySource) -> Result<Self, RecordError> {
+        Self::open_as(data_dir, host_key, Opening::New).await
+    }
+
+    /// Opens the record in `data_dir` as [`Record::open_with`] does, or makes one as [`Record::create`] does where there is
+    /// none. A path that is wrong, or whose disk is not mounted, goes unnoticed: orders are placed in a record that knows
+    /// nothing of what was bought.
+    ///
+    /// # Errors
+    /// Like [`Record::open_with`] and [`Record::create`].
+    pub async fn open_or_create(data_dir: &Path, host_key: &HostKeySource) -> Result<Self, RecordError> {
+        Self::open_as(data_dir, host_key, Opening::Either).await
+    }
+
+    async fn open_as(
+        data_dir: &Path,
+        host_key: &HostKeySource,
+        opening: Opening,
+    ) -> Result<Self, RecordError> {
         let _lock = lock_directory(data_dir).await?;
         let is_new = own_files::is_missing(&data_dir.join(RECORD_FILE))?;
+        match opening {
+            Opening::Existing if is_new => return Err(no_record(data_dir)),
+            Opening::New if !is_new => {
+                return Err(RecordError::Exists {
+                    path: absolute(data_dir),
+                });
+            }
+            Opening::Existing | Opening::New | Opening::Either => {}
+        }
         if is_new {
             provenance::check_not_lost(data_dir)?;
         }
@@ -212,6 +251,29 @@ impl Record {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+/// What is opened: a record that is there, a new one, or either.
+#[derive(Clone, Copy)]
+enum Opening {
+    Existing,
+    New,
+    Either,
+}
+
+/// The error of a data directory without a database: it has had one, or it is another directory than was meant.
+fn no_record(data_dir: &Path) -> RecordError {
+    match provenance::check_not_lost(data_dir) {
+        Err(lost) => lost,
+        Ok(()) => RecordError::NoRecord {
+            path: absolute(data_dir),
+        },
+    }
+}
+
+/// A path as seen from everywhere, for messages.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Tells other programs that the record is open, and returns whether none of them has it open. Nobody opens or restores it

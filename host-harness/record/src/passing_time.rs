@@ -175,7 +175,9 @@ mod tests {
     #[tokio::test]
     async fn only_the_clock_that_nobody_can_set_tells_how_much_time_has_passed() {
         let folder = tempfile::tempdir().unwrap();
-        let record = Record::open(folder.path()).await.unwrap();
+        let record = Record::open_or_create(folder.path(), &bss_keys::HostKeySource::default())
+            .await
+            .unwrap();
         let wall = now_ms();
         let minutes = |minutes: i64| minutes * MINUTE_MS;
         assert_eq!(counted(&record, at(1, minutes(10), wall)).await, (0, 0));
@@ -200,7 +202,9 @@ mod tests {
     #[tokio::test]
     async fn what_is_opened_often_counts_only_now_and_then() {
         let folder = tempfile::tempdir().unwrap();
-        let record = Record::open(folder.path()).await.unwrap();
+        let record = Record::open_or_create(folder.path(), &bss_keys::HostKeySource::default())
+            .await
+            .unwrap();
         let mut connection = record.writer.acquire().await.unwrap();
         let hour = Duration::from_secs(60 * 60);
         for (uptime_ms, remembered) in [(0, 0), (MINUTE_MS, 0), (61 * MINUTE_MS, 61)] {

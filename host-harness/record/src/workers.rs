@@ -282,7 +282,9 @@ mod tests {
     /// Fails unless a worker is there, whatever its lease says, until the lock of its process is gone.
     async fn assert_lives_by_its_lock(lease: &'static str) {
         let folder = tempfile::tempdir().unwrap();
-        let record = Record::open(folder.path()).await.unwrap();
+        let record = Record::open_or_create(folder.path(), &bss_keys::HostKeySource::default())
+            .await
+            .unwrap();
         let worker = record.start_worker().await.unwrap();
         sqlx::query(lease).execute(&record.writer).await.unwrap();
         bury(&record).await;
@@ -307,7 +309,9 @@ mod tests {
     #[tokio::test]
     async fn a_worker_that_is_dropped_keeps_its_lease_until_it_is_over() {
         let folder = tempfile::tempdir().unwrap();
-        let record = Record::open(folder.path()).await.unwrap();
+        let record = Record::open_or_create(folder.path(), &bss_keys::HostKeySource::default())
+            .await
+            .unwrap();
         drop(record.start_worker().await.unwrap());
         bury(&record).await;
         assert_eq!(workers(&record).await, 1, "its requests may be under way");
@@ -334,7 +338,9 @@ mod tests {
     #[tokio::test]
     async fn a_worker_whose_process_is_gone_is_an_alert_and_one_that_left_something_to_its_lease_is_none() {
         let folder = tempfile::tempdir().unwrap();
-        let record = Record::open(folder.path()).await.unwrap();
+        let record = Record::open_or_create(folder.path(), &bss_keys::HostKeySource::default())
+            .await
+            .unwrap();
         drop(record.start_worker().await.unwrap());
         end_all_leases(&record).await;
         bury(&record).await;
@@ -354,7 +360,9 @@ mod tests {
     #[tokio::test]
     async fn a_worker_that_died_just_now_keeps_its_lease_until_it_is_over() {
         let folder = tempfile::tempdir().unwrap();
-        let record = Record::open(folder.path()).await.unwrap();
+        let record = Record::open_or_create(folder.path(), &bss_keys::HostKeySource::default())
+            .await
+            .unwrap();
         let worker = record.start_worker().await.unwrap();
         worker._lock.unlock().unwrap();
         bury(&record).await;

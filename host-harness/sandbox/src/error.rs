@@ -26,13 +26,12 @@ pub enum LoadError {
         source: std::io::Error,
     },
     /// The file is not a component.
-    #[error("plugin `{path}` is not a WebAssembly component")]
+    #[error("plugin `{path}` is not a WebAssembly component: {}", one_line(cause))]
     NotAComponent {
         /// The file.
         path: String,
-        /// Why not.
-        #[source]
-        source: wasmtime::Error,
+        /// Why not. The words have many lines where the file is none.
+        cause: wasmtime::Error,
     },
     /// The component has more memories, tables or core instances than a call may have, or larger ones.
     #[error("plugin `{path}` needs more of a sandbox than a call may have")]
@@ -83,6 +82,12 @@ pub enum LoadError {
         #[source]
         source: wasmtime::Error,
     },
+}
+
+/// An error with its causes, on one line.
+fn one_line(error: &wasmtime::Error) -> String {
+    let words = format!("{error:#}");
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl Diagnose for LoadError {

@@ -157,7 +157,7 @@ impl Plugin {
             let is_component = engine::unpooled().is_ok_and(|engine| component(&engine).is_ok());
             match is_component {
                 true => LoadError::TooLarge { path, source },
-                false => LoadError::NotAComponent { path, source },
+                false => LoadError::NotAComponent { path, cause: source },
             }
         })?;
         let unfit = |source| LoadError::Contract {

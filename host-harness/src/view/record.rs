@@ -68,6 +68,20 @@ impl From<&restoration::Restoration> for Restoration {
     }
 }
 
+/// A record that was made for a new data directory, or was there already.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MadeRecord {
+    /// The record's own id, the same in all its copies.
+    pub id: Uuid,
+    /// Whether the record was made now.
+    pub is_new: bool,
+    /// The database.
+    pub file: PathBuf,
+    /// The file of the host key. `None`: the key is in the environment.
+    pub host_key_file: Option<PathBuf>,
+}
+
 /// A backup that has taken the place of the record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

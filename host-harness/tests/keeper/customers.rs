@@ -257,7 +257,8 @@ async fn another_shop(record: &Record) -> Uuid {
 #[tokio::test]
 async fn a_host_shows_an_export_with_keys_masked_unless_they_are_asked_for() {
     let directory = tempfile::tempdir().unwrap();
-    let host = Host::open(&directory.path().join("bss"), Path::new("none"))
+    let host = Host::builder(directory.path().join("bss"))
+        .open_or_create()
         .await
         .unwrap();
     let instance = shop(host.record()).await;

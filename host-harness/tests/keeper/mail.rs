@@ -33,7 +33,8 @@ impl Shop {
     pub(crate) async fn open() -> Self {
         let directory = tempfile::tempdir().unwrap();
         // No plugin is called here.
-        let host = Host::open(&directory.path().join("bss"), Path::new("none"))
+        let host = Host::builder(directory.path().join("bss"))
+            .open_or_create()
             .await
             .unwrap();
         let instance = shop(host.record()).await;

@@ -191,7 +191,7 @@ async fn an_order_with_a_key_finds_its_other_products_after_a_loss_although_one_
     let assets = async |splits_all| {
         let directory = tempfile::tempdir().unwrap();
         make_private(directory.path());
-        let record = Record::open_with(directory.path(), &HostKeySource::Given(key.clone()))
+        let record = Record::open_or_create(directory.path(), &HostKeySource::Given(key.clone()))
             .await
             .unwrap();
         let instance = whole_shop(&record).await;

@@ -35,7 +35,9 @@ pub(crate) async fn writing(record: &TestRecord) -> SqliteConnection {
 impl TestRecord {
     pub(crate) async fn open() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let record = Record::open(directory.path()).await.unwrap();
+        let record = Record::open_or_create(directory.path(), &HostKeySource::default())
+            .await
+            .unwrap();
         Self { record, directory }
     }
 
@@ -134,7 +136,7 @@ pub(crate) fn files_of(directory: &Path) -> Vec<(String, Vec<u8>)> {
 async fn the_data_directory_is_made_for_its_owner_only() {
     let parent = tempfile::tempdir().unwrap();
     let path = parent.path().join("a/b");
-    Record::open(&path).await.unwrap();
+    Record::create(&path, &HostKeySource::default()).await.unwrap();
     assert_eq!(
         std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
         0o700
@@ -147,7 +149,11 @@ async fn an_empty_directory_is_closed_to_others_and_one_with_files_is_refused() 
     let directory = tempfile::tempdir().unwrap();
     let mode = |mode| std::fs::Permissions::from_mode(mode);
     std::fs::set_permissions(directory.path(), mode(0o755)).unwrap();
-    Record::open(directory.path()).await.unwrap().close().await;
+    Record::create(directory.path(), &HostKeySource::default())
+        .await
+        .unwrap()
+        .close()
+        .await;
     assert_eq!(
         std::fs::metadata(directory.path()).unwrap().permissions().mode() & 0o777,
         0o700
@@ -156,7 +162,9 @@ async fn an_empty_directory_is_closed_to_others_and_one_with_files_is_refused() 
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("file"), "theirs").unwrap();
     std::fs::set_permissions(directory.path(), mode(0o750)).unwrap();
-    let error = Record::open(directory.path()).await.unwrap_err();
+    let error = Record::create(directory.path(), &HostKeySource::default())
+        .await
+        .unwrap_err();
     assert!(
         matches!(error, RecordError::OpenToOthers { mode: 0o750, .. }),
         "{error:?}"
@@ -186,7 +194,9 @@ async fn a_data_directory_of_another_user_is_refused_and_left_as_it_is() {
         false => Path::new("/"),
     };
     let before = std::fs::read_dir(theirs).unwrap().count();
-    let error = Record::open(theirs).await.unwrap_err();
+    let error = Record::create(theirs, &HostKeySource::default())
+        .await
+        .unwrap_err();
     let RecordError::Foreign { foreign, .. } = &error else {
         panic!("{error:?}")
     };
@@ -276,7 +286,11 @@ async fn first_starts_at_the_same_time_set_up_one_record() {
     let directory = tempfile::tempdir().unwrap();
     let starts = (0..6).map(|_| {
         let path = directory.path().to_owned();
-        tokio::spawn(async move { Record::open(&path).await.unwrap() })
+        tokio::spawn(async move {
+            Record::open_or_create(&path, &HostKeySource::default())
+                .await
+                .unwrap()
+        })
     });
     let mut records = Vec::new();
     for start in starts.collect::<Vec<_>>() {
@@ -286,4 +300,47 @@ async fn first_starts_at_the_same_time_set_up_one_record() {
     for record in &records {
         assert_eq!(record.instances().await.unwrap().len(), 1);
     }
+}
+
+#[tokio::test]
+async fn a_directory_without_a_record_is_not_opened_and_nothing_is_made_there() {
+    let parent = tempfile::tempdir().unwrap();
+    let key = parent.path().join("with-key");
+    std::fs::create_dir(&key).unwrap();
+    std::fs::write(key.join("host.key"), "a key").unwrap();
+    for directory in [parent.path().to_owned(), parent.path().join("typo"), key] {
+        let error = Record::open(&directory).await.unwrap_err();
+        let diagnosis = error.diagnosis();
+        assert_eq!(
+            (diagnosis.code.as_ref(), diagnosis.advice),
+            ("no-record", Some(Advice::MakeRecord))
+        );
+        assert!(
+            error.to_string().contains(&directory.display().to_string()),
+            "{error}"
+        );
+    }
+    assert_eq!(
+        files_of(parent.path()),
+        [("host.key".to_owned(), b"a key".to_vec())]
+    );
+    assert!(!parent.path().join("typo").exists());
+}
+
+#[tokio::test]
+async fn a_record_that_is_there_is_not_made_again() {
+    let record = TestRecord::open().await;
+    new_instance(&record, "one").await;
+    let error = Record::create(record.path(), &HostKeySource::default())
+        .await
+        .unwrap_err();
+    assert_eq!(error.diagnosis().code, "record-is-there");
+    assert_eq!(record.opened_again().await.instances().await.unwrap().len(), 1);
+    // One that was there is not made anew either.
+    let directory = record.closed().await;
+    std::fs::remove_file(directory.path().join(RECORD_FILE)).unwrap();
+    let error = Record::create(directory.path(), &HostKeySource::default())
+        .await
+        .unwrap_err();
+    assert_eq!(error.diagnosis().code, "record-lost");
 }

@@ -212,7 +212,10 @@ async fn a_record_whose_database_is_gone_does_not_begin_anew() {
     // Without the witness it is a directory that never had a record.
     std::fs::remove_file(directory.path().join(WITNESS_FILE)).unwrap();
     std::fs::remove_file(directory.path().join("host.key")).unwrap();
-    assert!(Record::open(directory.path()).await.is_ok());
+    let error = Record::open(directory.path()).await.unwrap_err();
+    assert_eq!(error.diagnosis().code, "no-record");
+    let made = Record::create(directory.path(), &HostKeySource::default()).await;
+    assert!(made.is_ok(), "{made:?}");
 }
 
 #[tokio::test]
@@ -626,7 +629,7 @@ async fn an_order_with_a_key_has_the_same_ids_in_a_new_record_with_the_same_host
     let ids = async |key: &std::sync::Arc<HostKey>, idempotency_key: Option<&str>| {
         let directory = tempfile::tempdir().unwrap();
         make_private(directory.path());
-        let record = Record::open_with(directory.path(), &HostKeySource::Given(key.clone()))
+        let record = Record::open_or_create(directory.path(), &HostKeySource::Given(key.clone()))
             .await
             .unwrap();
         let mut asked = order(shop(&record).await, &[("a", 2)]);

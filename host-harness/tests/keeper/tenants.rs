@@ -266,7 +266,8 @@ async fn the_ids_of_an_owner_s_order_are_the_same_in_every_record_with_the_host_
     let a = owner("a");
     let mut ids = Vec::new();
     for directory in [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()] {
-        let opened = Record::open_with(directory.path(), &HostKeySource::Given(Arc::clone(&host_key))).await;
+        let opened =
+            Record::open_or_create(directory.path(), &HostKeySource::Given(Arc::clone(&host_key))).await;
         let record = opened.unwrap();
         let instance = shop_of(&record, Some(&a)).await;
         let request = NewOrder {

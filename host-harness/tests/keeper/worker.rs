@@ -27,9 +27,7 @@ async fn damage(database: &SqlitePool, table: &str) {
 async fn a_worker_ends_when_either_half_of_it_can_not_read_the_record() {
     for table in ["assets", "mail_settings"] {
         let directory = tempfile::tempdir().unwrap();
-        let host = Host::open(directory.path(), Path::new("no-plugin.wasm"))
-            .await
-            .unwrap();
+        let host = Host::builder(directory.path()).open_or_create().await.unwrap();
         damage(&database(directory.path()).await, table).await;
         let options = WorkOptions::default();
         let work = host.work(&options, std::future::pending());

@@ -164,11 +164,14 @@ fn next(alert: &view::Alert) -> String {
             instance()
         )),
         "certificate-expiring" => Advice::say(format!(
-            "`bss-host instance rotate-certificate {} THUMBPRINT` has the instance use another one, of those that `bss-host certificate list` shows",
+            "`bss-host instance rotate-certificate {} --to THUMBPRINT` has the instance use another one, of those that `bss-host certificate list` shows",
             instance()
         )),
         "mail-stopped" => Advice::say(
             "`bss-host mail test ADDRESS` tries whether it is corrected; e-mails wait, and go on by themselves",
+        ),
+        "plugin-unusable" => Advice::say(
+            "`bss-host plugin list` shows the plugins on record; nothing is bought for the instance until its own can be used",
         ),
         "worker-died" => Advice::say("`bss-host status` shows the workers that are alive"),
         "spending-limit" => Advice::say(format!(

@@ -16,6 +16,7 @@ use super::customers::CustomerCommand;
 use super::demo::DemoArguments;
 use super::failure::parsed;
 use super::find::FindArguments;
+use super::init::InitArguments;
 use super::instances::InstanceCommand;
 use super::mail::MailCommand;
 use super::manual::{ManArguments, ShellName};
@@ -46,7 +47,7 @@ use super::worker::WorkerArguments;
                   3  the outcome is not known yet, or something could not be used: the vendor, the mail server, \
                   the plugin, the record or this machine\n  \
                   4  the command did what it was told, and something has failed that nobody has acknowledged (`run --once`, `status`), \
-                  or a statement differs from the record (`reconcile`)\n\
+                  a statement differs from the record (`reconcile`), or a certificate expires (`certificate expiring --fail`)\n\
                   Results go to the standard output, everything else to the standard error.\n\n\
                   Environment variables without an option:\n  \
                   BSS_HOST_KEY       the host key in base64, which wins over its file\n  \
@@ -109,6 +110,8 @@ pub(super) enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Make a new data directory: its record and its host key. No other command makes one
+    Init(InitArguments),
     #[command(flatten)]
     OnHost(HostCommand),
     /// Replay a recording to the plugin without a network, and show where the plugin's requests differ from the recording
@@ -205,7 +208,11 @@ impl Command {
             | Self::Demo(_)
             // The option's value is shown.
             | Self::Config(_) => true,
-            Self::OnHost(_) | Self::Record(_) | Self::Prerequisites(_) | Self::Simulator(_) => false,
+            Self::OnHost(_)
+            | Self::Init(_)
+            | Self::Record(_)
+            | Self::Prerequisites(_)
+            | Self::Simulator(_) => false,
             Self::Completions { .. } | Self::Man(_) => false,
         }
     }

@@ -82,13 +82,16 @@ pub(super) enum CertificateCommand {
         /// The certificate's thumbprint
         thumbprint: Thumbprint,
     },
-    /// Show the certificates that have expired or will soon; exits with 0 whether there are any or not
+    /// Show the certificates that have expired or will soon
     Expiring {
         /// The number of days within which the certificates expire
         #[arg(long, default_value_t = 30, value_name = "N")]
         days: u32,
         #[command(flatten)]
         csv: CsvOption,
+        /// End with 4 if there are any, for monitoring; without this, with 0
+        #[arg(long)]
+        fail: bool,
     },
 }
 
@@ -122,30 +125,39 @@ pub(super) async fn run(host: &Host, command: CertificateCommand, json: bool) ->
         CertificateCommand::New(new) => make(host, new, json).await,
         CertificateCommand::Requests(csv) => requests(host, csv.form(json)).await,
         CertificateCommand::RemoveRequest { public_key } => remove_request(host, &public_key, json).await,
-        CertificateCommand::List(csv) => list(host, |_| true, csv.form(json)).await,
+        CertificateCommand::List(csv) => {
+            list(host, |_| true, csv.form(json)).await?;
+            Ok(ExitStatus::Done)
+        }
         CertificateCommand::Show {
             thumbprint,
             pem: true,
         } => show_pem(host, &thumbprint, json).await,
         CertificateCommand::Show { thumbprint, .. } => show_one(host, &thumbprint, json).await,
         CertificateCommand::Remove { thumbprint } => remove(host, &thumbprint, json).await,
-        CertificateCommand::Expiring { days, csv } => {
+        CertificateCommand::Expiring { days, fail, csv } => {
             let until_ms = now_ms().saturating_add(i64::from(days).saturating_mul(DAY_MS));
-            list(
-                host,
-                |certificate| certificate.not_after_ms <= until_ms,
-                csv.form(json),
-            )
-            .await
+            let is_soon = |certificate: &InstalledCertificate| certificate.not_after_ms <= until_ms;
+            let found = list(host, is_soon, csv.form(json)).await?;
+            Ok(match fail && found > 0 {
+                true => ExitStatus::Alerts,
+                false => ExitStatus::Done,
+            })
         }
     }
 }
 
-async fn list(host: &Host, wanted: impl Fn(&InstalledCertificate) -> bool, form: Form) -> Outcome {
+/// Shows the wanted certificates, and returns their number.
+async fn list(
+    host: &Host,
+    wanted: impl Fn(&InstalledCertificate) -> bool,
+    form: Form,
+) -> Result<usize, Failure> {
     let mut installed = host.installed_certificates().await?;
     installed.retain(wanted);
     let views = host.certificate_views(&installed).await?;
-    csv_lines::list(form, &views, &COLUMNS, table)
+    csv_lines::list(form, &views, &COLUMNS, table)?;
+    Ok(installed.len())
 }
 
 fn table(views: &[Certificate]) -> Table {

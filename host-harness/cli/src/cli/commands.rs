@@ -4,16 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bss_keys::HOST_KEY_VARIABLE;
-use host_harness::{Host, HostKey, HostKeySource, RECORD_FILE};
+use host_harness::{Host, HostKey, HostKeySource};
 
 use super::args::{Arguments, Command, HostCommand};
 use super::config::ConfigCommand;
 use super::failure::{Failure, Outcome};
 use super::input::{pfx_code, read_pfx};
-use super::output;
 use super::settings::Settings;
 use super::{
-    alerts, assets, audit, bench, certificates, charges, command_line, config, customers, demo, find,
+    alerts, assets, audit, bench, certificates, charges, command_line, config, customers, demo, find, init,
     instances, mail, manual, orders, plugins, prerequisites, products, reconcile, record, replay, report,
     services, simulator, status, trace, worker,
 };
@@ -59,7 +58,14 @@ async fn run_command(arguments: Arguments) -> Outcome {
     }
     let command = match command {
         Command::OnHost(command) => command,
-        Command::Record(command) => return record::run(&data_dir, command, json).await,
+        Command::Init(asked) => {
+            let key = host_key(host_key_file, &settings)?;
+            return init::run(&data_dir, &key, &asked, json).await;
+        }
+        Command::Record(command) => {
+            let key = host_key(host_key_file, &settings)?;
+            return record::run(&data_dir, &key, command, json).await;
+        }
         Command::Replay(asked) => return replay::run(&asked, &data_dir, &plugin, json).await,
         Command::Prerequisites(asked) => {
             let code = pfx_code(asked.code_file.as_deref())?;
@@ -74,7 +80,6 @@ async fn run_command(arguments: Arguments) -> Outcome {
         Command::Completions { shell } => return manual::completions(command_line::command(), shell),
         Command::Man(asked) => return manual::man(command_line::command(), &asked),
     };
-    let is_new = !data_dir.join(RECORD_FILE).exists();
     let builder = Host::builder(&data_dir)
         .plugin_file(&plugin)
         .host_key(host_key(host_key_file, &settings)?)
@@ -84,9 +89,6 @@ async fn run_command(arguments: Arguments) -> Outcome {
         None => builder,
     };
     let host = builder.open().await?;
-    if is_new {
-        output::note(format!("a new record was made in `{}`", data_dir.display()));
-    }
     let host = match owner {
         Some(owner) => host.for_owner(owner),
         None => host,

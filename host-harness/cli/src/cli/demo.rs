@@ -60,7 +60,10 @@ pub(super) async fn run(plugin: &Path, arguments: &DemoArguments, json: bool) ->
         ],
     );
 
-    let host = Host::open(&folder.path().join("bss"), plugin).await?;
+    let host = Host::builder(folder.path().join("bss"))
+        .plugin_file(plugin)
+        .create()
+        .await?;
     let thumbprint = import(&host, &simulator, folder.path(), &steps).await?;
     let ready = configure(&host, details, &thumbprint, &steps).await?;
     let run = host.fetch_services(INSTANCE, &actor(), listener()).await?;

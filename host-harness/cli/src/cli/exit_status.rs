@@ -14,7 +14,7 @@ pub(crate) enum ExitStatus {
     /// 3: the outcome is not known yet, or the vendor, the mail server, the plugin, the record or this machine could not
     /// be used.
     NoAnswer,
-    /// 4: what was asked is done, and something has failed that nobody has acknowledged.
+    /// 4: what was asked is done, and something has failed that nobody has acknowledged, or a certificate expires.
     Alerts,
     /// 4 as well: what was asked is done, and the record and a vendor's statement differ.
     Differences,

@@ -43,7 +43,8 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         Advice::ChooseCertificate { instance } => {
             let instance = quoted(instance);
             return format!(
-                "import a usable certificate and choose it with `bss-host instance configure {instance}`"
+                "import a usable certificate, then put it in the place of the other with `bss-host instance rotate-certificate \
+                 {instance} --to THUMBPRINT`; a first one is chosen with `bss-host instance configure {instance}`"
             )
             .into();
         }
@@ -145,6 +146,9 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         }
         Advice::RestoreHostKey => {
             "restore the former file `host.key`, or the former value of the variable `BSS_HOST_KEY`"
+        }
+        Advice::MakeRecord => {
+            "name the directory with `--data-dir` or `BSS_DATA_DIR`; where a new one is wanted, `bss-host init` makes it"
         }
         Advice::RestoreBackup => "restore a backup with `bss-host record restore FILE --replace`",
         Advice::ReplaceRecord => {
@@ -555,6 +559,7 @@ mod tests {
             },
             Advice::RunAsOwner { uid: 1_000 },
             Advice::RestoreHostKey,
+            Advice::MakeRecord,
             Advice::RestoreBackup,
             Advice::ReplaceRecord,
             Advice::AdoptRecord,

@@ -452,7 +452,7 @@ async fn create_instance(host: &Host, create: CreateInstance, is_plugin_named: b
         let owner = owner.map(|owner| format!(" --owner {}", quoted(owner.as_str())));
         output::line(format!(
             "next: bss-host instance configure {}{} --set FIELD=VALUE ...",
-            instance.name,
+            quoted(&instance.name),
             owner.unwrap_or_default()
         ));
     }
@@ -491,6 +491,9 @@ async fn configure(host: &Host, asked: ConfigureInstance, json: bool) -> Outcome
     show_instance(&shown, json)?;
     if is_empty || shown.saved {
         return Ok(ExitStatus::Done);
+    }
+    if !json {
+        output::line("not saved: the form shows what was typed, and the instance has what it had before");
     }
     Err(Failure::form(&shown.form))
 }
@@ -558,24 +561,52 @@ fn credentials_of(authority: &view::Authority) -> String {
 async fn list(host: &Host, form: Form) -> Outcome {
     let instances = host.instances().await?;
     let views: Vec<_> = instances.iter().map(view::Instance::from).collect();
-    csv_lines::list(form, &views, &COLUMNS, table)
+    let installed = host.installed_certificates().await?;
+    let certificates = host.certificate_views(&installed).await?;
+    csv_lines::list(form, &views, &COLUMNS, |views| table(views, &certificates))
 }
 
-fn table(views: &[view::Instance]) -> Table {
+fn table(views: &[view::Instance], certificates: &[view::Certificate]) -> Table {
     let has_owners = views.iter().any(|instance| instance.owner.is_some());
     let owner = has_owners.then_some("Owner");
-    let columns = ["Instance", "State", "Currency", "Certificate"].into_iter();
+    let columns = [
+        "Instance",
+        "State",
+        "Currency",
+        "Certificate",
+        "Certificate valid",
+    ];
+    let columns = columns.into_iter();
     let mut table = show::table(&columns.chain(owner).collect::<Vec<_>>());
     for instance in views {
         let thumbprint = instance.certificate_thumbprint.as_deref();
+        let validity = validity(thumbprint, certificates);
         let owner = has_owners.then(|| instance.owner.as_deref().unwrap_or_default());
         let columns = [
             instance.name.as_str(),
             &instance.state,
             &instance.currency,
             thumbprint.unwrap_or_default(),
+            &validity,
         ];
         table.add_row(columns.into_iter().chain(owner));
     }
     table
+}
+
+/// How long an instance's certificate is still valid, or why it can't be used.
+fn validity(thumbprint: Option<&str>, certificates: &[view::Certificate]) -> String {
+    let Some(thumbprint) = thumbprint else {
+        return String::new();
+    };
+    let mut certificates = certificates.iter();
+    let found = certificates.find(|certificate| certificate.thumbprint == thumbprint);
+    let Some(certificate) = found else {
+        return "not installed".to_owned();
+    };
+    match &certificate.unusable_because {
+        Some(_) if certificate.days_left < 0 => "expired".to_owned(),
+        Some(reason) => format!("unusable: {reason}"),
+        None => format!("{} days left", certificate.days_left),
+    }
 }

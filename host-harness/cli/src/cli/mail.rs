@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::bulk::{BulkArguments, Tally};
 use super::csv_lines::{self, Column, CsvOption, Form};
 use super::exit_status::ExitStatus;
-use super::failure::{Failure, Outcome, machine_failure, words};
+use super::failure::{Failure, Outcome, machine_failure, quoted, words};
 use super::input::{first_line, operator, read_text};
 use super::mail_login::AccessTokenArguments;
 use super::mail_preview::{self, PreviewArguments};
@@ -594,7 +594,7 @@ fn templates(directory: &Path, json: bool) -> Outcome {
         }
         output::line(format!(
             "next: edit these templates, and use them with `bss-host mail configure --templates {} ...`",
-            directory.display()
+            quoted(&directory.display().to_string())
         ));
     }
     Ok(ExitStatus::Done)

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bss_model::{Advice, ErrorKind, purchase_rule};
+use bss_model::{Advice, purchase_rule};
 use clap::Subcommand;
-use host_harness::{Record, RecordError, verify_backup, view};
+use host_harness::{HostKeySource, Record, RecordError, verify_backup, view};
 
 use super::audit::sha256;
 use super::customers::again_note;
 use super::exit_status::ExitStatus;
-use super::failure::{Failure, Outcome, words};
+use super::failure::{Outcome, words};
 use super::input::operator;
 use super::{output, show};
 
@@ -55,35 +55,27 @@ pub(super) enum RecordCommand {
     Show,
 }
 
-pub(super) async fn run(data_dir: &Path, command: RecordCommand, json: bool) -> Outcome {
+pub(super) async fn run(data_dir: &Path, key: &HostKeySource, command: RecordCommand, json: bool) -> Outcome {
     match command {
-        RecordCommand::Backup { file } => backup(data_dir, &file, json).await,
+        RecordCommand::Backup { file } => backup(data_dir, key, &file, json).await,
         RecordCommand::Restore {
             file,
             sha256,
             replace,
-        } => restore(data_dir, &file, sha256.as_deref(), replace, json).await,
+        } => restore(data_dir, key, &file, sha256.as_deref(), replace, json).await,
         RecordCommand::Verify { file, sha256 } => {
-            verify(data_dir, file.as_deref(), sha256.as_deref(), json).await
+            verify(data_dir, key, file.as_deref(), sha256.as_deref(), json).await
         }
-        RecordCommand::Adopt => adopt(data_dir, json).await,
-        RecordCommand::Set { look_up_only } => set(data_dir, Duration::from_secs(look_up_only), json).await,
-        RecordCommand::Show => show_record(data_dir, json).await,
+        RecordCommand::Adopt => adopt(data_dir, key, json).await,
+        RecordCommand::Set { look_up_only } => {
+            set(data_dir, key, Duration::from_secs(look_up_only), json).await
+        }
+        RecordCommand::Show => show_record(data_dir, key, json).await,
     }
 }
 
-/// Opens the record, which must be there: none of these commands is meant to make one.
-async fn open(data_dir: &Path) -> Result<Record, Failure> {
-    if !data_dir.join(host_harness::RECORD_FILE).exists() {
-        let message = format!("data directory `{}` has no record", data_dir.display());
-        return Err(Failure::new(ErrorKind::NotFound, "no-record", message)
-            .hint("name the directory with `--data-dir`"));
-    }
-    Ok(Record::open(data_dir).await?)
-}
-
-async fn backup(data_dir: &Path, file: &Path, json: bool) -> Outcome {
-    let backup = open(data_dir).await?.backup(file).await?;
+async fn backup(data_dir: &Path, key: &HostKeySource, file: &Path, json: bool) -> Outcome {
+    let backup = Record::open_with(data_dir, key).await?.backup(file).await?;
     let view = view::Backup::from(&backup);
     if json {
         show::json(&view)?;
@@ -97,8 +89,15 @@ async fn backup(data_dir: &Path, file: &Path, json: bool) -> Outcome {
     Ok(ExitStatus::Done)
 }
 
-async fn restore(data_dir: &Path, file: &Path, sha256: Option<&str>, replace: bool, json: bool) -> Outcome {
-    let restored = Record::restore(data_dir, file, sha256, replace).await?;
+async fn restore(
+    data_dir: &Path,
+    key: &HostKeySource,
+    file: &Path,
+    sha256: Option<&str>,
+    replace: bool,
+    json: bool,
+) -> Outcome {
+    let restored = Record::restore_with(data_dir, key, file, sha256, replace).await?;
     let view = view::RestoredRecord::from(&restored);
     if json {
         show::json(&view)?;
@@ -113,17 +112,23 @@ async fn restore(data_dir: &Path, file: &Path, sha256: Option<&str>, replace: bo
         copy_note(true);
         hold_note(restoration.mails);
     }
-    again_note(customers_again(&open(data_dir).await?).await?);
+    again_note(customers_again(&Record::open_with(data_dir, key).await?).await?);
     output::note(
         "orders that were placed after the backup are not in it: have the platform place them again, with their keys",
     );
     Ok(ExitStatus::Done)
 }
 
-async fn verify(data_dir: &Path, file: Option<&Path>, sha256: Option<&str>, json: bool) -> Outcome {
+async fn verify(
+    data_dir: &Path,
+    key: &HostKeySource,
+    file: Option<&Path>,
+    sha256: Option<&str>,
+    json: bool,
+) -> Outcome {
     let verified = match file {
         Some(file) => verify_backup(file, sha256).await?,
-        None => open(data_dir).await?.verify().await?,
+        None => Record::open_with(data_dir, key).await?.verify().await?,
     };
     let view = view::Backup::from(&verified);
     match json {
@@ -133,8 +138,8 @@ async fn verify(data_dir: &Path, file: Option<&Path>, sha256: Option<&str>, json
     Ok(ExitStatus::Done)
 }
 
-async fn adopt(data_dir: &Path, json: bool) -> Outcome {
-    let record = open(data_dir).await?;
+async fn adopt(data_dir: &Path, key: &HostKeySource, json: bool) -> Outcome {
+    let record = Record::open_with(data_dir, key).await?;
     let adopted = record.adopt(&operator()).await?;
     if json {
         show::json(&view_of(&record).await?)?;
@@ -149,8 +154,8 @@ async fn adopt(data_dir: &Path, json: bool) -> Outcome {
     Ok(ExitStatus::Done)
 }
 
-async fn set(data_dir: &Path, look_up_only: Duration, json: bool) -> Outcome {
-    let record = open(data_dir).await?;
+async fn set(data_dir: &Path, key: &HostKeySource, look_up_only: Duration, json: bool) -> Outcome {
+    let record = Record::open_with(data_dir, key).await?;
     record.set_look_up_only(look_up_only, &operator()).await?;
     match json {
         true => show::json(&view_of(&record).await?)?,
@@ -173,8 +178,8 @@ fn looked_up(look_up_only: Duration) -> String {
     )
 }
 
-async fn show_record(data_dir: &Path, json: bool) -> Outcome {
-    let record = open(data_dir).await?;
+async fn show_record(data_dir: &Path, key: &HostKeySource, json: bool) -> Outcome {
+    let record = Record::open_with(data_dir, key).await?;
     let view = view_of(&record).await?;
     if json {
         show::json(&view)?;

@@ -36,6 +36,7 @@ pub(super) struct WorkerArguments {
 
 /// Works until it is interrupted, or with `--once` until nothing waits.
 pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) -> Outcome {
+    host.check_plugins().await?;
     record::copy_note(host.record().awaits_adoption().await?);
     record::hold_note(host.record().held_mails().await?);
     mail::stop_note(host.record().mail_stop().await?.as_ref());

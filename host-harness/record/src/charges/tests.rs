@@ -27,7 +27,9 @@ async fn charged(record: &Record) -> sqlx::pool::PoolConnection<Sqlite> {
 #[tokio::test]
 async fn a_credit_is_the_whole_line_once_and_nothing_without_a_charge() {
     let directory = tempfile::tempdir().unwrap();
-    let record = Record::open(directory.path()).await.unwrap();
+    let record = Record::open_or_create(directory.path(), &bss_keys::HostKeySource::default())
+        .await
+        .unwrap();
     let mut connection = charged(&record).await;
     let [cancellation, another] = [Uuid::new_v4(), Uuid::new_v4()];
 
@@ -72,7 +74,9 @@ async fn a_credit_is_the_whole_line_once_and_nothing_without_a_charge() {
 #[tokio::test]
 async fn the_database_itself_changes_and_removes_no_charge_and_no_credit() {
     let directory = tempfile::tempdir().unwrap();
-    let record = Record::open(directory.path()).await.unwrap();
+    let record = Record::open_or_create(directory.path(), &bss_keys::HostKeySource::default())
+        .await
+        .unwrap();
     let mut connection = charged(&record).await;
     credit(&mut connection, CHARGED, Uuid::new_v4(), 2).await.unwrap();
     for statement in [

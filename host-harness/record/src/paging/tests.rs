@@ -46,7 +46,9 @@ static NUMBERS: LazyLock<BTreeMap<Uuid, i64>> =
 impl Shelf {
     async fn with(numbers: impl IntoIterator<Item = i64>) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let record = Record::open(directory.path()).await.unwrap();
+        let record = Record::open_or_create(directory.path(), &bss_keys::HostKeySource::default())
+            .await
+            .unwrap();
         // Rows that these refer to are not needed here, and surviving a power cut isn't either.
         for pragma in ["PRAGMA foreign_keys = OFF", "PRAGMA synchronous = OFF"] {
             sqlx::query(pragma).execute(&record.writer).await.unwrap();
@@ -976,7 +978,7 @@ async fn rows_from_before_are_found_by_the_new_columns_and_their_keys_stay_hidde
     let directory = tempfile::tempdir().unwrap();
     older_record(directory.path()).await;
     let host_key = std::sync::Arc::new(bss_keys::HostKey::generate().unwrap());
-    let record = Record::open_with(directory.path(), &bss_keys::HostKeySource::Given(host_key))
+    let record = Record::open_or_create(directory.path(), &bss_keys::HostKeySource::Given(host_key))
         .await
         .unwrap();
     let page = Page::all();
