@@ -65,7 +65,8 @@ pub use form::{Choice, Field, FieldKind, Form, InstanceForm};
 pub use instance::{Authority, Change, Instance, SettingsVersion};
 pub use keys::Keys;
 pub use mail::{
-    AccessTokenLogin, DueMails, Mail, MailPreview, MailServer, MailSettings, MailStop, TemplateFiles,
+    AccessTokenLogin, DueMails, Mail, MailChoices, MailPreview, MailServer, MailSettings, MailStop,
+    TemplateFiles,
 };
 pub use order::{Order, OrderCheck};
 pub use parties::{Contact, Parties, Party};
