@@ -176,7 +176,7 @@ fn mail_settings_are_checked_kept_and_shown_without_their_password() {
 fn templates_are_written_to_start_from_and_a_broken_one_is_named() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let written = json(&desk(&folder, &["mail", "templates", "own", "--json"]));
-    assert_eq!(written["files"].as_array().map(Vec::len), Some(9));
+    assert_eq!(written["files"].as_array().map(Vec::len), Some(27));
     assert_eq!(code(&desk(&folder, &["mail", "templates", "own"])), REFUSED);
     let configure = [
         "mail",

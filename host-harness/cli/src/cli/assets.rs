@@ -12,12 +12,43 @@ use host_harness::view;
 use uuid::Uuid;
 
 use super::bulk::{BulkArguments, Tally};
+use super::csv_lines::{self, Column, CsvOption, Form};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome};
 use super::input::operator;
 use super::progress::listener;
 use super::returns::{self, ReturnCommand};
 use super::{instances, output, pages, show};
+
+const COLUMNS: [Column; 27] = [
+    Column::Of("id"),
+    Column::Of("orderId"),
+    Column::Of("instance"),
+    Column::Of("customer.id"),
+    Column::Of("customer.name"),
+    Column::Of("billingTo.id"),
+    Column::Of("productCode"),
+    Column::Of("productName"),
+    Column::Of("quantity"),
+    Column::Of("status"),
+    Column::Of("syncStatus"),
+    Column::Of("licenseTokenStatus"),
+    Column::Of("returnStatus"),
+    Column::Of("isOverdue"),
+    Column::Of("isReturnedButActive"),
+    Column::Of("productKey"),
+    Column::Of("activationLink"),
+    Column::Of("clientTransactionId"),
+    Column::Of("transactionId"),
+    Column::Of("licenseTokenId"),
+    Column::Money("price"),
+    Column::Time("orderedAtMs"),
+    Column::Time("purchasedAtMs"),
+    Column::Time("returnableUntilMs"),
+    Column::Time("refreshedAtMs"),
+    Column::Of("reason.problem.code"),
+    Column::Of("reason.problem.message"),
+];
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AssetCommand {
@@ -62,6 +93,8 @@ pub(super) struct ListAssets {
     /// Show product keys and activation links unmasked
     #[arg(long)]
     show_keys: bool,
+    #[command(flatten)]
+    csv: CsvOption,
 }
 
 #[derive(Debug, Args)]
@@ -140,10 +173,15 @@ async fn list(host: &Host, list: ListAssets, json: bool) -> Outcome {
         host.record().assets(&filter, page).await
     });
     let assets = assets.await?;
-    if json {
+    let form = list.csv.form(json);
+    if form != Form::Table {
         let operator = operator();
         let keys = show::keys(list.show_keys, &operator);
-        show::json(&host.asset_views(&assets, keys).await?)?;
+        let views = host.asset_views(&assets, keys).await?;
+        match form {
+            Form::Csv => csv_lines::write(&views, &COLUMNS)?,
+            Form::Json | Form::Table => show::json(&views)?,
+        }
         return Ok(ExitStatus::Done);
     }
     let secrets = match list.show_keys {

@@ -5,17 +5,35 @@ use std::collections::BTreeMap;
 use bss_model::{Asset, AssetFilter, Cursor, Order, OrderFilter, Page, Settlement, SortOrder, settlement};
 use clap::Args;
 use host_harness::Host;
-use host_harness::view::Keys;
+use host_harness::view::{self, Keys};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _, civil};
 use uuid::Uuid;
 
+use super::csv_lines::{self, Column, CsvOption, Form};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome};
 use super::{instances, output, pages, show};
 
 /// Orders that a table has without `--limit`: those of a long day, and few enough to be read.
 const ROWS: u32 = 50;
+
+const COLUMNS: [Column; 14] = [
+    Column::Of("id"),
+    Column::Time("placedAtMs"),
+    Column::Of("state"),
+    Column::Of("instance"),
+    Column::Of("customer.id"),
+    Column::Of("customer.name"),
+    Column::Of("customer.country"),
+    Column::Of("billingTo.id"),
+    Column::Of("contact.email"),
+    Column::Of("idempotencyKey"),
+    Column::Of("assets.id"),
+    Column::Of("assets.productCode"),
+    Column::Of("assets.quantity"),
+    Column::Time("customerErasedAtMs"),
+];
 
 #[derive(Debug, Args)]
 pub(super) struct ListOrders {
@@ -37,12 +55,14 @@ pub(super) struct ListOrders {
     /// Only orders placed before an instant, or up to a date and including it
     #[arg(long, value_name = "TIME", value_parser = until_ms)]
     until: Option<i64>,
-    /// The most orders; 0 is no limit [default: 50, and with --json no limit]
+    /// The most orders; 0 is no limit [default: 50, and with --json or --csv no limit]
     #[arg(long, value_name = "N")]
     limit: Option<u32>,
     /// Continue a list that was cut off, after the place that it named
     #[arg(long, value_name = "PLACE")]
     after: Option<String>,
+    #[command(flatten)]
+    csv: CsvOption,
 }
 
 /// The state of an order, as it is typed in and shown.
@@ -92,15 +112,20 @@ pub(super) async fn run(host: &Host, list: ListOrders, json: bool) -> Outcome {
         product: list.product,
         settlement: list.status.map(Settlement::from),
     };
-    let limit = list.limit.unwrap_or(if json { 0 } else { ROWS });
+    let form = list.csv.form(json);
+    let limit = list.limit.unwrap_or(match form {
+        Form::Table => ROWS,
+        Form::Json | Form::Csv => 0,
+    });
     let page = Page {
         after: list.after.map(Cursor::new),
         ..Page::first(limit).in_order(SortOrder::Descending)
     };
     let orders = host.record().orders(&filter, &page).await?;
-    match json {
-        true => show_json(host, &orders.rows).await?,
-        false => show_table(host, &orders.rows).await?,
+    match form {
+        Form::Json => show::json(&views(host, &orders.rows).await?)?,
+        Form::Csv => csv_lines::write(&views(host, &orders.rows).await?, &COLUMNS)?,
+        Form::Table => show_table(host, &orders.rows).await?,
     }
     if let Some(next) = orders.next {
         output::note(format!(
@@ -111,13 +136,13 @@ pub(super) async fn run(host: &Host, list: ListOrders, json: bool) -> Outcome {
     Ok(ExitStatus::Done)
 }
 
-async fn show_json(host: &Host, orders: &[Order]) -> Result<(), Failure> {
+async fn views(host: &Host, orders: &[Order]) -> Result<Vec<view::Order>, Failure> {
     let mut views = Vec::with_capacity(orders.len());
     for order in orders {
         let assets = assets_of(host, order.id).await?;
         views.push(host.order_view(order, &assets, Keys::Masked).await?);
     }
-    show::json(&views)
+    Ok(views)
 }
 
 async fn show_table(host: &Host, orders: &[Order]) -> Result<(), Failure> {
