@@ -109,15 +109,16 @@ pub use bss_keys::{
 pub use bss_model::{
     Actor, AddedPlugin, Advice, AlertChoice, AssetId, Choice, Contact, CorrectedCustomer, Cursor,
     CustomerCorrection, CustomerErasure, Decision, Diagnose, ErrorKind, Instance, InstanceId, InvalidProxy,
-    InvalidProxyVariable, LicenseSecrets, NewInstance, NewLine, NoProxy, NotAnId, NotAnOutcomeCursor,
-    NotAnOwner, OrderId, Outcome, OutcomeCursor, OutcomeKind, Owner, Page, Party, Placed, PluginDigest,
-    Price, Problem, ProductFilter, Proxy, ProxyChoice, ProxyRules, Reach, Requester, RequesterKind, Rows,
-    SavedProxy, Secret, Spending, SpendingToday, Thumbprint, UnsentMails,
+    InvalidProxyVariable, LicenseSecrets, MailChoices, NewInstance, NewLine, NoProxy, NotAnId,
+    NotAnOutcomeCursor, NotAnOwner, OrderId, Outcome, OutcomeCursor, OutcomeKind, Owner, Page, Party, Placed,
+    PluginDigest, Price, Problem, ProductFilter, Proxy, ProxyChoice, ProxyRules, Reach, Requester,
+    RequesterKind, Rows, SavedProxy, Secret, Seller, Spending, SpendingToday, Thumbprint, UnsentMails,
 };
 pub use bss_record::{
     AuditError, AuditedActs, BackupError, CertificateRequest, CertificateStore, CorrectCustomerError,
     ERASED_CUSTOMERS_FILE, EraseCustomerError, ImportError, ImportedCertificate, RECORD_FILE, Record,
-    RecordError, ResendMailError, Restored, SpendingLimitError, Verified, WithdrawError, verify_backup,
+    RecordError, ResendMailError, Restored, SaveSellerError, SpendingLimitError, Verified, WithdrawError,
+    verify_backup,
 };
 pub use bss_sandbox::{
     CallContext, CallError, CallEvent, CallLimits, CallListener, FailedCall, LastWords, LoadError, LogLevel,

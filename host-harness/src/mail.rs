@@ -308,10 +308,10 @@ impl Round {
     async fn send_all(self: Arc<Self>, _permit: OwnedSemaphorePermit) -> Result<MailRound, RecordError> {
         let mut done = MailRound::default();
         let mut connection = None;
-        while let Some(mail) = self.next() {
+        while let Some(mut mail) = self.next() {
             let outcome = match self.in_the_way.get() {
                 Some(problem) => Some(MailOutcome::Waits(problem.clone())),
-                None => self.send(&mail, &mut connection).await?,
+                None => self.send(&mut mail, &mut connection).await?,
             };
             match &outcome {
                 None => {}
@@ -360,18 +360,21 @@ impl Round {
             .pop_front()
     }
 
-    /// Composes an e-mail and hands it over. `None`: it is not to be sent any more.
+    /// Composes an e-mail and hands it over. `None`: it is not to be sent any more. Those of a message that are not are taken out
+    /// of it.
     async fn send(
         &self,
-        mail: &MailToSend,
+        mail: &mut MailToSend,
         connection: &mut Connection,
     ) -> Result<Option<MailOutcome>, RecordError> {
         let domain = match letter::sender_domain(&self.mailer.settings) {
             Ok(domain) => domain,
             Err(error) => return self.failed(mail, not_composed(&error)).await.map(Some),
         };
-        let begun = self.record.begin_mail(self.worker_id, mail.id, &domain).await?;
-        let Some(domain) = begun else { return Ok(None) };
+        let Some((left, domain)) = self.begin(mail, &domain).await? else {
+            return Ok(None);
+        };
+        *mail = left;
         let (settings, owned) = (Arc::clone(&self.mailer.settings), mail.clone());
         let letter = match run_blocking(move || letter::compose(&settings, &owned, &domain)).await {
             Ok(letter) => Arc::new(letter),
@@ -381,6 +384,29 @@ impl Round {
             Ok(()) => Ok(Some(MailOutcome::Sent(letter.problem.clone()))),
             Err(failure) => self.failed(mail, failure).await.map(Some),
         }
+    }
+
+    /// Begins each e-mail of a message, and returns those that are still to be sent with the right part of their Message-ID.
+    async fn begin(
+        &self,
+        mail: &MailToSend,
+        domain: &str,
+    ) -> Result<Option<(MailToSend, String)>, RecordError> {
+        let mut begun = None::<(MailToSend, String)>;
+        for one in std::iter::once(mail).chain(&mail.others) {
+            let own = self.record.begin_mail(self.worker_id, one.id, domain).await?;
+            let Some(own) = own else { continue };
+            let alone = MailToSend {
+                others: Vec::new(),
+                is_try: mail.is_try,
+                ..one.clone()
+            };
+            match &mut begun {
+                None => begun = Some((alone, own)),
+                Some((first, _)) => first.others.push(alone),
+            }
+        }
+        Ok(begun)
     }
 
     /// The outcome of an e-mail that was not taken. What is in the way of all e-mails goes on record at once, and into the

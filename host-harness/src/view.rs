@@ -69,7 +69,8 @@ pub use found::{Finds, Found};
 pub use instance::{Authority, Change, Instance, SettingsVersion};
 pub use keys::Keys;
 pub use mail::{
-    AccessTokenLogin, DueMails, Mail, MailPreview, MailServer, MailSettings, MailStop, TemplateFiles,
+    AccessTokenLogin, DueMails, Mail, MailChoices, MailPreview, MailServer, MailSettings, MailStop,
+    TemplateFiles,
 };
 pub use order::{Order, OrderCheck};
 pub use parties::{Contact, Parties, Party};

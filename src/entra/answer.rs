@@ -341,8 +341,12 @@ fn described(what: &str, status: u16, wire: &DeniedWire) -> String {
         (description, _) => description,
     };
     let first_line = description.lines().next().unwrap_or_default();
+    // What follows are ids and a time, in a line of their own or in the same one; the id of the exchange is told beside the message.
+    let said = first_line
+        .split_once(" Trace ID: ")
+        .map_or(first_line, |(said, _)| said);
     format!(
         "{what} (HTTP {status}): {}",
-        crate::text::one_line(first_line, DESCRIPTION_LENGTH_MAX)
+        crate::text::one_line(said, DESCRIPTION_LENGTH_MAX)
     )
 }

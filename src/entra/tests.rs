@@ -365,6 +365,22 @@ fn the_code_of_an_error_is_read_whatever_is_missing_beside_it() {
 }
 
 #[test]
+fn the_ids_and_the_time_behind_a_description_are_left_out_wherever_they_stand() {
+    for separator in ["\r\n", " "] {
+        let said = "AADSTS700027: The certificate with identifier used to sign the client assertion is not registered.";
+        let ids = "Trace ID: 8c3f9548 Correlation ID: 7ffdbbdc Timestamp: 2026-11-27 22:47:00Z";
+        let body = json!({"error": "invalid_client", "error_codes": [700_027],
+            "error_description": format!("{said}{separator}{ids}")});
+        let refused = || crate::scripted_platform::json(401, &body);
+        let platform = ScriptedPlatform::answering([refused(), refused()]);
+        let Err(ReadFailure::Misconfigured(problem)) = ask(&platform) else {
+            panic!("misconfigured: {body}");
+        };
+        assert!(problem.message.ends_with(said), "{}", problem.message);
+    }
+}
+
+#[test]
 fn a_tenant_of_another_cloud_a_revoked_and_an_expired_certificate_have_advice_of_their_own() {
     for (code, expected, words) in [
         (900_382, "cloud-wrong", "login-authority"),

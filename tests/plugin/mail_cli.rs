@@ -177,7 +177,7 @@ fn mail_settings_are_checked_kept_and_shown_without_their_password() {
 fn templates_are_written_to_start_from_and_a_broken_one_is_named() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let written = json(&desk(&folder, &["mail", "templates", "own", "--json"]));
-    assert_eq!(written["files"].as_array().map(Vec::len), Some(9));
+    assert_eq!(written["files"].as_array().map(Vec::len), Some(27));
     assert_eq!(code(&desk(&folder, &["mail", "templates", "own"])), REFUSED);
     let configure = [
         "mail",
@@ -617,5 +617,61 @@ async fn a_seller_is_set_shown_and_in_the_preview_which_sends_nothing() {
     assert_eq!(
         json(&scenario.bss_host(&["mail", "list", "--pending", "--json"]))[0]["attempts"],
         0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_sends_one_e_mail_for_an_order_and_one_for_a_return_where_that_is_chosen() {
+    let scenario = Scenario::selling().await;
+    let choices = ["mail", "choices", INSTANCE];
+    let shown = out(&scenario.bss_host(&choices));
+    assert!(
+        shown.contains("for each license, and none for a return"),
+        "{shown}"
+    );
+    let chosen = [&choices[..], &["--returns", "on", "--one-per", "order", "--json"]].concat();
+    let chosen = json(&scenario.bss_host(&chosen));
+    assert_eq!(
+        (&chosen["onReturn"], &chosen["perOrder"]),
+        (&true.into(), &true.into())
+    );
+
+    let offer = scenario.offers().await.remove(0);
+    let assets = scenario.order(&offer, 2).await;
+    let order = assets[0].order_id.to_string();
+    let preview = json(&scenario.bss_host(&["mail", "preview", &order, "--json"]));
+    assert_eq!(preview.as_array().map(Vec::len), Some(1), "{preview}");
+    let mails = scenario.folder.path().join("mails");
+    let configure = ["mail", "configure", "--from", "shop@host.example", "--directory"];
+    let configure = [&configure[..], &[mails.to_str().expect("text")]].concat();
+    assert_eq!(code(&scenario.bss_host(&configure)), DONE);
+    assert_eq!(code(&scenario.bss_host(&["run", "--once"])), DONE);
+    json(&scenario.bss_host(&["asset", "cancel", &assets[1].id.to_string(), "--json"]));
+    assert_eq!(code(&scenario.bss_host(&["run", "--once"])), DONE);
+
+    let files = std::fs::read_dir(&mails).expect("the e-mails");
+    let files = files.map(|file| file.expect("a file").file_name().to_string_lossy().into_owned());
+    let mut files: Vec<String> = files.collect();
+    files.sort();
+    let [of_order, of_return] = <[String; 2]>::try_from(files).expect("two e-mails");
+    assert!(of_order.starts_with("order-"), "{of_order}");
+    assert_eq!(of_return, format!("return-{}.eml", assets[1].id));
+    let listed = json(&scenario.bss_host(&["mail", "list", "--order", &order, "--json"]));
+    let told: Vec<_> = listed
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|mail| (&mail["kind"], &mail["state"]))
+        .collect();
+    assert_eq!(told.len(), 3, "{listed}");
+    assert!(told.iter().all(|(_, state)| **state == "sent"), "{listed}");
+    assert_eq!(listed[0]["sentWith"], listed[1]["sentWith"]);
+    let returned = json(&scenario.bss_host(&["mail", "preview", &assets[1].id.to_string(), "--json"]));
+    assert!(
+        returned[0]["text"]
+            .as_str()
+            .expect("text")
+            .contains("ESD-CR-000001"),
+        "{returned}"
     );
 }

@@ -291,6 +291,8 @@ async fn every_list_is_csv_with_the_values_of_its_json() {
         (vec!["alert", "list", "--all"], "number"),
         (vec!["audit", "list"], "number"),
         (vec!["asset", "cancellations"], "id"),
+        (vec!["asset", "list"], "licenseTokenId"),
+        (vec!["order", "list"], "id"),
         (vec!["customer", "erased"], "id"),
     ] {
         let listed = json(&scenario.bss_host(&[&command[..], &["--json"]].concat()));

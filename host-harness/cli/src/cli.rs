@@ -28,6 +28,7 @@ mod interruption;
 mod limits;
 mod log;
 mod mail;
+mod mail_choices;
 mod mail_login;
 mod mail_preview;
 mod manual;

@@ -85,6 +85,8 @@ pub enum Act {
     SetChargePrefix,
     /// Set who sells at an instance, as e-mails say it.
     SaveSeller,
+    /// Chose the e-mails of an instance.
+    ChooseMails,
 }
 
 stored_enum!(Act {
@@ -124,6 +126,7 @@ stored_enum!(Act {
     SaveAlertSettings = "save_alert_settings", "save alert settings";
     SetChargePrefix = "set_charge_prefix", "set charge prefix";
     SaveSeller = "save_seller", "save seller";
+    ChooseMails = "choose_mails", "choose mails";
 });
 
 /// The kind of thing that an act changed.

@@ -24,6 +24,7 @@ mod license;
 mod license_check;
 mod license_return;
 mod mail;
+mod mail_choices;
 pub mod moment;
 mod order;
 mod outcome;
@@ -88,6 +89,7 @@ pub use mail::{
     AccessTokenLogin, Mail, MailDelivery, MailFilter, MailKind, MailOutcome, MailSettings, MailState,
     MailStop, MailToSend, MailsToResend, SmtpProtection, SmtpServer, Sold,
 };
+pub use mail_choices::MailChoices;
 pub use order::{
     Contact, InvalidParty, LANGUAGE_LENGTH_MAX, NewLine, NewOrder, Order, OrderFilter, OrderLine,
     OrderParties, Party, Placed, Settlement, is_language, merged,

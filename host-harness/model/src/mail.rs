@@ -7,6 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::asset::Asset;
+use crate::charge::Credit;
 use crate::license::LicenseSecrets;
 use crate::order::Contact;
 use crate::order::Party;
@@ -21,10 +22,13 @@ use crate::words::stored_enum;
 pub enum MailKind {
     /// The customer's license: product key and activation link.
     Welcome,
+    /// The license was returned, and is credited.
+    Return,
 }
 
 stored_enum!(MailKind {
     Welcome = "welcome", "welcome";
+    Return = "return", "return";
 });
 
 /// The state of an e-mail.
@@ -77,6 +81,8 @@ pub struct Mail {
     pub sent_at_ms: Option<i64>,
     /// The e-mail that it repeats. `None`: it is no copy.
     pub copy_of: Option<Uuid>,
+    /// The first e-mail of the message that it is with others. `None`: it is a message of its own.
+    pub sent_with: Option<Uuid>,
 }
 
 /// An e-mail that a worker has taken, with all that its text needs.
@@ -100,6 +106,12 @@ pub struct MailToSend {
     pub seller: Option<Seller>,
     /// Whose license it is, and what is sold, as the plugin of its instance says. `None`: that plugin is not on record.
     pub sold: Option<Sold>,
+    /// The credit of its license. `None`: it has none.
+    pub credit: Option<Credit>,
+    /// The other e-mails that are one message with it, by position: each is on record by itself.
+    pub others: Vec<MailToSend>,
+    /// The name of the message that it is with others, the same whenever that is sent. `None`: it is a message of its own.
+    pub sent_with: Option<Uuid>,
     /// The number of tries to send it, this one included.
     pub attempts: u32,
     /// Whether it repeats another one.

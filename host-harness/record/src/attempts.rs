@@ -8,7 +8,7 @@ use bss_model::moment::Moment;
 use bss_model::purchase_rule::LineAge;
 use bss_model::{
     Asset, AssetStatus, Attempt, AttemptOutcome, AttemptResult, BegunAttempt, Diagnose, Diagnosis, ErrorKind,
-    License, MailKind, OutcomeKind, Problem, Reason, ReturnStatus, SyncStatus,
+    License, OutcomeKind, Problem, Reason, ReturnStatus, SyncStatus,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, SqliteConnection};
@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::assets::{key_purpose, link_purpose, read_asset_of};
 use super::charges::charge;
 use super::earlier_attempts::earlier_of;
+use super::order_mails::release_settled;
 use super::outbox::enqueue;
 use super::outcomes::tell;
 use super::stored::{boot, count, from_json, id, optional, to_json, uptime_ms};
@@ -287,8 +288,9 @@ impl Record {
                 // A license that was returned before its purchase was confirmed has a dead key and costs nothing.
                 if license.return_status != ReturnStatus::Successful {
                     charge(transaction, &asset, now_ms()).await?;
-                    enqueue(transaction, MailKind::Welcome, asset_id, now_ms()).await?;
+                    enqueue(transaction, asset_id, now_ms()).await?;
                 }
+                release_settled(transaction, asset_id, now_ms()).await?;
             }
             (_, Some(_)) if is_withdrawn => withdraw_line(transaction, asset_id).await?,
             (_, Some(problem)) if asset.sync_status == SyncStatus::Unsynchronised => {
@@ -300,6 +302,7 @@ impl Record {
                 };
                 write_reason(transaction, asset_id, &reason, failed).await?;
                 if failed {
+                    release_settled(transaction, asset_id, now_ms()).await?;
                     tell(transaction, OutcomeKind::Refused, asset_id, Some(problem)).await?;
                 }
             }

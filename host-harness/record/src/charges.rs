@@ -430,7 +430,10 @@ fn read_series(row: &SqliteRow) -> Result<ChargeSeries, RecordError> {
     })
 }
 
-async fn credit_of(connection: &mut SqliteConnection, asset_id: Uuid) -> Result<Option<Credit>, RecordError> {
+pub(super) async fn credit_of(
+    connection: &mut SqliteConnection,
+    asset_id: Uuid,
+) -> Result<Option<Credit>, RecordError> {
     let row = sqlx::query("SELECT * FROM credits WHERE asset_id = $1")
         .bind(asset_id.to_string())
         .fetch_optional(connection)

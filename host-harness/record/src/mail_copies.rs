@@ -2,8 +2,8 @@
 
 use bss_model::clock::now_ms;
 use bss_model::{
-    Act, Actor, Advice, AssetStatus, Diagnose, Diagnosis, ErrorKind, Mail, MailState, MailsToResend,
-    ReturnStatus, Subject, is_mailable,
+    Act, Actor, Advice, AssetStatus, Diagnose, Diagnosis, ErrorKind, Mail, MailKind, MailState,
+    MailsToResend, ReturnStatus, Subject, is_mailable,
 };
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
@@ -153,7 +153,7 @@ impl Record {
 /// Checks that an e-mail can be sent again, and returns its instance.
 async fn check(transaction: &mut SqliteConnection, mail: Uuid) -> Result<Uuid, ResendMailError> {
     let row = sqlx::query(
-        "SELECT mails.state, assets.instance_id, assets.status, assets.return_status,
+        "SELECT mails.state, mails.kind, assets.instance_id, assets.status, assets.return_status,
                 customer_erased_at_ms IS NOT NULL AS is_erased
          FROM mails JOIN assets ON assets.id = mails.asset_id JOIN orders ON orders.id = mails.order_id
          WHERE mails.id = $1",
@@ -165,7 +165,8 @@ async fn check(transaction: &mut SqliteConnection, mail: Uuid) -> Result<Uuid, R
     if row.try_get("is_erased")? {
         return Err(ResendMailError::CustomerErased { id: mail });
     }
-    if is_returned(&row)? {
+    let is_about_license = row.try_get::<&str, _>("kind")? == MailKind::Welcome.word();
+    if is_about_license && is_returned(&row)? {
         return Err(ResendMailError::Returned { id: mail });
     }
     match MailState::from_word(row.try_get("state")?).map_err(RecordError::from)? {

@@ -149,11 +149,13 @@ fn gate(next_try_at_ms: Option<i64>, now_ms: i64) -> Gate {
 pub(super) async fn resume(transaction: &mut SqliteConnection) -> Result<(), RecordError> {
     end(transaction).await?;
     alert_notices::end_rest(transaction).await?;
-    sqlx::query("UPDATE mails SET due_at_ms = $2 WHERE state = $1 AND due_at_ms > $2")
-        .bind(MailState::Pending.word())
-        .bind(now_ms())
-        .execute(transaction)
-        .await?;
+    sqlx::query(
+        "UPDATE mails SET due_at_ms = $2 WHERE state = $1 AND due_at_ms > $2 AND NOT waits_for_order",
+    )
+    .bind(MailState::Pending.word())
+    .bind(now_ms())
+    .execute(transaction)
+    .await?;
     Ok(())
 }
 

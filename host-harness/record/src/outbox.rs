@@ -5,7 +5,8 @@ use std::time::Duration;
 use bss_model::clock::{millis, now_ms};
 use bss_model::{
     Act, Actor, Advice, AlertKind, AttemptResult, Contact, Diagnose, Diagnosis, ErrorKind, LicenseSecrets,
-    Mail, MailFilter, MailKind, MailOutcome, MailState, MailToSend, Page, Rows, Sold, Subject,
+    Mail, MailFilter, MailKind, MailOutcome, MailState, MailToSend, OVERDUE, Page, ReturnResult,
+    ReturnStatus, Rows, Sold, Subject,
 };
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
@@ -15,7 +16,9 @@ use uuid::Uuid;
 use super::acts::write_act;
 use super::alerts;
 use super::assets::read_asset_of;
+use super::charges::credit_of;
 use super::mail_stop::{self, Gate, put_off, read_gate};
+use super::order_mails::take_together;
 use super::paging::KeyColumn::{Integer, Text};
 use super::paging::List;
 use super::stored::{count, from_json, id, optional, to_json};
@@ -104,28 +107,30 @@ pub(super) fn mails_query(filter: &MailFilter) -> QueryBuilder<Sqlite> {
 /// Withdraws unsent e-mails about an asset, because its key is dead. Call it in the transaction that shows the
 /// license as returned. An e-mail that is being sent at this moment may still end as sent.
 pub(super) async fn withdraw(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<(), RecordError> {
-    sqlx::query("UPDATE mails SET state = $2, worker = NULL WHERE asset_id = $1 AND state <> $3")
-        .bind(asset_id.to_string())
-        .bind(MailState::Withdrawn.word())
-        .bind(MailState::Sent.word())
-        .execute(&mut *transaction)
-        .await?;
+    sqlx::query(
+        "UPDATE mails SET state = $2, worker = NULL WHERE asset_id = $1 AND state <> $3 AND kind = $4",
+    )
+    .bind(asset_id.to_string())
+    .bind(MailState::Withdrawn.word())
+    .bind(MailState::Sent.word())
+    .bind(MailKind::Welcome.word())
+    .execute(&mut *transaction)
+    .await?;
     alerts::end_of_withdrawn_mails(transaction).await
 }
 
-/// Writes an e-mail about an asset, in the transaction that makes it necessary. Does nothing if it exists, or if the
+/// Writes the e-mail about an asset's license, in the transaction that makes it necessary. Does nothing if it exists, or if the
 /// order has no contact because it is older than contacts, if its customer was erased, or if e-mails are not the host's duty.
 /// Holds it back where another copy of the record may have sent
 /// it: the license was bought before the record was restored or adopted, or while another copy may go on, or before its
 /// order was placed.
 pub(super) async fn enqueue(
     transaction: &mut SqliteConnection,
-    kind: MailKind,
     asset_id: Uuid,
     now_ms: i64,
 ) -> Result<(), RecordError> {
     sqlx::query(
-        "INSERT INTO mails (id, kind, asset_id, order_id, position, state, attempts, due_at_ms, created_at_ms)
+        "INSERT INTO mails (id, kind, asset_id, order_id, position, state, attempts, due_at_ms, created_at_ms, waits_for_order)
          SELECT $1, $2, assets.id, assets.order_id, assets.position,
                 CASE WHEN assets.purchased_at_ms < orders.placed_at_ms - $6
                        OR EXISTS (SELECT 1 FROM attempts
@@ -133,19 +138,61 @@ pub(super) async fn enqueue(
                                     AND (assets.purchased_at_ms < attempts.finished_at_ms + $6
                                          OR (SELECT awaits_adoption FROM provenance)))
                      THEN $8 ELSE $3 END,
-                0, $4, $4
-         FROM assets JOIN orders ON orders.id = assets.order_id
+                0, CASE WHEN mail_choices.per_order THEN $9 ELSE $4 END, $4, COALESCE(mail_choices.per_order, FALSE)
+         FROM assets LEFT JOIN mail_choices ON mail_choices.instance_id = assets.instance_id JOIN orders ON orders.id = assets.order_id
          WHERE assets.id = $5 AND orders.contact IS NOT NULL AND orders.customer_erased_at_ms IS NULL
            AND (SELECT mails FROM duties)
          ON CONFLICT (kind, asset_id) WHERE copy_of IS NULL DO NOTHING",
     )
     .bind(Uuid::new_v4().to_string())
-    .bind(kind.word())
+    .bind(MailKind::Welcome.word())
     .bind(MailState::Pending.word())
     .bind(now_ms)
     .bind(asset_id.to_string())
     .bind(millis(CLOCKS_DIFFER))
     .bind(AttemptResult::Restored.word())
+    .bind(MailState::Held.word())
+    .bind(now_ms.saturating_add(millis(OVERDUE)))
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+/// Writes the e-mail about a return and its credit, in the transaction that makes them, if the instance has chosen that. Call it
+/// before the asset shows its license as returned: it is held back where another copy of the record may have made the return and
+/// mailed it, which is so unless the license was not returned yet after that copy had ended.
+pub(super) async fn enqueue_return(
+    transaction: &mut SqliteConnection,
+    asset_id: Uuid,
+    cancellation_id: Uuid,
+    now_ms: i64,
+) -> Result<(), RecordError> {
+    sqlx::query(
+        "INSERT INTO mails (id, kind, asset_id, order_id, position, state, attempts, due_at_ms, created_at_ms)
+         SELECT $1, $2, assets.id, assets.order_id, assets.position,
+                CASE WHEN (SELECT awaits_adoption FROM provenance)
+                       OR EXISTS (SELECT 1 FROM return_attempts WHERE cancellation_id = $6 AND result = $7)
+                       OR EXISTS (SELECT 1 FROM restorations WHERE noticed_at_ms >= assets.created_at_ms)
+                          AND (assets.return_status <> $8 OR COALESCE(assets.refreshed_at_ms, 0)
+                               <= (SELECT MAX(at_ms) FROM acts WHERE act IN ($9, $10)))
+                     THEN $11 ELSE $3 END,
+                0, $4, $4
+         FROM assets JOIN orders ON orders.id = assets.order_id
+         JOIN mail_choices ON mail_choices.instance_id = assets.instance_id AND mail_choices.on_return
+         WHERE assets.id = $5 AND orders.contact IS NOT NULL AND orders.customer_erased_at_ms IS NULL
+           AND (SELECT mails FROM duties)
+         ON CONFLICT (kind, asset_id) WHERE copy_of IS NULL DO NOTHING",
+    )
+    .bind(Uuid::new_v4().to_string())
+    .bind(MailKind::Return.word())
+    .bind(MailState::Pending.word())
+    .bind(now_ms)
+    .bind(asset_id.to_string())
+    .bind(cancellation_id.to_string())
+    .bind(ReturnResult::Restored.word())
+    .bind(ReturnStatus::None.word())
+    .bind(Act::NoticeRestoration.word())
+    .bind(Act::AdoptRecord.word())
     .bind(MailState::Held.word())
     .execute(transaction)
     .await?;
@@ -204,10 +251,23 @@ impl Record {
         if is_try {
             put_off(&mut *transaction, now_ms().saturating_add(millis(ONE_TRY))).await?;
         }
+        let taken = taken.iter().map(|row| id(row, "id"));
+        let taken = taken.collect::<Result<Vec<_>, _>>()?;
         let mut mails = Vec::with_capacity(taken.len());
-        for row in &taken {
-            let mail = self.read_mail_to_send(&mut transaction, id(row, "id")?).await?;
-            mails.push(MailToSend { is_try, ..mail });
+        for message in take_together(&mut transaction, worker_id, &taken).await? {
+            let mut others = Vec::with_capacity(message.len());
+            for mail in message {
+                others.push(self.read_mail_to_send(&mut transaction, mail).await?);
+            }
+            if others.is_empty() {
+                continue;
+            }
+            let first = others.remove(0);
+            mails.push(MailToSend {
+                is_try,
+                others,
+                ..first
+            });
         }
         let dispatch = self.begin_dispatch(&mut transaction).await?;
         transaction.commit().await?;
@@ -247,7 +307,7 @@ impl Record {
         mail_id: Uuid,
     ) -> Result<MailToSend, RecordError> {
         let row = sqlx::query(
-            "SELECT kind, asset_id, attempts, recipient, copy_of IS NOT NULL AS is_copy,
+            "SELECT kind, asset_id, attempts, recipient, sent_with, copy_of IS NOT NULL AS is_copy,
                     (SELECT sent_at_ms FROM mails former WHERE former.id = mails.copy_of) AS first_sent_at_ms
              FROM mails WHERE id = $1",
         )
@@ -267,6 +327,7 @@ impl Record {
             is_copy: row.try_get("is_copy")?,
             first_sent_at_ms: row.try_get("first_sent_at_ms")?,
             attempts: count(&row, "attempts")?,
+            sent_with: optional(&row, "sent_with", id)?,
             ..about
         })
     }
@@ -313,24 +374,26 @@ impl Record {
             MailOutcome::Waits(problem) => (MailState::Pending, Some(problem), now, None),
             MailOutcome::Refused(problem) => (MailState::Failed, Some(problem), now, None),
         };
+        let problem_text = problem.as_ref().map(to_json).transpose()?;
         let mut transaction = begin_write(&self.writer).await?;
-        let finished = sqlx::query(
-            "UPDATE mails SET state = $3, problem = $4, due_at_ms = $5, sent_at_ms = $6, worker = NULL,
-                    attempts = attempts - 1 + $8
-             WHERE id = $1 AND state <> $7 AND (worker = $2 OR $3 = $7)
-             RETURNING asset_id",
-        )
-        .bind(mail.id.to_string())
-        .bind(worker_id.to_string())
-        .bind(state.word())
-        .bind(problem.as_ref().map(to_json).transpose()?)
-        .bind(due_at_ms)
-        .bind(sent_at_ms)
-        .bind(MailState::Sent.word())
-        .bind(tries)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        if let Some(row) = finished {
+        for mail in std::iter::once(mail).chain(&mail.others) {
+            let finished = sqlx::query(
+                "UPDATE mails SET state = $3, problem = $4, due_at_ms = $5, sent_at_ms = $6, worker = NULL,
+                        attempts = attempts - 1 + $8
+                 WHERE id = $1 AND state <> $7 AND (worker = $2 OR $3 = $7)
+                 RETURNING asset_id",
+            )
+            .bind(mail.id.to_string())
+            .bind(worker_id.to_string())
+            .bind(state.word())
+            .bind(&problem_text)
+            .bind(due_at_ms)
+            .bind(sent_at_ms)
+            .bind(MailState::Sent.word())
+            .bind(tries)
+            .fetch_optional(&mut *transaction)
+            .await?;
+            let Some(row) = finished else { continue };
             let kind = AlertKind::MailFailed;
             let asset_id = id(&row, "asset_id")?;
             match state {
@@ -440,7 +503,7 @@ impl Record {
 /// The e-mails that are made due.
 #[derive(Clone, Copy)]
 enum MadeDue {
-    /// An e-mail, even one that is held back.
+    /// An e-mail, even one that is held back, with those that are one message with it.
     One(Uuid),
     /// All that wait.
     Waiting,
@@ -471,7 +534,10 @@ async fn make_due(
     }
     query.push(")");
     if let MadeDue::One(mail_id) = which {
-        query.push(" AND id = ").push_bind(mail_id.to_string());
+        // Those that are one message go together: a part of it would be taken for all of it.
+        query.push(" AND (id = ").push_bind(mail_id.to_string());
+        query.push(" OR sent_with = (SELECT sent_with FROM mails WHERE id = ");
+        query.push_bind(mail_id.to_string()).push("))");
     }
     query.push(" RETURNING id, (SELECT instance_id FROM assets WHERE assets.id = asset_id) AS instance_id");
     let rows = query.build().fetch_all(&mut *transaction).await?;
@@ -504,7 +570,10 @@ async fn mail_about(
     Ok(MailToSend {
         id: Uuid::nil(),
         kind: MailKind::Welcome,
-        asset: read_asset_of(connection, asset_id).await?,
+        asset: read_asset_of(&mut *connection, asset_id).await?,
+        credit: credit_of(connection, asset_id).await?,
+        others: Vec::new(),
+        sent_with: None,
         secrets,
         customer: from_json(&row, "customer")?,
         reseller: optional(&row, "reseller", from_json)?,
@@ -556,5 +625,6 @@ pub(super) fn read_mail(row: &SqliteRow) -> Result<Mail, RecordError> {
         created_at_ms: row.try_get("created_at_ms")?,
         sent_at_ms: row.try_get("sent_at_ms")?,
         copy_of: optional(row, "copy_of", id)?,
+        sent_with: optional(row, "sent_with", id)?,
     })
 }

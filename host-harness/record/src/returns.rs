@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::cancellations::existing;
 use super::charges::credit;
 use super::look_up_only::look_up_only;
-use super::outbox::withdraw;
+use super::outbox::{enqueue_return, withdraw};
 use super::outcomes::tell;
 use super::stored::{
     boot, certain, count, from_json, id, moment, optional, to_json, uptime_ms, without_instances,
@@ -419,6 +419,7 @@ async fn cancel_asset(transaction: &mut SqliteConnection, taken: &TakenReturn) -
             what: format!("asset `{}` was cancelled twice", taken.asset_id),
         });
     }
+    enqueue_return(transaction, taken.asset_id, taken.cancellation_id, now_ms()).await?;
     show_returned(transaction, taken.asset_id).await?;
     credit(transaction, taken.asset_id, taken.cancellation_id, now_ms()).await?;
     Ok(())

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::acts::write_act;
 use super::earlier_attempts::earlier_of;
 use super::line_age::{line_age, read_age};
+use super::order_mails::release_settled;
 use super::outcomes::tell;
 use super::stored::{ROWS_PER_STATEMENT, count, id};
 use super::{Record, RecordError, begin_write};
@@ -184,6 +185,7 @@ pub(super) async fn withdraw_line(
     .bind(SyncStatus::Withdrawn.word())
     .execute(&mut *transaction)
     .await?;
+    release_settled(transaction, asset_id, now_ms()).await?;
     tell(transaction, OutcomeKind::Withdrawn, asset_id, None).await
 }
 

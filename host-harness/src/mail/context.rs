@@ -19,7 +19,8 @@ pub(super) struct Context<'a> {
     pub(super) vendor: Option<String>,
     /// What is sold, on one line: the product, where no plugin says it.
     pub(super) offering: String,
-    pub(super) product_key: &'a str,
+    /// Missing in the e-mail about a return.
+    pub(super) product_key: Option<&'a str>,
     pub(super) activation_link: Option<&'a str>,
     /// The price of all units together.
     pub(super) price: Option<String>,
@@ -29,6 +30,33 @@ pub(super) struct Context<'a> {
     pub(super) license_id: String,
     /// The day on which the e-mail was sent that this one repeats.
     pub(super) copy_of: Option<String>,
+    /// The licenses of the e-mail, by position in the order.
+    pub(super) licenses: Vec<ContextLicense<'a>>,
+    /// What is credited for a returned license.
+    pub(super) credit: Option<ContextCredit>,
+}
+
+/// A license of an e-mail.
+#[derive(Serialize)]
+pub(super) struct ContextLicense<'a> {
+    pub(super) product: ContextProduct<'a>,
+    /// The units that the license is for.
+    pub(super) quantity: u32,
+    pub(super) product_key: &'a str,
+    pub(super) activation_link: Option<&'a str>,
+    /// The price of all units together.
+    pub(super) price: Option<String>,
+    pub(super) purchased_on: Option<String>,
+    pub(super) returnable_until: Option<String>,
+    pub(super) license_id: String,
+}
+
+/// The credit of a returned license.
+#[derive(Serialize)]
+pub(super) struct ContextCredit {
+    pub(super) number: String,
+    pub(super) amount: String,
+    pub(super) credited_on: String,
 }
 
 /// Who sells at the instance, each text on one line.
@@ -94,7 +122,7 @@ impl Context<'static> {
             quantity: 3,
             vendor: Some("Example Vendor".to_owned()),
             offering: "Example Offering".to_owned(),
-            product_key: "XXXXX-XXXXX-XXXXX-XXXXX-XXXXX",
+            product_key: Some(SAMPLE_KEY),
             activation_link: Some("https://example.com/activate"),
             price: Some("149.00 EUR".to_owned()),
             purchased_on: Some("2026-01-31".to_owned()),
@@ -102,6 +130,12 @@ impl Context<'static> {
             order_id: uuid::Uuid::nil().to_string(),
             license_id: uuid::Uuid::nil().to_string(),
             copy_of: Some("2026-02-01".to_owned()),
+            licenses: vec![ContextLicense::sample(), ContextLicense::bare_sample()],
+            credit: Some(ContextCredit {
+                number: "ESD-CR-000001".to_owned(),
+                amount: "149.00 EUR".to_owned(),
+                credited_on: "2026-02-15".to_owned(),
+            }),
         }
     }
 
@@ -117,7 +151,41 @@ impl Context<'static> {
             purchased_on: None,
             returnable_until: None,
             copy_of: None,
+            licenses: vec![ContextLicense::bare_sample()],
+            credit: None,
             ..Self::sample()
+        }
+    }
+}
+
+/// A key that is not a real one.
+const SAMPLE_KEY: &str = "XXXXX-XXXXX-XXXXX-XXXXX-XXXXX";
+
+impl ContextLicense<'static> {
+    fn sample() -> Self {
+        Self {
+            quantity: 3,
+            activation_link: Some("https://example.com/activate"),
+            price: Some("149.00 EUR".to_owned()),
+            purchased_on: Some("2026-01-31".to_owned()),
+            returnable_until: Some("2026-03-02".to_owned()),
+            ..Self::bare_sample()
+        }
+    }
+
+    fn bare_sample() -> Self {
+        Self {
+            product: ContextProduct {
+                code: "EP2-00000",
+                name: "Example Product".to_owned(),
+            },
+            quantity: 1,
+            product_key: SAMPLE_KEY,
+            activation_link: None,
+            price: None,
+            purchased_on: None,
+            returnable_until: None,
+            license_id: uuid::Uuid::nil().to_string(),
         }
     }
 }

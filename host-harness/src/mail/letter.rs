@@ -4,8 +4,8 @@ use std::path::Path;
 
 use bss_model::clock::rfc3339;
 use bss_model::{
-    Contact, Diagnose, Diagnosis, ErrorKind, MailDelivery, MailSettings, MailToSend, Party, Problem, Seller,
-    is_mailable,
+    Asset, Contact, Diagnose, Diagnosis, ErrorKind, MailDelivery, MailKind, MailSettings, MailToSend, Party,
+    Problem, Seller, is_mailable,
 };
 use lettre::address::Envelope;
 use lettre::message::header::{HeaderName, HeaderValue};
@@ -13,8 +13,8 @@ use lettre::message::{Mailbox, MessageBuilder, MultiPart};
 use lettre::{Address, Message};
 use zeroize::Zeroizing;
 
-use super::context::{Context, ContextProduct, ContextSeller, Named};
-use super::templates::{self, Rendered, TemplateError};
+use super::context::{Context, ContextCredit, ContextLicense, ContextProduct, ContextSeller, Named};
+use super::templates::{self, LetterKind, Rendered, TemplateError};
 use super::text::one_line;
 
 /// Why an e-mail can't be composed.
@@ -70,10 +70,11 @@ pub(super) fn compose(
 ) -> Result<Letter, ComposeError> {
     let rendered = fill_in(settings.templates.as_deref(), mail)?;
     let asset = &mail.asset;
-    // A copy is another message, and no second one of the same.
-    let name = match mail.is_copy {
-        false => format!("{}-{}", mail.kind, asset.id),
-        true => format!("{}-{}-{}", mail.kind, asset.id, mail.id),
+    // A copy is another message, and no second one of the same; one of several e-mails is the same whichever are left of them.
+    let name = match (mail.sent_with, mail.is_copy) {
+        (Some(message), _) => format!("order-{message}"),
+        (None, false) => format!("{}-{}", mail.kind, asset.id),
+        (None, true) => format!("{}-{}-{}", mail.kind, asset.id, mail.id),
     };
     let addressed = Addressed {
         contact: &mail.contact,
@@ -83,39 +84,82 @@ pub(super) fn compose(
     address(settings, &addressed, name, message_id_domain, rendered)
 }
 
-/// Fills in the templates of the e-mail about a license.
+/// The text of an e-mail: that of several licenses is another one than that of each.
+fn letter_kind(mail: &MailToSend) -> LetterKind {
+    match mail.kind {
+        MailKind::Return => LetterKind::Return,
+        MailKind::Welcome if mail.others.is_empty() => LetterKind::Welcome,
+        MailKind::Welcome => LetterKind::Order,
+    }
+}
+
+/// A license of an e-mail, as a template names it.
+fn license(mail: &MailToSend) -> ContextLicense<'_> {
+    let asset = &mail.asset;
+    ContextLicense {
+        product: product(asset),
+        quantity: asset.quantity,
+        product_key: mail.secrets.product_key.expose(),
+        activation_link: mail.secrets.activation_link.as_ref().map(|link| link.expose()),
+        price: asset.price.as_ref().map(ToString::to_string),
+        purchased_on: asset.purchased_at_ms.map(day),
+        returnable_until: asset.returnable_until_ms.map(day),
+        license_id: asset.id.to_string(),
+    }
+}
+
+fn product(asset: &Asset) -> ContextProduct<'_> {
+    ContextProduct {
+        code: &asset.product_code,
+        name: one_line(&asset.product_name),
+    }
+}
+
+/// Fills in the templates of an e-mail.
 pub(super) fn fill_in(templates: Option<&Path>, mail: &MailToSend) -> Result<Rendered, TemplateError> {
     let asset = &mail.asset;
+    let kind = letter_kind(mail);
+    let with_key = kind != LetterKind::Return;
+    let all = std::iter::once(mail).chain(&mail.others);
     let context = Context {
         customer: named(&mail.customer),
         reseller: mail.reseller.as_ref().map(named),
         seller: mail.seller.as_ref().map(ContextSeller::from),
-        product: ContextProduct {
-            code: &asset.product_code,
-            name: one_line(&asset.product_name),
-        },
+        product: product(asset),
         quantity: asset.quantity,
         vendor: mail.sold.as_ref().map(|sold| one_line(&sold.vendor)),
         offering: mail
             .sold
             .as_ref()
             .map_or_else(|| one_line(&asset.product_name), |sold| one_line(&sold.offering)),
-        product_key: mail.secrets.product_key.expose(),
-        activation_link: mail.secrets.activation_link.as_ref().map(|link| link.expose()),
+        product_key: with_key.then(|| mail.secrets.product_key.expose()),
+        activation_link: mail
+            .secrets
+            .activation_link
+            .as_ref()
+            .filter(|_| with_key)
+            .map(|link| link.expose()),
         price: asset.price.as_ref().map(ToString::to_string),
         purchased_on: asset.purchased_at_ms.map(day),
         returnable_until: asset.returnable_until_ms.map(day),
         order_id: asset.order_id.to_string(),
         license_id: asset.id.to_string(),
         copy_of: mail.first_sent_at_ms.map(day),
+        licenses: all.filter(|_| with_key).map(license).collect(),
+        credit: mail.credit.as_ref().map(|credit| ContextCredit {
+            number: credit.number.to_string(),
+            amount: credit.price.to_string(),
+            credited_on: day(credit.credited_at_ms),
+        }),
     };
-    templates::render(templates, &mail.contact.language, &context)
+    templates::render(templates, kind, &mail.contact.language, &context)
 }
 
 /// Composes an e-mail that looks like the one about a license, with a key that is not a real one.
 pub(super) fn compose_test(settings: &MailSettings, contact: &Contact) -> Result<Letter, ComposeError> {
     let mut rendered = templates::render(
         settings.templates.as_deref(),
+        LetterKind::Welcome,
         &contact.language,
         &Context::sample(),
     )?;

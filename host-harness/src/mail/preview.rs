@@ -1,6 +1,9 @@
 //! E-mails as they would be sent now, for a look at them: nothing is sent, or written down as sent.
 
-use bss_model::{Advice, AssetFilter, Diagnose, Diagnosis, ErrorKind, LicenseSecrets, Page, Problem, Secret};
+use bss_model::{
+    Advice, AssetFilter, AssetStatus, Diagnose, Diagnosis, ErrorKind, LicenseSecrets, MailKind, MailToSend,
+    Page, Problem, Secret,
+};
 use bss_record::RecordError;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -16,7 +19,7 @@ const NO_KEY: &str = "XXXXX-XXXXX-XXXXX-XXXXX-XXXXX";
 
 /// An e-mail as it would be sent now.
 pub struct MailPreview {
-    /// The asset that it is about.
+    /// The asset that it is about; the first one where there are several.
     pub asset_id: Uuid,
     /// The address that it would go to. Empty: the order has none.
     pub to: String,
@@ -60,6 +63,18 @@ impl Diagnose for PreviewMailError {
     }
 }
 
+/// E-mails about licenses of one order, those that bring a license as one.
+fn together(mails: Vec<MailToSend>) -> Vec<MailToSend> {
+    let (licenses, others): (Vec<_>, Vec<_>) =
+        mails.into_iter().partition(|mail| mail.kind == MailKind::Welcome);
+    let mut licenses = licenses.into_iter();
+    let first = licenses.next().map(|first| MailToSend {
+        others: licenses.collect(),
+        ..first
+    });
+    first.into_iter().chain(others).collect()
+}
+
 impl Host {
     /// The e-mails about an asset, or about the assets of an order, as they would be sent now: with the templates and the seller of
     /// this moment, and in another language where one is named. Keys are whole only where they are shown to somebody, which is an
@@ -75,7 +90,8 @@ impl Host {
     ) -> Result<Vec<MailPreview>, PreviewMailError> {
         let settings = self.record().mail_settings().await?;
         let templates = settings.and_then(|settings| settings.templates);
-        let mut previews = Vec::new();
+        let mut mails = Vec::<MailToSend>::new();
+        let mut per_order = false;
         for asset in self.assets_to_preview(asset_or_order).await? {
             let secrets = self.secrets_to_preview(&asset, &keys).await?;
             let mail = self.record().mail_to_preview(asset.id, secrets).await?;
@@ -83,10 +99,19 @@ impl Host {
             if let Some(language) = language {
                 language.clone_into(&mut mail.contact.language);
             }
+            if asset.status == AssetStatus::Cancelled {
+                mail.kind = MailKind::Return;
+            }
+            per_order = self.record().mail_choices(asset.instance_id).await?.per_order;
+            mails.push(mail);
+        }
+        let mut previews = Vec::new();
+        for mail in if per_order { together(mails) } else { mails } {
+            let asset_id = mail.asset.id;
             let (to, templates) = (mail.contact.email.clone(), templates.clone());
             let filled_in = run_blocking(move || letter::fill_in(templates.as_deref(), &mail)).await?;
             previews.push(MailPreview {
-                asset_id: asset.id,
+                asset_id,
                 to,
                 subject: filled_in.subject,
                 text: filled_in.text,

@@ -18,6 +18,39 @@ const TEMPLATE_BYTES_MAX: u64 = 256 * 1024;
 /// The language whose templates are always there, for customers whose own language has none.
 const LAST_RESORT: &str = "en";
 
+/// What an e-mail is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LetterKind {
+    /// A license.
+    Welcome,
+    /// Several licenses of an order.
+    Order,
+    /// The return of a license.
+    Return,
+}
+
+impl LetterKind {
+    const ALL: [Self; 3] = [Self::Welcome, Self::Order, Self::Return];
+
+    /// The names of the three templates, in the order of [`Part::ALL`]. A file that ends in `.html` is escaped as HTML.
+    fn files(self) -> [&'static str; 3] {
+        match self {
+            Self::Welcome => ["welcome.subject.txt", "welcome.txt", "welcome.html"],
+            Self::Order => ["order.subject.txt", "order.txt", "order.html"],
+            Self::Return => ["return.subject.txt", "return.txt", "return.html"],
+        }
+    }
+
+    fn file(self, part: Part) -> &'static str {
+        let [subject, text, html] = self.files();
+        match part {
+            Part::Subject => subject,
+            Part::Text => text,
+            Part::Html => html,
+        }
+    }
+}
+
 /// A text of the three that an e-mail is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
@@ -28,32 +61,43 @@ enum Part {
 
 impl Part {
     const ALL: [Self; 3] = [Self::Subject, Self::Text, Self::Html];
+}
 
-    /// The template's file name. A file that ends in `.html` is escaped as HTML.
-    fn file(self) -> &'static str {
-        match self {
-            Self::Subject => "welcome.subject.txt",
-            Self::Text => "welcome.txt",
-            Self::Html => "welcome.html",
+/// The built-in templates of a language, each in the order of [`Part::ALL`].
+struct BuiltIn {
+    language: &'static str,
+    welcome: [&'static str; 3],
+    order: [&'static str; 3],
+    returned: [&'static str; 3],
+}
+
+impl BuiltIn {
+    fn sources(&self, kind: LetterKind) -> &[&'static str; 3] {
+        match kind {
+            LetterKind::Welcome => &self.welcome,
+            LetterKind::Order => &self.order,
+            LetterKind::Return => &self.returned,
         }
     }
 }
 
-/// The built-in templates of a language, in the order of [`Part::ALL`].
-struct BuiltIn {
-    language: &'static str,
-    sources: [&'static str; 3],
+macro_rules! sources {
+    ($language:literal, $kind:literal) => {
+        [
+            include_str!(concat!("templates/", $language, "/", $kind, ".subject.txt")),
+            include_str!(concat!("templates/", $language, "/", $kind, ".txt")),
+            include_str!(concat!("templates/", $language, "/", $kind, ".html")),
+        ]
+    };
 }
 
 macro_rules! built_in {
     ($language:literal) => {
         BuiltIn {
             language: $language,
-            sources: [
-                include_str!(concat!("templates/", $language, "/welcome.subject.txt")),
-                include_str!(concat!("templates/", $language, "/welcome.txt")),
-                include_str!(concat!("templates/", $language, "/welcome.html")),
-            ],
+            welcome: sources!($language, "welcome"),
+            order: sources!($language, "order"),
+            returned: sources!($language, "return"),
         }
     };
 }
@@ -154,17 +198,18 @@ pub(super) struct Rendered {
 /// not delay a license: the built-in one stands in for it, and `Rendered::problem` says why.
 pub(super) fn render(
     directory: Option<&Path>,
+    kind: LetterKind,
     language: &str,
     context: &Context<'_>,
 ) -> Result<Rendered, TemplateError> {
     let chain = fallbacks(language);
-    let own = directory.map(|directory| render_first(Some(directory), &chain, context));
+    let own = directory.map(|directory| render_first(Some(directory), kind, &chain, context));
     let problem = match own {
         Some(Ok(rendered)) => return Ok(rendered),
         Some(Err(error)) => Some(with_built_in(&error)),
         None => None,
     };
-    let built_in = render_first(None, &chain, context)?;
+    let built_in = render_first(None, kind, &chain, context)?;
     Ok(Rendered { problem, ..built_in })
 }
 
@@ -199,12 +244,13 @@ fn fallbacks(language: &str) -> Vec<String> {
 
 fn render_first(
     directory: Option<&Path>,
+    kind: LetterKind,
     chain: &[String],
     context: &Context<'_>,
 ) -> Result<Rendered, TemplateError> {
     for language in chain {
-        if let Some(sources) = sources(directory, language)? {
-            return fill_in(language, &sources, context);
+        if let Some(sources) = sources(directory, kind, language)? {
+            return fill_in(language, kind, &sources, context);
         }
     }
     Err(TemplateError::None {
@@ -213,8 +259,12 @@ fn render_first(
 }
 
 /// The three templates of a language: the operator's if there are any, or else the built-in ones. `None`: there are
-/// neither for this language.
-fn sources(directory: Option<&Path>, language: &str) -> Result<Option<[String; 3]>, TemplateError> {
+/// neither for this language. Of e-mails that not every instance sends, an operator may have none.
+fn sources(
+    directory: Option<&Path>,
+    kind: LetterKind,
+    language: &str,
+) -> Result<Option<[String; 3]>, TemplateError> {
     let built_in = BUILT_IN
         .iter()
         .find(|built_in| built_in.language.eq_ignore_ascii_case(language));
@@ -222,22 +272,26 @@ fn sources(directory: Option<&Path>, language: &str) -> Result<Option<[String; 3
         Some(directory) => language_directory(directory, language)?,
         None => None,
     };
-    if own.is_none() && built_in.is_none() {
+    let is_there = |own: &PathBuf| kind.files().iter().any(|file| own.join(file).exists());
+    let has_own = own
+        .as_ref()
+        .is_some_and(|own| kind == LetterKind::Welcome || is_there(own));
+    if !has_own && built_in.is_none() {
         return Ok(None);
     }
     let mut sources = [const { String::new() }; 3];
     for (index, (source, part)) in sources.iter_mut().zip(Part::ALL).enumerate() {
         let file = match &own {
-            Some(own) => read(&own.join(part.file()))?,
+            Some(own) => read(&own.join(kind.file(part)))?,
             None => None,
         };
-        let built_in = built_in.and_then(|built_in| built_in.sources.get(index));
+        let built_in = built_in.and_then(|built_in| built_in.sources(kind).get(index));
         *source = file
             .or_else(|| built_in.map(|source| (*source).to_owned()))
             .ok_or_else(|| TemplateError::Missing {
                 path: directory.unwrap_or(Path::new("")).to_owned(),
                 language: language.to_owned(),
-                file: part.file(),
+                file: kind.file(part),
             })?;
     }
     Ok(Some(sources))
@@ -294,7 +348,12 @@ fn read(path: &Path) -> Result<Option<String>, TemplateError> {
     Ok(Some(text))
 }
 
-fn fill_in(language: &str, sources: &[String; 3], context: &Context<'_>) -> Result<Rendered, TemplateError> {
+fn fill_in(
+    language: &str,
+    kind: LetterKind,
+    sources: &[String; 3],
+    context: &Context<'_>,
+) -> Result<Rendered, TemplateError> {
     let mut environment = Environment::new();
     // A mistyped name is an error, not an empty place in a customer's e-mail.
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -309,7 +368,7 @@ fn fill_in(language: &str, sources: &[String; 3], context: &Context<'_>) -> Resu
     let own_language = language.to_owned();
     environment.add_filter("long_date", move |day: String| long_date(&own_language, &day));
     let fill = |part: Part, source: &str| -> Result<Zeroizing<String>, TemplateError> {
-        let name = format!("{language}/{}", part.file());
+        let name = format!("{language}/{}", kind.file(part));
         let broken = |error: &minijinja::Error, why: String| TemplateError::Broken {
             name: name.clone(),
             line: error.line(),
@@ -360,10 +419,12 @@ pub(super) fn check(directory: &Path) -> Result<Vec<String>, TemplateError> {
     }
     let mut checked = Vec::new();
     for (language, _) in languages {
-        if let Some(sources) = sources(Some(directory), &language)? {
-            // A template must not need a value that an e-mail may lack.
-            fill_in(&language, &sources, &Context::sample())?;
-            fill_in(&language, &sources, &Context::bare_sample())?;
+        for kind in LetterKind::ALL {
+            if let Some(sources) = sources(Some(directory), kind, &language)? {
+                // A template must not need a value that an e-mail may lack.
+                fill_in(&language, kind, &sources, &Context::sample())?;
+                fill_in(&language, kind, &sources, &Context::bare_sample())?;
+            }
         }
         checked.push(language);
     }
@@ -378,8 +439,10 @@ pub fn write_templates(directory: &Path) -> Result<Vec<PathBuf>, TemplateError> 
     let files: Vec<(PathBuf, &str)> = BUILT_IN
         .iter()
         .flat_map(|built_in| {
-            let sources = Part::ALL.into_iter().zip(built_in.sources);
-            sources.map(|(part, source)| (directory.join(built_in.language).join(part.file()), source))
+            let files = LetterKind::ALL
+                .into_iter()
+                .flat_map(|kind| kind.files().into_iter().zip(*built_in.sources(kind)));
+            files.map(|(file, source)| (directory.join(built_in.language).join(file), source))
         })
         .collect();
     if let Some((path, _)) = files.iter().find(|(path, _)| path.exists()) {
@@ -421,9 +484,9 @@ mod tests {
     fn every_built_in_template_can_be_filled_in_whatever_is_missing() {
         for built_in in BUILT_IN {
             for context in [Context::sample(), Context::bare_sample()] {
-                let rendered = render(None, built_in.language, &context).unwrap();
+                let rendered = render(None, LetterKind::Welcome, built_in.language, &context).unwrap();
                 for part in [&rendered.text, &rendered.html] {
-                    assert!(part.contains(context.product_key) && part.contains("Example Customer"));
+                    assert!(part.contains(context.product_key.unwrap()) && part.contains("Example Customer"));
                     assert_eq!(part.contains("https:"), context.activation_link.is_some());
                     assert_eq!(
                         part.contains("Example Reseller"),
@@ -438,13 +501,36 @@ mod tests {
     }
 
     #[test]
+    fn the_e_mail_of_an_order_has_every_license_and_that_of_a_return_no_key_but_its_credit() {
+        for built_in in BUILT_IN {
+            for context in [Context::sample(), Context::bare_sample()] {
+                let fill = |kind| render(None, kind, built_in.language, &context).unwrap();
+                let (order, returned) = (fill(LetterKind::Order), fill(LetterKind::Return));
+                for part in [&order.text, &order.html] {
+                    let keys = part.matches(context.licenses[0].product_key).count();
+                    assert_eq!(keys, context.licenses.len(), "{}", **part);
+                }
+                for part in [&returned.text, &returned.html] {
+                    assert!(
+                        !part.contains("XXXXX") && part.contains("Example Product"),
+                        "{}",
+                        **part
+                    );
+                    assert_eq!(part.contains("ESD-CR-000001"), context.credit.is_some());
+                    assert_eq!(part.contains("149.00 EUR"), context.credit.is_some());
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_link_keeps_its_slashes_and_nothing_else_that_html_needs_escaped() {
         let link = "https://shop.example/a?b=1&c=\"'<x>&#x2f;";
         let context = Context {
             activation_link: Some(link),
             ..Context::sample()
         };
-        let rendered = render(None, "en", &context).unwrap();
+        let rendered = render(None, LetterKind::Welcome, "en", &context).unwrap();
         let href = "href=\"https://shop.example/a?b=1&amp;c=&quot;&#x27;&lt;x&gt;&amp;#x2f;\"";
         assert_eq!(rendered.html.matches(href).count(), 2, "{}", *rendered.html);
         assert!(rendered.text.contains(link));
@@ -458,7 +544,7 @@ mod tests {
             ("el", "31 Ιανουαρίου 2026", "2 Μαρτίου 2026"),
             ("fr", "31 January 2026", "2 March 2026"),
         ] {
-            let rendered = render(None, language, &Context::sample()).unwrap();
+            let rendered = render(None, LetterKind::Welcome, language, &Context::sample()).unwrap();
             for part in [&rendered.text, &rendered.html] {
                 assert!(part.contains(bought) && part.contains(returnable), "{}", **part);
             }
@@ -472,7 +558,7 @@ mod tests {
             "{{ product_key|int }}".to_owned(),
             String::new(),
         ];
-        let Err(error) = fill_in("en", &sources, &Context::sample()) else {
+        let Err(error) = fill_in("en", LetterKind::Welcome, &sources, &Context::sample()) else {
             panic!("a key is no number");
         };
         assert!(!error.to_string().contains("XXXXX"), "{error}");

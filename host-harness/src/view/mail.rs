@@ -17,7 +17,7 @@ use crate::host::Host;
 pub struct Mail {
     /// Stable and unique.
     pub id: Uuid,
-    /// The e-mail's purpose: `welcome`.
+    /// The e-mail's purpose: `welcome` (its license), `return` (the license was returned, and is credited).
     pub kind: String,
     /// The asset that the e-mail is about.
     pub asset_id: Uuid,
@@ -41,6 +41,8 @@ pub struct Mail {
     pub sent_at_ms: Option<i64>,
     /// The e-mail that it repeats. `None`: it is no copy.
     pub copy_of: Option<Uuid>,
+    /// The first e-mail of the message that it is with others of its order. `None`: it is a message of its own.
+    pub sent_with: Option<Uuid>,
     /// The last problem.
     pub problem: Option<Problem>,
 }
@@ -121,6 +123,32 @@ pub struct DueMails {
     pub due: u64,
 }
 
+/// The e-mails that an instance sends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MailChoices {
+    /// The instance's name.
+    pub instance: String,
+    /// The instance.
+    pub instance_id: Uuid,
+    /// Whether customers are told of returns and their credits.
+    pub on_return: bool,
+    /// Whether the licenses of an order are in one e-mail.
+    pub per_order: bool,
+}
+
+impl MailChoices {
+    /// The view of the choices of an instance.
+    pub fn new(instance: &str, instance_id: Uuid, choices: bss_model::MailChoices) -> Self {
+        Self {
+            instance: instance.to_owned(),
+            instance_id,
+            on_return: choices.on_return,
+            per_order: choices.per_order,
+        }
+    }
+}
+
 /// An e-mail as it would be sent now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -163,6 +191,7 @@ impl Mail {
             created_at_ms: mail.created_at_ms,
             sent_at_ms: mail.sent_at_ms,
             copy_of: mail.copy_of,
+            sent_with: mail.sent_with,
             problem: mail.problem.as_ref().map(Problem::from),
         }
     }
@@ -281,6 +310,7 @@ mod tests {
             created_at_ms: 1_100,
             sent_at_ms: None,
             copy_of: None,
+            sent_with: None,
         }
     }
 
@@ -316,6 +346,7 @@ mod tests {
   "createdAtMs": 1100,
   "sentAtMs": null,
   "copyOf": null,
+  "sentWith": null,
   "problem": null
 }"#,
         );

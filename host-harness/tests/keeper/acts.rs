@@ -7,9 +7,9 @@ use std::time::Duration;
 use bss_keys::{NewCertificate, PfxCode};
 use bss_model::{
     Act, ActFilter, Actor, ActorKind, AlertChoice, CancellationFilter, Choice, CustomerCorrection, Decision,
-    Diagnose as _, Duties, MailDelivery, MailFilter, MailSettings, NewInstance, NewOrder, Page, PluginDigest,
-    Reach, RecordedAct, SavedSettings, Secret, Seller, SmtpProtection, SmtpServer, Spending, Subject,
-    SubjectKind, Thumbprint, UnsentMails,
+    Diagnose as _, Duties, MailChoices, MailDelivery, MailFilter, MailSettings, NewInstance, NewOrder, Page,
+    PluginDigest, Reach, RecordedAct, SavedSettings, Secret, Seller, SmtpProtection, SmtpServer, Spending,
+    Subject, SubjectKind, Thumbprint, UnsentMails,
 };
 use bss_record::{RECORD_FILE, Record};
 use serde_json::{Value, json};
@@ -68,6 +68,7 @@ every_act! {
     SaveAlertSettings,
     SetChargePrefix,
     SaveSeller,
+    ChooseMails,
 }
 
 /// A customer with whom nothing is open.
@@ -174,6 +175,14 @@ impl Site {
                 let (instance, prefix) = (self.unsold, "DE".parse()?);
                 record.set_charge_prefix(instance, prefix, actor).await?;
                 Subject::instance(instance)
+            }
+            Act::ChooseMails => {
+                let choices = MailChoices {
+                    on_return: true,
+                    per_order: false,
+                };
+                record.save_mail_choices(self.unsold, choices, actor).await?;
+                Subject::instance(self.unsold)
             }
             Act::SaveSeller => {
                 let seller = Seller {
@@ -419,6 +428,7 @@ impl Site {
                 json!({ "lines": [line("a", 2), line("b", 2)] })
             }
             Act::SetChargePrefix => json!({ "before": "UNSOLD", "after": "DE" }),
+            Act::ChooseMails => json!({ "onReturn": true, "perOrder": false }),
             Act::SaveSeller => json!({ "seller": {
                 "name": "Shop", "address": [], "supportEmail": null, "supportPhone": null, "logoUrl": null,
                 "replyTo": null, "bcc": null,

@@ -646,7 +646,7 @@ async fn an_operators_templates_come_before_the_built_in_ones() {
         .unwrap_err();
     assert!(matches!(error, MailSettingsError::Templates(_)), "{error:?}");
 
-    assert_eq!(write_templates(&own).unwrap().len(), 9);
+    assert_eq!(write_templates(&own).unwrap().len(), 27);
     assert!(
         write_templates(&own).is_err(),
         "what may have been edited is not overwritten"

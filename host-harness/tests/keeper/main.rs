@@ -13,6 +13,7 @@ mod certificate_requests;
 mod certificate_store;
 mod certificates;
 mod charges;
+mod chosen_mails;
 mod customers;
 mod finding;
 mod instances;

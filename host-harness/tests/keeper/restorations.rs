@@ -5,15 +5,17 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use bss_keys::{HostKey, HostKeySource};
+use bss_model::clock::now_ms;
 use bss_model::restoration::{Evidence, Restoration};
 use bss_model::{
     Act, ActFilter, AssetSelection, AttemptOutcome, AttemptResult, BegunAttempt, Diagnose as _,
-    EarlierAttempts, License, MailFilter, MailState, Page, ReturnResult, SubjectKind,
+    EarlierAttempts, License, LicenseTokenStatus, MailChoices, MailFilter, MailKind, MailState, Page,
+    ReturnOutcome, ReturnResult, ReturnStatus, SubjectKind,
 };
 use bss_record::{BackupError, RECORD_FILE, Record, RecordError, WITNESS_FILE, verify_backup};
 use uuid::Uuid;
 
-use crate::cancellations::customer;
+use crate::cancellations::{attempted, customer, returning};
 use crate::charges::{buy, execute, orders};
 use crate::orders::{begin, license, order, problem, shop};
 use crate::record::{TestRecord, actor, settings};
@@ -480,6 +482,41 @@ async fn a_return_that_another_copy_may_make_awaits_adoption_and_is_in_doubt_aft
         2,
         "when it was restored, and when it was adopted"
     );
+}
+
+#[tokio::test]
+async fn the_e_mail_of_a_return_is_held_unless_no_other_copy_can_have_made_the_return() {
+    let record = TestRecord::open().await;
+    let placed = orders(&record, 1, 2).await.remove(0);
+    let [unknown, seen] = [placed.lines[0].asset_id, placed.lines[1].asset_id];
+    for asset in [unknown, seen] {
+        buy(&record, asset).await;
+    }
+    let choices = MailChoices {
+        on_return: true,
+        ..MailChoices::default()
+    };
+    record
+        .save_mail_choices(placed.instance_id, choices, &actor())
+        .await
+        .unwrap();
+    let record = record.restored().await;
+    record.adopt(&actor()).await.unwrap();
+    let adopted_at_ms = now_ms();
+    while now_ms() == adopted_at_ms {
+        tokio::task::yield_now().await;
+    }
+    // The other copy has ended, and the vendor shows that it did not return this one.
+    let (unused, none) = (LicenseTokenStatus::Unused, ReturnStatus::None);
+    record.finish_refresh(seen, unused, none).await.unwrap();
+    for asset in [unknown, seen] {
+        let cancellation = returning(&record, asset).await;
+        attempted(&record, &cancellation, ReturnOutcome::Returned).await;
+    }
+    let mails = record.mails(&MailFilter::default(), &Page::all()).await.unwrap();
+    let returns = mails.rows.iter().filter(|mail| mail.kind == MailKind::Return);
+    let states: Vec<_> = returns.map(|mail| (mail.asset_id, mail.state)).collect();
+    assert_eq!(states, [(unknown, MailState::Held), (seen, MailState::Pending)]);
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ use super::returns::{self, ReturnCommand};
 use super::typed_ids::{self, TypedId};
 use super::{instances, output, show};
 
-const COLUMNS: [Column; 24] = [
+const COLUMNS: [Column; 28] = [
     Column::Of("id"),
     Column::Of("orderId"),
     Column::Time("orderedAtMs"),
@@ -43,12 +43,16 @@ const COLUMNS: [Column; 24] = [
     Column::Of("isOverdue"),
     Column::Of("licenseTokenStatus"),
     Column::Of("returnStatus"),
+    Column::Of("isReturnedButActive"),
     Column::Of("productKey"),
     Column::Of("activationLink"),
     Column::Time("purchasedAtMs"),
     Column::Time("returnableUntilMs"),
+    Column::Time("refreshedAtMs"),
+    Column::Of("clientTransactionId"),
     Column::Of("transactionId"),
     Column::Of("licenseTokenId"),
+    Column::Of("reason.code"),
     Column::Of("reason.message"),
 ];
 

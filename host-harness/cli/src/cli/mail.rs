@@ -17,6 +17,7 @@ use super::csv_lines::{self, Column, CsvOption, Form};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, machine_failure, quoted, words};
 use super::input::{first_line, operator, read_text};
+use super::mail_choices::{self, ChoicesArguments};
 use super::mail_login::AccessTokenArguments;
 use super::mail_preview::{self, PreviewArguments};
 use super::output::{self, Table};
@@ -31,7 +32,7 @@ const COPIES_TOLD_MAX: usize = 10;
 /// The environment variable with the password for the mail server.
 pub(super) const PASSWORD_VARIABLE: &str = "BSS_SMTP_PASSWORD";
 
-const COLUMNS: [Column; 17] = [
+const COLUMNS: [Column; 18] = [
     Column::Of("id"),
     Column::Of("kind"),
     Column::Of("state"),
@@ -47,6 +48,7 @@ const COLUMNS: [Column; 17] = [
     Column::Time("dueAtMs"),
     Column::Time("sentAtMs"),
     Column::Of("copyOf"),
+    Column::Of("sentWith"),
     Column::Of("problem.code"),
     Column::Of("problem.message"),
 ];
@@ -59,11 +61,13 @@ pub(super) enum MailCommand {
     Set(Box<SetMail>),
     /// Set or show who sells at an instance, as e-mails say it
     Seller(Box<SellerArguments>),
+    /// Choose which e-mails an instance sends, or show it: about returns, and one for each license or each order
+    Choices(ChoicesArguments),
     /// Write an e-mail as it would be sent now, as HTML, without sending it
     Preview(PreviewArguments),
     /// Show how e-mail is sent, and whether the templates can be filled in
     Show,
-    /// Show e-mails: one for each license
+    /// Show e-mails: one for each license and each return that is mailed
     List {
         /// Only e-mails that the mail server refused permanently
         #[arg(long, group = "state")]
@@ -211,7 +215,7 @@ pub(super) struct SetMail {
 impl MailCommand {
     /// Tells whether the command is about an instance, which may be an owner's.
     pub(super) fn takes_owner(&self) -> bool {
-        matches!(self, Self::Seller(_))
+        matches!(self, Self::Seller(_) | Self::Choices(_))
     }
 }
 
@@ -220,6 +224,7 @@ pub(super) async fn run(host: &Host, command: MailCommand, json: bool) -> Outcom
         MailCommand::Configure(given) => configure(host, *given, json).await,
         MailCommand::Set(given) => set(host, *given, json).await,
         MailCommand::Seller(asked) => seller::run(host, *asked, json).await,
+        MailCommand::Choices(asked) => mail_choices::run(host, &asked, json).await,
         MailCommand::Preview(asked) => mail_preview::run(host, &asked, json).await,
         MailCommand::Show => show_settings(host, json).await,
         MailCommand::List {
