@@ -73,6 +73,7 @@ mod own_task;
 mod pause;
 mod plugin_cache;
 mod plugin_description;
+mod plugin_options;
 mod plugin_words;
 mod plugins;
 #[cfg(feature = "prerequisites")]
@@ -133,7 +134,7 @@ pub use form_rules::FormError;
 pub use handles::{AssetHandle, InstanceHandle, OrderHandle};
 pub use host::{COMPILED_DIRECTORY, Host};
 pub use instance_plugin::{CheckPluginsError, CreateInstanceError, OfPlugin, UpgradeError};
-pub use instance_settings::{ConfigureError, InstanceForm, SettingsChange};
+pub use instance_settings::{ConfigureError, InstanceForm, SettingsChange, TrustChange};
 pub use ipnet::IpNet;
 pub use license_order::{OrderRequest, PlaceError};
 pub use license_refresh::{RefreshError, Refreshed};

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::currency::{decimals, is_currency};
+
 /// A price, as a whole number of the currency's smallest unit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Price {
@@ -9,47 +11,6 @@ pub struct Price {
     pub currency: String,
     /// The amount in the smallest unit, such as cents. Not negative.
     pub minor_units: i64,
-}
-
-/// Currencies whose smallest unit is not a hundredth (ISO 4217, list one), with their number of decimals.
-const UNUSUAL_DECIMALS: [(&str, usize); 26] = [
-    ("BHD", 3),
-    ("BIF", 0),
-    ("CLF", 4),
-    ("CLP", 0),
-    ("DJF", 0),
-    ("GNF", 0),
-    ("IQD", 3),
-    ("ISK", 0),
-    ("JOD", 3),
-    ("JPY", 0),
-    ("KMF", 0),
-    ("KRW", 0),
-    ("KWD", 3),
-    ("LYD", 3),
-    ("OMR", 3),
-    ("PYG", 0),
-    ("RWF", 0),
-    ("TND", 3),
-    ("UGX", 0),
-    ("UYI", 0),
-    ("UYW", 4),
-    ("VND", 0),
-    ("VUV", 0),
-    ("XAF", 0),
-    ("XOF", 0),
-    ("XPF", 0),
-];
-
-/// Whether a text has the form of a currency's code: three capital letters (ISO 4217).
-pub fn is_currency(text: &str) -> bool {
-    text.len() == 3 && text.bytes().all(|letter| letter.is_ascii_uppercase())
-}
-
-/// The number of decimals of a currency's smallest unit.
-fn decimals(currency: &str) -> usize {
-    let unusual = UNUSUAL_DECIMALS.iter().find(|(unusual, _)| *unusual == currency);
-    unusual.map_or(2, |(_, decimals)| *decimals)
 }
 
 impl Price {

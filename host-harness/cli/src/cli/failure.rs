@@ -27,6 +27,14 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
     let words = match advice {
         Advice::Say(sentence) => return sentence.clone(),
         Advice::ListInstances => "`bss-host instance list` shows all instances",
+        Advice::DisableInstance { instance } => {
+            let instance = quoted(instance);
+            return format!("`bss-host instance disable {instance}` has it take no orders").into();
+        }
+        Advice::EnableInstance { instance } => {
+            let instance = quoted(instance);
+            return format!("`bss-host instance enable {instance}` has it sell again").into();
+        }
         Advice::CompleteForm { instance } => {
             let instance = quoted(instance);
             return format!("complete the form with `bss-host instance configure {instance}`").into();
@@ -495,6 +503,12 @@ mod tests {
         vec![
             Advice::say("try again"),
             Advice::ListInstances,
+            Advice::DisableInstance {
+                instance: instance.clone(),
+            },
+            Advice::EnableInstance {
+                instance: instance.clone(),
+            },
             Advice::CompleteForm {
                 instance: instance.clone(),
             },
