@@ -140,6 +140,7 @@ pub use license_order::{OrderRequest, PlaceError};
 pub use license_refresh::{RefreshError, Refreshed};
 pub use license_return::{AttemptedReturn, ReturnError};
 pub use metrics::Metrics;
+pub use plugin_options::OptionError;
 pub use plugins::{PluginError, plugin_digest};
 pub use ready_instances::PrepareError;
 pub use services_definition::{BegunRun, CompletedRun, ServicesError};

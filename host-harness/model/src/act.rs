@@ -39,7 +39,7 @@ pub enum Act {
     StartServicesRun,
     /// Activated, deactivated, published or unpublished a product.
     DecideProduct,
-    /// Set the price of a product in one currency.
+    /// Set or removed the price of a product in one currency.
     SetPrice,
     /// Placed an order.
     PlaceOrder,

@@ -90,7 +90,7 @@ pub use outcome::{NotAnOutcomeCursor, Outcome, OutcomeCursor, OutcomeKind, Recor
 pub use owner::{NotAnOwner, Owner};
 pub use page::{Cursor, Page, Rows, SortOrder};
 pub use plugin::{AddedPlugin, HarmlessFields, NotADigest, PluginDescription, PluginDigest, PluginTrust};
-pub use price::Price;
+pub use price::{NewPrice, Price, PriceChange, PriceDoubt, RecordedPriceChange};
 pub use problem::Problem;
 pub use product::{
     AttributeValue, Choice, Decided, Decision, Derivative, Difference, NewProduct, Product, ProductAttribute,

@@ -223,7 +223,7 @@ impl InstanceHandle {
         Ok(record.decide_products(id, decision, choice, actor).await?.into())
     }
 
-    /// Sets the price of products, by their codes.
+    /// Sets the price of products, by their codes. Nothing is asked, however small the price is.
     ///
     /// # Errors
     /// When there is no product of a code, or the record can't be written.
@@ -234,11 +234,8 @@ impl InstanceHandle {
         actor: &Actor,
     ) -> Result<view::PricedProducts, Error> {
         let id = self.id.into();
-        let changed = self.host.record().set_prices(id, codes, price, actor).await?;
-        Ok(view::PricedProducts {
-            changed,
-            price: price.into(),
-        })
+        let changes = self.host.record().set_prices(id, codes, price, actor).await?;
+        Ok(view::PricedProducts::from(&changes[..]))
     }
 
     /// Places an order: on record when this returns, and bought by a worker, or by [`OrderHandle::settle`]. A request that is
