@@ -75,6 +75,11 @@ pub enum TrustChange {
 }
 
 impl SettingsChange {
+    fn is_correction(&self) -> bool {
+        let networks = self.allow_networks.iter().chain(&self.disallow_networks);
+        !self.options.is_empty() || self.trust.is_some() || networks.count() > 0 || self.currency.is_some()
+    }
+
     /// What is corrected of an instance beside its form. `None`: nothing.
     ///
     /// # Errors
@@ -320,7 +325,7 @@ impl Host {
         };
         self.check_kinds(&plugin, &operator, change).await?;
         let form = self.judge(&plugin, &operator).await?;
-        if correction.is_some() && is_form_empty(&instance, change) {
+        if change.is_correction() && is_form_empty(&instance, change) {
             let settings = SavedSettings {
                 correction,
                 ..SavedSettings::none(allowed_hosts.iter().map(ToString::to_string).collect())
