@@ -1,7 +1,5 @@
 //! The plugin of an instance: given to it when it is created, and upgraded to another version when an operator says so.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use bss_model::{
     Actor, Advice, Diagnose, Diagnosis, ErrorKind, Instance, NewInstance, Owner, PluginDigest, SavedSettings,
     Standing,

@@ -19,7 +19,6 @@ fn with_secret(new: Option<&Secret>) -> SavedSettings {
     let secret = SecretToSave {
         new: new.cloned(),
         servers: ["esd.example.test".to_owned()].into(),
-        correction: None,
     };
     SavedSettings {
         secrets: BTreeMap::from([(FIELD.to_owned(), secret)]),

@@ -29,7 +29,7 @@ pub(super) enum InstanceCommand {
     /// Create an instance; `instance configure` fills in its form next
     Create(CreateInstance),
     /// Fill in the form: once with the credentials, then with certificate, country and language
-    Configure(ConfigureInstance),
+    Configure(Box<ConfigureInstance>),
     /// Show one instance and its form
     Show {
         /// The instance's name
@@ -276,7 +276,7 @@ pub(super) struct CreateInstance {
 pub(super) async fn run(host: &Host, command: InstanceCommand, is_plugin_named: bool, json: bool) -> Outcome {
     match command {
         InstanceCommand::Create(create) => create_instance(host, create, is_plugin_named, json).await,
-        InstanceCommand::Configure(asked) => configure(host, asked, json).await,
+        InstanceCommand::Configure(asked) => configure(host, *asked, json).await,
         InstanceCommand::Show { name } => self::show(host, &name, json).await,
         InstanceCommand::Rename { name, new } => rename(host, &name, &new, json).await,
         InstanceCommand::Disable { name } => {
