@@ -83,12 +83,12 @@ impl SettingsChange {
     /// What is corrected of an instance beside its form. `None`: nothing.
     ///
     /// # Errors
-    /// When the plugin can't be given an option, or the instance does not have one that is to be removed.
+    /// When the plugin can't be given an option, or the instance does not have an option or a network that is to be removed.
     fn correction(
         &self,
         instance: &Instance,
         plugin: &LoadedPlugin,
-    ) -> Result<Option<InstanceCorrection>, OptionError> {
+    ) -> Result<Option<InstanceCorrection>, ConfigureError> {
         let before = InstanceCorrection::of(instance);
         let mut after = before.clone();
         let given = self.options.iter();
@@ -98,10 +98,8 @@ impl SettingsChange {
         after.options.extend(given);
         for option in self.options.iter().filter(|(_, value)| value.is_none()) {
             if after.options.remove(option.0).is_none() {
-                return Err(OptionError::NotGiven {
-                    instance: instance.name.clone(),
-                    option: option.0.clone(),
-                });
+                let (instance, option) = (instance.name.clone(), option.0.clone());
+                return Err(OptionError::NotGiven { instance, option }.into());
             }
         }
         match &self.trust {
@@ -109,14 +107,20 @@ impl SettingsChange {
             Some(TrustChange::System) => after.trusted_authorities_pem = None,
             Some(TrustChange::Pem(pem)) => after.trusted_authorities_pem = Some(pem.clone()),
         }
-        for network in &self.allow_networks {
-            if !after.allowed_networks.contains(network) {
-                after.allowed_networks.push(*network);
+        let networks = &mut after.allowed_networks;
+        for allowed in &self.allow_networks {
+            if !networks.iter().any(|network| network.trunc() == allowed.trunc()) {
+                networks.push(*allowed);
             }
         }
-        after
-            .allowed_networks
-            .retain(|network| !self.disallow_networks.contains(network));
+        for removed in &self.disallow_networks {
+            let count = networks.len();
+            networks.retain(|network| network.trunc() != removed.trunc());
+            if networks.len() == count {
+                let (instance, network) = (instance.name.clone(), *removed);
+                return Err(ConfigureError::NetworkNotAllowed { instance, network });
+            }
+        }
         if let Some(currency) = &self.currency {
             after.currency.clone_from(currency);
         }
@@ -198,6 +202,14 @@ pub enum ConfigureError {
     /// The plugin's form has something that is its operator's to say.
     #[error("nothing was saved")]
     Gate(#[from] GateError),
+    /// A network is not allowed that is to be removed. Nothing was saved.
+    #[error("instance `{instance}` is not allowed to reach the network {network}")]
+    NetworkNotAllowed {
+        /// The instance's name.
+        instance: String,
+        /// The network.
+        network: IpNet,
+    },
     /// The plugin can't be given an option, or the instance has none of that name. Nothing was saved.
     #[error(transparent)]
     Option(#[from] OptionError),
@@ -228,6 +240,8 @@ impl Diagnose for ConfigureError {
             Self::Save(error) => error.diagnosis(),
             Self::Form(error) => error.diagnosis(),
             Self::Gate(error) => error.diagnosis(),
+            Self::NetworkNotAllowed { .. } => Diagnosis::new(ErrorKind::NotFound, "network-not-allowed")
+                .say("look at the networks that the instance may reach"),
             Self::Option(error) => error.diagnosis(),
         }
     }

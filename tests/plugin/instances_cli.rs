@@ -124,6 +124,7 @@ async fn an_option_that_nobody_reads_and_a_currency_that_nobody_uses_are_refused
             "option-not-a-server",
         ),
         (&["--no-option", "entra-version"], "option-not-given"),
+        (&["--disallow-network", "10.0.0.0/8"], "network-not-allowed"),
         (&["--currency", "XXZ"], "invalid-currency"),
     ] {
         let arguments = [&["instance", "configure", INSTANCE], arguments].concat();
@@ -148,9 +149,8 @@ async fn an_option_that_nobody_reads_and_a_currency_that_nobody_uses_are_refused
         "--currency",
         "USD",
     ]);
-    let instance = &corrected["instance"];
     assert_eq!(
-        (&instance["currency"], &instance["options"]["login-authority"]),
+        (&corrected["currency"], &corrected["options"]["login-authority"]),
         (&json!("USD"), &json!("localhost:2"))
     );
 }
@@ -176,7 +176,7 @@ async fn what_was_ordered_before_a_rename_is_known_after_it_and_bought_once() {
     assert_ends(&scenario.bss_host(&["run", "--once"]), DONE);
     assert_eq!(scenario.issued().await.len(), 2);
     let shown = scenario.json(&["instance", "show", "our europe"]);
-    assert_eq!(shown["instance"]["firstName"], INSTANCE);
+    assert_eq!(shown["firstName"], INSTANCE);
     // Neither the present nor the first name is another instance's.
     for name in ["our europe", INSTANCE] {
         let error = refused(&scenario, &["instance", "create", name, "--currency", "EUR"]);
@@ -261,8 +261,7 @@ async fn a_disabled_instance_takes_no_order_and_buys_nothing_until_it_is_enabled
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_is_removed_as_long_as_nothing_was_ordered_at_it() {
     let scenario = Scenario::selling().await;
-    let thumbprint =
-        scenario.json(&["instance", "show", INSTANCE])["instance"]["certificateThumbprint"].clone();
+    let thumbprint = scenario.json(&["instance", "show", INSTANCE])["certificateThumbprint"].clone();
     let thumbprint = thumbprint.as_str().expect("a thumbprint").to_owned();
     let used = refused(&scenario, &["certificate", "remove", &thumbprint]);
     assert_eq!(used["code"], "certificate-in-use");
