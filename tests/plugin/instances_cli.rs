@@ -26,7 +26,7 @@ fn place(scenario: &Scenario, instance: &str, product: &str, key: &str) -> std::
         "order",
         "place",
         instance,
-        "--product",
+        "--offer",
         product,
         "--quantity",
         "1",
