@@ -22,15 +22,7 @@ fn configure(scenario: &Scenario, arguments: &[&str]) {
 }
 
 fn place(scenario: &Scenario, instance: &str, product: &str, key: &str) -> std::process::Output {
-    let place = [
-        "order",
-        "place",
-        instance,
-        "--offer",
-        product,
-        "--quantity",
-        "1",
-    ];
+    let place = ["order", "place", instance, "--offer", product, "--quantity", "1"];
     scenario.bss_host(&[&place[..], &CUSTOMER, &["--idempotency-key", key, "--json"]].concat())
 }
 
