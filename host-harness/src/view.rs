@@ -79,13 +79,15 @@ pub use plugin::{Plugin, PluginFile, RemovedPlugin};
 pub use prerequisites::{Prerequisite, Prerequisites};
 pub use price::Price;
 pub use problem::{Problem, Reason};
-pub use product::{DecidedProducts, PricedProducts, Product, ProductDifference};
+pub use product::{
+    DecidedProducts, PriceChange, PricedProducts, Product, ProductDifference, RecordedPriceChange,
+};
 pub use reconciliation::{Reconciliation, StatementDifference};
 pub use record::{Backup, MadeRecord, Record, Restoration, RestoredRecord};
 pub use replay::{Difference, ReplayedCall};
 pub use report::{Report, ReportEntry, Sum};
 pub use seller::Seller;
-pub use services_run::{Progress, ServicesRun, ServicesRunLogLine};
+pub use services_run::{Progress, ServicesLimit, ServicesPreview, ServicesRun, ServicesRunLogLine};
 pub use spending::{ShownInstance, SpendingToday};
 pub use status::{Status, Worker};
 pub use withdrawal::{LineWithdrawal, OrderWithdrawal};

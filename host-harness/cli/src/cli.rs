@@ -42,6 +42,8 @@ mod period;
 mod pfx;
 mod plugins;
 mod prerequisites;
+mod price_list;
+mod prices;
 mod products;
 mod progress;
 mod reconcile;

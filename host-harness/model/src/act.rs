@@ -17,6 +17,14 @@ pub enum Act {
     CreateInstance,
     /// Saved the settings of an instance, its certificate included.
     SaveSettings,
+    /// Gave an instance another name.
+    RenameInstance,
+    /// Had an instance take no orders and buy nothing.
+    DisableInstance,
+    /// Had an instance sell again.
+    EnableInstance,
+    /// Removed an instance at which nothing was ever ordered.
+    RemoveInstance,
     /// Installed a certificate, or a longer chain of one.
     ImportCertificate,
     /// Removed a certificate and its private key.
@@ -29,9 +37,11 @@ pub enum Act {
     RemoveCertificateRequest,
     /// Asked for a run of Get Services Definition.
     StartServicesRun,
+    /// Set the part of what is on sale that a run of Get Services Definition discontinues without being told to.
+    LimitDiscontinuations,
     /// Activated, deactivated, published or unpublished a product.
     DecideProduct,
-    /// Set the price of a product in one currency.
+    /// Set or removed the price of a product in one currency.
     SetPrice,
     /// Placed an order.
     PlaceOrder,
@@ -92,12 +102,17 @@ pub enum Act {
 stored_enum!(Act {
     CreateInstance = "create_instance", "create instance";
     SaveSettings = "save_settings", "save settings";
+    RenameInstance = "rename_instance", "rename instance";
+    DisableInstance = "disable_instance", "disable instance";
+    EnableInstance = "enable_instance", "enable instance";
+    RemoveInstance = "remove_instance", "remove instance";
     ImportCertificate = "import_certificate", "import certificate";
     RemoveCertificate = "remove_certificate", "remove certificate";
     MakeCertificate = "make_certificate", "make certificate";
     RequestCertificate = "request_certificate", "request certificate";
     RemoveCertificateRequest = "remove_certificate_request", "remove certificate request";
     StartServicesRun = "start_services_run", "start services run";
+    LimitDiscontinuations = "limit_discontinuations", "limit discontinuations";
     DecideProduct = "decide_product", "decide product";
     SetPrice = "set_price", "set price";
     PlaceOrder = "place_order", "place order";

@@ -44,6 +44,16 @@ pub enum Advice {
     Say(Cow<'static, str>),
     /// Look at the list of instances.
     ListInstances,
+    /// Disable an instance that can't be removed.
+    DisableInstance {
+        /// The instance's name.
+        instance: String,
+    },
+    /// Enable an instance again.
+    EnableInstance {
+        /// The instance's name.
+        instance: String,
+    },
     /// Complete the form of an instance.
     CompleteForm {
         /// The instance's name.
@@ -158,6 +168,11 @@ pub enum Advice {
         /// The instance's name; empty: any.
         instance: String,
     },
+    /// Accept what a run would discontinue, if the vendor means it.
+    AcceptServices {
+        /// The instance's name.
+        instance: String,
+    },
     /// Start a worker.
     StartWorker,
     /// Look at the list of e-mails.
@@ -205,6 +220,10 @@ impl Advice {
         match self {
             Self::Say(sentence) => return sentence.clone(),
             Self::ListInstances => "look at the list of instances",
+            Self::DisableInstance { instance } => {
+                return format!("disable instance `{instance}`, so that it takes no orders").into();
+            }
+            Self::EnableInstance { instance } => return format!("enable instance `{instance}`").into(),
             Self::CompleteForm { instance } => {
                 return format!("complete the form of instance `{instance}`").into();
             }
@@ -257,6 +276,12 @@ impl Advice {
             }
             Self::ListRuns { .. } => "look at the runs of the instance",
             Self::StartWorker => "start a worker",
+            Self::AcceptServices { instance } => {
+                return format!(
+                    "look at what the run would discontinue, and accept it for instance `{instance}` if the vendor means it"
+                )
+                .into();
+            }
             Self::ListMails => "look at the list of e-mails",
             Self::ConfigureMail => "save mail settings",
             Self::WriteTemplates => "start from the built-in templates",

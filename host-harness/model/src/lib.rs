@@ -12,6 +12,7 @@ mod attempt;
 mod cancellation;
 mod charge;
 pub mod clock;
+mod currency;
 mod customer;
 mod customer_correction;
 mod diagnosis;
@@ -68,6 +69,7 @@ pub use charge::{
     Charge, ChargeFilter, ChargeLine, ChargePrefix, ChargeSeries, Credit, CreditReason, NotAChargePrefix,
     NotASerialNumber, SerialNumber,
 };
+pub use currency::is_currency;
 pub use customer::{
     CustomerData, CustomerErasure, CustomerFilter, CustomerSummary, ERASED, ErasedCustomer, OpenBusiness,
     UnsentMails,
@@ -79,8 +81,8 @@ pub use email_address::is_mailable;
 pub use found::{Finds, Found, FoundBy, FoundKind};
 pub use ids::{AssetId, IdKind, InstanceId, NotAnId, OrderId};
 pub use instance::{
-    Authority, Change, FieldRole, Instance, NewInstance, Reach, SavedSecret, SavedSettings, SecretHeader,
-    SecretToSave, SettingsVersion, Standing,
+    Authority, Change, FieldRole, Instance, InstanceCorrection, NewInstance, OtherChanges, Reach,
+    SavedSecret, SavedSettings, SecretHeader, SecretToSave, SettingsVersion, Standing,
 };
 pub use license::{License, LicenseNames, LicenseSecrets, LicenseTokenStatus, ReturnStatus};
 pub use license_check::{LicenseDefect, check_license};
@@ -98,7 +100,7 @@ pub use outcome::{NotAnOutcomeCursor, Outcome, OutcomeCursor, OutcomeKind, Recor
 pub use owner::{NotAnOwner, Owner};
 pub use page::{Cursor, Page, Rows, SortOrder};
 pub use plugin::{AddedPlugin, HarmlessFields, NotADigest, PluginDescription, PluginDigest, PluginTrust};
-pub use price::{Price, is_currency};
+pub use price::{NewPrice, Price, PriceChange, PriceDoubt, RecordedPriceChange};
 pub use problem::Problem;
 pub use product::{
     AttributeValue, Choice, Decided, Decision, Derivative, Difference, NewProduct, Product, ProductAttribute,
@@ -111,7 +113,7 @@ pub use seen::Seen;
 pub use seller::{InvalidSeller, Seller};
 pub use services_run::{
     DifferenceKind, ProductDifference, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine, RunProgress,
-    RunState, ServicesRun,
+    RunState, ServicesRun, Shrinkage,
 };
 pub use spending::{Spending, SpendingToday, day_began_at_ms};
 pub use statement::{PricesAre, Statement, StatementAmount, StatementLine, StatementPrice};

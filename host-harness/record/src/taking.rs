@@ -8,6 +8,7 @@ use sqlx::{QueryBuilder, Row as _, Sqlite};
 use uuid::Uuid;
 
 use super::attempts::{self, ToBuy};
+use super::earlier_attempts::push_may_have_bought;
 use super::line_age::{line_age, read_age};
 use super::look_up_only::look_up_only;
 use super::outcomes::tell;
@@ -43,6 +44,7 @@ impl Record {
                 "SELECT assets.id, assets.instance_id, product_code, quantity, client_transaction_id, customer, reseller,
                     (SELECT version FROM instances WHERE id = assets.instance_id) AS settings_version,
                     withdrawal_asked_at_ms IS NOT NULL AS is_to_be_withdrawn,
+                    (SELECT disabled_at_ms FROM instances WHERE id = assets.instance_id) IS NOT NULL AS is_disabled,
                     (SELECT look_up_only_ms FROM provenance) AS look_up_only_ms, ",
                 line_age!(),
                 " FROM assets JOIN orders ON orders.id = assets.order_id"
@@ -158,10 +160,20 @@ fn due(select: &str, taking: &AssetSelection) -> QueryBuilder<Sqlite> {
     query
 }
 
+/// Selected assets for which something can be done: of a disabled instance, only what an earlier attempt may have
+/// bought, and what is to be withdrawn, which both are looked up.
 fn chosen(query: &mut QueryBuilder<Sqlite>, taking: &AssetSelection) {
     query
         .push(" WHERE sync_status = ")
         .push_bind(SyncStatus::Unsynchronised.word());
+    query.push(
+        " AND (NOT EXISTS (SELECT 1 FROM instances
+                           WHERE instances.id = assets.instance_id AND instances.disabled_at_ms IS NOT NULL)
+               OR withdrawal_asked_at_ms IS NOT NULL
+               OR EXISTS (SELECT 1 FROM attempts WHERE attempts.asset_id = assets.id AND ",
+    );
+    push_may_have_bought(query);
+    query.push("))");
     if let Some(order) = taking.order {
         query.push(" AND order_id = ").push_bind(order.to_string());
     }
@@ -188,6 +200,7 @@ fn to_buy(row: &SqliteRow) -> Result<ToBuy, RecordError> {
         awaits_adoption: row.try_get("awaits_adoption")?,
         look_up_only: look_up_only(row)?,
         is_to_be_withdrawn: row.try_get("is_to_be_withdrawn")?,
+        is_disabled: row.try_get("is_disabled")?,
     })
 }
 
