@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use bss_model::{
-    Advice, Difference, DifferenceKind, ErrorKind, IdKind, Instance, Product, ProductDifference, ProductFilter, RunState,
-    ServicesRun as RecordedRun, SortOrder,
+    Advice, Difference, DifferenceKind, ErrorKind, IdKind, Instance, Product, ProductDifference,
+    ProductFilter, RunState, ServicesRun as RecordedRun, SortOrder,
 };
 use clap::{Args, Subcommand};
 use host_harness::view::{self, ServicesRunLogLine};
