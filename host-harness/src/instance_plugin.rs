@@ -1,21 +1,17 @@
 //! The plugin of an instance: given to it when it is created, and upgraded to another version when an operator says so.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use bss_model::{
     Actor, Advice, Diagnose, Diagnosis, ErrorKind, Instance, NewInstance, Owner, PluginDigest, SavedSettings,
     Standing,
 };
 use bss_record::{CreateError, RecordError};
-
-use bss_model::text::visible;
 use bss_sandbox::bindings::instance_settings::FieldKind;
-use bss_sandbox::outbound_https::Authority;
 
 use crate::host::Host;
 use crate::instance_settings::{ConfigureError, InstanceForm, allowed_hosts};
+use crate::plugin_options::{OptionError, check_options};
 use crate::plugins::{LoadedPlugin, PluginError};
-use crate::settings_gate::{AUTHORITY_OPTION, OperatorsWord};
+use crate::settings_gate::OperatorsWord;
 
 /// The plugin of a new instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,26 +32,9 @@ pub enum CreateInstanceError {
     /// Its plugin can't be used.
     #[error(transparent)]
     Plugin(#[from] PluginError),
-    /// The plugin reads no option of that name.
-    #[error("plugin `{plugin}` reads no option `{option}`")]
-    NoOption {
-        /// The plugin's name.
-        plugin: String,
-        /// The option.
-        option: String,
-        /// The options that the plugin reads.
-        options: Vec<String>,
-    },
-    /// An option that names a server has a value that names none.
-    #[error(
-        "option `{option}` names a server, as `login.example.com` or `login.example.com:8443`, and `{value}` is neither"
-    )]
-    NotAServer {
-        /// The option.
-        option: String,
-        /// The option's value.
-        value: String,
-    },
+    /// The plugin can't be given the options.
+    #[error(transparent)]
+    Option(#[from] OptionError),
     /// A tenant's host was asked for an instance of another owner.
     #[error("an instance of owner `{asked}` can't be made by the host of owner `{host}`")]
     OtherOwner {
@@ -74,15 +53,7 @@ impl Diagnose for CreateInstanceError {
         match self {
             Self::OtherOwner { .. } => Diagnosis::new(ErrorKind::Invalid, "other-owner"),
             Self::Plugin(error) => error.diagnosis(),
-            Self::NoOption { options, .. } => {
-                let said = match options.is_empty() {
-                    true => "it reads no option".to_owned(),
-                    false => format!("it reads {}", options.join(", ")),
-                };
-                Diagnosis::new(ErrorKind::NotFound, "no-option").say(said)
-            }
-            Self::NotAServer { .. } => Diagnosis::new(ErrorKind::Invalid, "option-not-a-server")
-                .say("give the host name alone, without `https://` and without a path"),
+            Self::Option(error) => error.diagnosis(),
             Self::Create(error) => error.diagnosis(),
         }
     }
@@ -201,26 +172,7 @@ impl Host {
             OfPlugin::Id(id) => self.plugin_for_new(Some(id)).await?,
             OfPlugin::File => self.plugin_of_file().await?,
         };
-        let known = &plugin.description.options;
-        let is_known = |option: &&String| known.contains(option) || option.ends_with(AUTHORITY_OPTION);
-        if let Some(option) = new.options.keys().find(|option| !is_known(option)) {
-            return Err(CreateInstanceError::NoOption {
-                plugin: plugin.description.id.clone(),
-                option: option.clone(),
-                options: known.clone(),
-            });
-        }
-        let mut servers = new
-            .options
-            .iter()
-            .filter(|(option, _)| option.ends_with(AUTHORITY_OPTION));
-        if let Some((option, value)) = servers.find(|(_, value)| value.parse::<Authority>().is_err()) {
-            // With another server than the one that is meant, the instance would be at another cloud.
-            return Err(CreateInstanceError::NotAServer {
-                option: option.clone(),
-                value: visible(value).into_owned(),
-            });
-        }
+        check_options(&plugin.description, &new.options)?;
         let new = NewInstance {
             plugin: Some(plugin.digest),
             owner: self.owner().cloned().or(new.owner),
@@ -294,16 +246,8 @@ impl Host {
         }
         let settings = match instance.values.is_empty() && instance.secrets.is_empty() {
             true => SavedSettings {
-                values: BTreeMap::new(),
-                secrets: BTreeMap::new(),
-                roles: BTreeMap::new(),
-                url_fields: BTreeSet::new(),
-                standing: Standing::NeedsCredentials,
-                authorities: Vec::new(),
-                allowed_hosts: instance.reach.allowed_hosts.clone(),
-                thumbprint: None,
-                shares_with: BTreeMap::new(),
                 plugin: Some(plugin.digest),
+                ..SavedSettings::none(instance.reach.allowed_hosts.clone())
             },
             false if form.fields.iter().any(|field| !field.problems.is_empty()) => {
                 return Ok(InstanceForm {

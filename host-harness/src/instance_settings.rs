@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use bss_model::{
-    Actor, Advice, Diagnose, Diagnosis, ErrorKind, Instance, Page, PluginDigest, ProxyChoice, SavedSettings,
-    Secret, SortOrder,
+    Actor, Advice, Diagnose, Diagnosis, ErrorKind, Instance, InstanceCorrection, Page, PluginDigest,
+    ProxyChoice, SavedSettings, Secret, SortOrder,
 };
 use bss_record::{RecordError, SaveError};
 use bss_sandbox::bindings::instance_settings::{
@@ -13,11 +13,13 @@ use bss_sandbox::bindings::instance_settings::{
 use bss_sandbox::call_event::CallListener;
 use bss_sandbox::error::FailedCall;
 use bss_sandbox::outbound_https::Authority;
+use ipnet::IpNet;
 use uuid::Uuid;
 
 use crate::contract::field_values;
 use crate::form_rules::{CheckedForm, FormError};
 use crate::host::Host;
+use crate::plugin_options::{OptionError, check_options};
 use crate::plugins::{LoadedPlugin, PluginError};
 use crate::settings_gate::{GateError, OperatorsWord, check_sharing, settings_of};
 
@@ -48,8 +50,82 @@ pub struct SettingsChange {
     pub allow_hosts: Vec<Authority>,
     /// Servers that are not allowed so any more.
     pub disallow_hosts: Vec<Authority>,
+    /// Options for the plugin, by name; `None` removes one. An option that is not listed stays as it is.
+    pub options: BTreeMap<String, Option<String>>,
+    /// The certificate authorities to trust from now on. `None`: the same as before.
+    pub trust: Option<TrustChange>,
+    /// Networks that may be reached from now on although they are not public.
+    pub allow_networks: Vec<IpNet>,
+    /// Networks that may not be reached so any more.
+    pub disallow_networks: Vec<IpNet>,
+    /// The currency to sell in, which another one can take the place of only as long as nothing was ordered. `None`: the same
+    /// as before.
+    pub currency: Option<String>,
     /// The version of the settings that the operator has seen. `None`: any.
     pub based_on: Option<i64>,
+}
+
+/// The certificate authorities that an instance is to trust.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrustChange {
+    /// The system's.
+    System,
+    /// Those of a text in PEM, and not the system's.
+    Pem(String),
+}
+
+impl SettingsChange {
+    fn is_correction(&self) -> bool {
+        let networks = self.allow_networks.iter().chain(&self.disallow_networks);
+        !self.options.is_empty() || self.trust.is_some() || networks.count() > 0 || self.currency.is_some()
+    }
+
+    /// What is corrected of an instance beside its form. `None`: nothing.
+    ///
+    /// # Errors
+    /// When the plugin can't be given an option, or the instance does not have an option or a network that is to be removed.
+    fn correction(
+        &self,
+        instance: &Instance,
+        plugin: &LoadedPlugin,
+    ) -> Result<Option<InstanceCorrection>, ConfigureError> {
+        let before = InstanceCorrection::of(instance);
+        let mut after = before.clone();
+        let given = self.options.iter();
+        let given = given.filter_map(|(option, value)| Some((option.clone(), value.clone()?)));
+        let given: BTreeMap<String, String> = given.collect();
+        check_options(&plugin.description, &given)?;
+        after.options.extend(given);
+        for option in self.options.iter().filter(|(_, value)| value.is_none()) {
+            if after.options.remove(option.0).is_none() {
+                let (instance, option) = (instance.name.clone(), option.0.clone());
+                return Err(OptionError::NotGiven { instance, option }.into());
+            }
+        }
+        match &self.trust {
+            None => {}
+            Some(TrustChange::System) => after.trusted_authorities_pem = None,
+            Some(TrustChange::Pem(pem)) => after.trusted_authorities_pem = Some(pem.clone()),
+        }
+        let networks = &mut after.allowed_networks;
+        for allowed in &self.allow_networks {
+            if !networks.iter().any(|network| network.trunc() == allowed.trunc()) {
+                networks.push(*allowed);
+            }
+        }
+        for removed in &self.disallow_networks {
+            let count = networks.len();
+            networks.retain(|network| network.trunc() != removed.trunc());
+            if networks.len() == count {
+                let (instance, network) = (instance.name.clone(), *removed);
+                return Err(ConfigureError::NetworkNotAllowed { instance, network });
+            }
+        }
+        if let Some(currency) = &self.currency {
+            after.currency.clone_from(currency);
+        }
+        Ok((after != before).then_some(after))
+    }
 }
 
 impl From<&BTreeMap<String, String>> for SettingsChange {
@@ -126,6 +202,17 @@ pub enum ConfigureError {
     /// The plugin's form has something that is its operator's to say.
     #[error("nothing was saved")]
     Gate(#[from] GateError),
+    /// A network is not allowed that is to be removed. Nothing was saved.
+    #[error("instance `{instance}` is not allowed to reach the network {network}")]
+    NetworkNotAllowed {
+        /// The instance's name.
+        instance: String,
+        /// The network.
+        network: IpNet,
+    },
+    /// The plugin can't be given an option, or the instance has none of that name. Nothing was saved.
+    #[error(transparent)]
+    Option(#[from] OptionError),
 }
 
 impl Diagnose for ConfigureError {
@@ -153,6 +240,9 @@ impl Diagnose for ConfigureError {
             Self::Save(error) => error.diagnosis(),
             Self::Form(error) => error.diagnosis(),
             Self::Gate(error) => error.diagnosis(),
+            Self::NetworkNotAllowed { .. } => Diagnosis::new(ErrorKind::NotFound, "network-not-allowed")
+                .say("look at the networks that the instance may reach"),
+            Self::Option(error) => error.diagnosis(),
         }
     }
 }
@@ -227,11 +317,17 @@ impl Host {
 
     async fn configure_instance(
         &self,
-        instance: Instance,
+        before: Instance,
         change: &SettingsChange,
         actor: &Actor,
     ) -> Result<InstanceForm, ConfigureError> {
-        let plugin = self.plugin_of(&instance).await?;
+        let plugin = self.plugin_of(&before).await?;
+        let correction = change.correction(&before, &plugin)?;
+        // The form is judged with what is corrected.
+        let instance = match correction.clone() {
+            Some(correction) => correction.corrected(before.clone()),
+            None => before.clone(),
+        };
         let mut allowed_hosts = allowed_hosts(&instance);
         allowed_hosts.extend(change.allow_hosts.iter().cloned());
         allowed_hosts.retain(|host| !change.disallow_hosts.contains(host));
@@ -243,17 +339,32 @@ impl Host {
         };
         self.check_kinds(&plugin, &operator, change).await?;
         let form = self.judge(&plugin, &operator).await?;
+        if change.is_correction() && is_form_empty(&instance, change) {
+            let settings = SavedSettings {
+                correction,
+                ..SavedSettings::none(allowed_hosts.iter().map(ToString::to_string).collect())
+            };
+            let instance = self.save(&instance, settings, actor).await?;
+            return Ok(InstanceForm {
+                instance,
+                form: form.into_inner(),
+                saved: true,
+            });
+        }
         check_fields(&form, change, &instance)?;
         check_secrets(&form, change, &instance)?;
         check_kept_secrets(&form, &operator)?;
         if form.fields.iter().any(|field| !field.problems.is_empty()) {
             return Ok(InstanceForm {
-                instance,
+                instance: before,
                 form: form.into_inner(),
                 saved: false,
             });
         }
-        let settings = self.pass(&form, &operator, plugin.digest).await?;
+        let settings = SavedSettings {
+            correction,
+            ..self.pass(&form, &operator, plugin.digest).await?
+        };
         // Fields that are disabled before the save may be enabled after it. Asked for before, because nothing may be saved by
         // a plugin whose next form breaks the contract.
         let with_values = Instance {
@@ -420,6 +531,14 @@ impl Host {
         let form = plugin.plugin.configure_instance(call, draft).await?;
         Ok(CheckedForm::new(form, typed, &secrets)?)
     }
+}
+
+/// Whether nothing of the form is filled in, and a change does not either.
+fn is_form_empty(instance: &Instance, change: &SettingsChange) -> bool {
+    instance.values.is_empty()
+        && instance.secrets.is_empty()
+        && change.values.is_empty()
+        && change.secrets.is_empty()
 }
 
 /// Whether a change removes a secret of an instance that is saved. The form need not have its field any more.

@@ -48,9 +48,10 @@ impl Host {
     ) -> Result<Ended, RecordError> {
         let span = call_trace::attempt("purchase", taken.asset_id, Some(taken.attempt.number));
         let reason = self.look_up_reason(taken).await?;
-        let reason = match taken.attempt.is_to_be_withdrawn {
-            true => Some(LookUpReason::to_withdraw(reason)),
-            false => reason,
+        let reason = match (taken.attempt.is_to_be_withdrawn, taken.attempt.is_disabled) {
+            (true, _) => Some(LookUpReason::to_withdraw(reason)),
+            (false, true) => Some(LookUpReason::while_disabled(reason)),
+            (false, false) => reason,
         };
         let Attempted {
             outcome,
@@ -146,7 +147,9 @@ impl Host {
         let seen = SeenExchanges::default();
         let answer = match self.buy(taken, listener, &seen).await {
             Ok(answer) => purchase_answer(answer),
-            Err(error @ PrepareError::SettingsChanged(_)) => PurchaseAnswer::Overtaken(not_attempted(&error)),
+            Err(error @ (PrepareError::SettingsChanged(_) | PrepareError::Disabled(_))) => {
+                PurchaseAnswer::Overtaken(not_attempted(&error))
+            }
             Err(error) => PurchaseAnswer::NotMade(not_attempted(&error)),
         };
         let (earlier, id) = (taken.attempt.earlier, taken.attempt.client_transaction_id);
@@ -211,6 +214,9 @@ impl Host {
         if instance.version != taken.attempt.settings_version {
             // The record must know later which settings this attempt was made with.
             return Err(PrepareError::SettingsChanged(instance.name));
+        }
+        if instance.is_disabled() {
+            return Err(PrepareError::Disabled(instance.name));
         }
         let plugin = self.plugin_of(&instance).await?.plugin;
         let line = contract::LicenseOrder {

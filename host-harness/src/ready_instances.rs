@@ -62,6 +62,9 @@ pub enum PrepareError {
     /// The instance is not ready.
     #[error("instance `{0}` is not ready")]
     NotReady(String),
+    /// The instance buys nothing.
+    #[error("instance `{0}` is disabled, and buys nothing")]
+    Disabled(String),
     /// The settings were saved between the beginning of an attempt and its call.
     #[error("the settings of instance `{0}` were changed while a call was being prepared")]
     SettingsChanged(String),
@@ -86,6 +89,11 @@ impl Diagnose for PrepareError {
                 .advise(Advice::NameTrustedAuthorities),
             Self::NotReady(instance) => {
                 Diagnosis::new(ErrorKind::Conflict, "not-ready").advise(Advice::CompleteForm {
+                    instance: instance.clone(),
+                })
+            }
+            Self::Disabled(instance) => {
+                Diagnosis::new(ErrorKind::Conflict, "instance-disabled").advise(Advice::EnableInstance {
                     instance: instance.clone(),
                 })
             }
@@ -294,6 +302,7 @@ mod tests {
             owner: None,
             id: Uuid::new_v4(),
             name: "esd".to_owned(),
+            first_name: None,
             currency: "EUR".to_owned(),
             options: BTreeMap::new(),
             reach: Reach {
@@ -310,6 +319,7 @@ mod tests {
             thumbprint: None,
             plugin: None,
             created_at_ms: 0,
+            disabled_at_ms: None,
         }
     }
 

@@ -291,6 +291,7 @@ pub(crate) fn settings_of(
         thumbprint,
         shares_with: BTreeMap::new(),
         plugin: None,
+        correction: None,
     })
 }
 
@@ -555,6 +556,7 @@ mod tests {
             owner: None,
             id: Uuid::nil(),
             name: "esd".to_owned(),
+            first_name: None,
             currency: "EUR".to_owned(),
             options: texts(&[("login-authority", "Login.example.com:443"), ("version", "v1")]),
             reach: Reach::default(),
@@ -567,6 +569,7 @@ mod tests {
             thumbprint: None,
             plugin: None,
             created_at_ms: 0,
+            disabled_at_ms: None,
         }
     }
 

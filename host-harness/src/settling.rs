@@ -46,7 +46,8 @@ impl Host {
     /// attempt may have bought is looked up first.
     ///
     /// # Errors
-    /// When there is no such asset, it has its license already, calls can't be made, or the record fails.
+    /// When there is no such asset, it has its license already, its instance is disabled, calls can't be made, or the record
+    /// fails.
     pub async fn retry_asset(
         &self,
         asset_id: Uuid,
@@ -57,6 +58,9 @@ impl Host {
         let asset = self.own_asset(asset_id).await?;
         let asset = asset.ok_or(RetryError::NoAsset { id: asset_id })?;
         let instance = self.instance_on_record(asset.instance_id).await?;
+        if instance.is_disabled() {
+            return Err(PrepareError::Disabled(instance.name).into());
+        }
         self.plugin_of(&instance).await.map_err(PrepareError::from)?;
         self.record().retry_asset(asset_id, actor).await?;
         let taking = AssetSelection {

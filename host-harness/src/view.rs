@@ -69,7 +69,9 @@ pub use plugin::{Plugin, PluginFile, RemovedPlugin};
 pub use prerequisites::{Prerequisite, Prerequisites};
 pub use price::Price;
 pub use problem::{Problem, Reason};
-pub use product::{DecidedProducts, PricedProducts, Product, ProductDifference};
+pub use product::{
+    DecidedProducts, PriceChange, PricedProducts, Product, ProductDifference, RecordedPriceChange,
+};
 pub use record::{Backup, MadeRecord, Record, Restoration, RestoredRecord};
 pub use replay::{Difference, ReplayedCall};
 pub use services_run::{Progress, ServicesRun, ServicesRunLogLine};

@@ -24,6 +24,7 @@ mod form_rules;
 mod guests;
 mod in_doubt;
 mod instance_settings;
+mod instances_cli;
 mod last_words;
 mod license_order;
 mod license_refresh;

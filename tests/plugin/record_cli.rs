@@ -101,6 +101,10 @@ pub(crate) async fn alter(database: &Path, statements: &'static str) {
     connection.close().await.expect("it is closed");
 }
 
+/// Adds a row that refers to an instance which is not there.
+const DANGLING: &str =
+    "INSERT INTO spending_limits (instance_id, units) VALUES ('00000000-0000-4000-8000-000000000000', 1)";
+
 /// Overwrites the first page of a table in a database that nobody uses.
 async fn damage(database: &Path, table: &str) {
     let options = SqliteConnectOptions::new().filename(database);
@@ -543,8 +547,7 @@ async fn a_file_that_is_no_sound_backup_is_neither_verified_nor_restored() {
     std::fs::write(folder.join("empty.db"), "").expect("a file");
     std::fs::write(folder.join("cut.db"), &backup[..10_000]).expect("a file");
     alter(&copy("other.db"), "DROP TABLE provenance").await;
-    let dangling = "UPDATE acts SET instance_id = '00000000-0000-4000-8000-000000000000'";
-    alter(&copy("dangling.db"), dangling).await;
+    alter(&copy("dangling.db"), DANGLING).await;
     damage(&copy("damaged.db"), "mails").await;
     let record = folder.join(ORIGINAL).join(RECORD_FILE);
     alter(&record, "PRAGMA wal_checkpoint(TRUNCATE)").await;
@@ -561,7 +564,7 @@ async fn a_file_that_is_no_sound_backup_is_neither_verified_nor_restored() {
         (
             "dangling.db",
             "backup-unsound",
-            "table `acts` refers to a row that is missing",
+            "table `spending_limits` refers to a row that is missing",
         ),
         ("damaged.db", "backup-unsound", "btreeInitPage"),
         ("record.db", "backup-unsound", "goes on in a data directory"),
@@ -693,9 +696,9 @@ async fn a_record_with_an_altered_page_or_row_is_not_verified_and_what_is_wrong_
     };
     for (changes, back, words) in [
         (
-            "CREATE TABLE kept AS SELECT * FROM instances; DELETE FROM instances",
-            "INSERT INTO instances SELECT * FROM kept; DROP TABLE kept",
-            "a row of table `acts` refers to a row that is missing",
+            DANGLING,
+            "DELETE FROM spending_limits",
+            "a row of table `spending_limits` refers to a row that is missing",
         ),
         (
             "PRAGMA ignore_check_constraints = ON; UPDATE provenance SET id = 2",

@@ -539,6 +539,7 @@ pub(crate) async fn give_plugin(host: &Host, file: &Path) {
             thumbprint: instance.thumbprint,
             shares_with,
             plugin: Some(added.digest),
+            correction: None,
         };
         let saved = record
             .save_settings(instance.id, instance.version, settings, &actor())

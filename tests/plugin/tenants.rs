@@ -221,6 +221,7 @@ fn chosen(thumbprint: Thumbprint) -> SavedSettings {
         thumbprint: Some(thumbprint),
         shares_with: BTreeMap::new(),
         plugin: None,
+        correction: None,
     }
 }
 

@@ -107,6 +107,7 @@ pub(super) async fn alike(
         thumbprint: Some(thumbprint),
         shares_with: BTreeMap::new(),
         plugin,
+        correction: None,
     };
     host.record()
         .save_settings(created.id, created.version, settings, &actor())

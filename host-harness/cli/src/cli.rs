@@ -35,6 +35,8 @@ mod period;
 mod pfx;
 mod plugins;
 mod prerequisites;
+mod price_list;
+mod prices;
 mod products;
 mod progress;
 mod record;

@@ -17,6 +17,14 @@ pub enum Act {
     CreateInstance,
     /// Saved the settings of an instance, its certificate included.
     SaveSettings,
+    /// Gave an instance another name.
+    RenameInstance,
+    /// Had an instance take no orders and buy nothing.
+    DisableInstance,
+    /// Had an instance sell again.
+    EnableInstance,
+    /// Removed an instance at which nothing was ever ordered.
+    RemoveInstance,
     /// Installed a certificate, or a longer chain of one.
     ImportCertificate,
     /// Removed a certificate and its private key.
@@ -31,7 +39,7 @@ pub enum Act {
     StartServicesRun,
     /// Activated, deactivated, published or unpublished a product.
     DecideProduct,
-    /// Set the price of a product in one currency.
+    /// Set or removed the price of a product in one currency.
     SetPrice,
     /// Placed an order.
     PlaceOrder,
@@ -88,6 +96,10 @@ pub enum Act {
 stored_enum!(Act {
     CreateInstance = "create_instance", "create instance";
     SaveSettings = "save_settings", "save settings";
+    RenameInstance = "rename_instance", "rename instance";
+    DisableInstance = "disable_instance", "disable instance";
+    EnableInstance = "enable_instance", "enable instance";
+    RemoveInstance = "remove_instance", "remove instance";
     ImportCertificate = "import_certificate", "import certificate";
     RemoveCertificate = "remove_certificate", "remove certificate";
     MakeCertificate = "make_certificate", "make certificate";

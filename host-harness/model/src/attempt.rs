@@ -87,6 +87,8 @@ pub struct BegunAttempt {
     pub look_up_only: Duration,
     /// Whether the line is to be withdrawn, so that it is only looked up.
     pub is_to_be_withdrawn: bool,
+    /// Whether the instance is disabled, so that the line is only looked up.
+    pub is_disabled: bool,
     /// The version of its instance's settings.
     pub settings_version: i64,
     /// The id by which the vendor knows the purchase.

@@ -44,6 +44,16 @@ pub enum Advice {
     Say(Cow<'static, str>),
     /// Look at the list of instances.
     ListInstances,
+    /// Disable an instance that can't be removed.
+    DisableInstance {
+        /// The instance's name.
+        instance: String,
+    },
+    /// Enable an instance again.
+    EnableInstance {
+        /// The instance's name.
+        instance: String,
+    },
     /// Complete the form of an instance.
     CompleteForm {
         /// The instance's name.
@@ -205,6 +215,10 @@ impl Advice {
         match self {
             Self::Say(sentence) => return sentence.clone(),
             Self::ListInstances => "look at the list of instances",
+            Self::DisableInstance { instance } => {
+                return format!("disable instance `{instance}`, so that it takes no orders").into();
+            }
+            Self::EnableInstance { instance } => return format!("enable instance `{instance}`").into(),
             Self::CompleteForm { instance } => {
                 return format!("complete the form of instance `{instance}`").into();
             }

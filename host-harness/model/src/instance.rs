@@ -172,6 +172,67 @@ pub struct SavedSettings {
     pub shares_with: BTreeMap<Uuid, i64>,
     /// The plugin that judged these values. `None`: they were saved without one.
     pub plugin: Option<PluginDigest>,
+    /// What else is corrected with them. `None`: nothing.
+    pub correction: Option<InstanceCorrection>,
+}
+
+impl SavedSettings {
+    /// The settings of an instance whose form is empty.
+    pub fn none(allowed_hosts: Vec<String>) -> Self {
+        Self {
+            values: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            url_fields: BTreeSet::new(),
+            standing: Standing::NeedsCredentials,
+            authorities: Vec::new(),
+            allowed_hosts,
+            thumbprint: None,
+            shares_with: BTreeMap::new(),
+            plugin: None,
+            correction: None,
+        }
+    }
+}
+
+/// What an operator may correct of an instance beside its form, as it is to be from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceCorrection {
+    /// The currency in which the instance sells, ISO 4217. Another one only where nothing was ordered yet.
+    pub currency: String,
+    /// The options for the plugin.
+    pub options: BTreeMap<String, String>,
+    /// Certificate authorities to trust instead of the system's, as PEM. `None`: the system's.
+    pub trusted_authorities_pem: Option<String>,
+    /// Networks that may be reached although they are not public.
+    pub allowed_networks: Vec<IpNet>,
+}
+
+impl InstanceCorrection {
+    /// What an instance has, so that nothing is corrected.
+    pub fn of(instance: &Instance) -> Self {
+        Self {
+            currency: instance.currency.clone(),
+            options: instance.options.clone(),
+            trusted_authorities_pem: instance.reach.trusted_authorities_pem.clone(),
+            allowed_networks: instance.reach.allowed_networks.clone(),
+        }
+    }
+
+    /// An instance with what is corrected.
+    #[must_use]
+    pub fn corrected(self, instance: Instance) -> Instance {
+        Instance {
+            currency: self.currency,
+            options: self.options,
+            reach: Reach {
+                trusted_authorities_pem: self.trusted_authorities_pem,
+                allowed_networks: self.allowed_networks,
+                ..instance.reach
+            },
+            ..instance
+        }
+    }
 }
 
 /// A configured instance as last saved.
@@ -181,6 +242,8 @@ pub struct Instance {
     pub id: Uuid,
     /// The operators' name for it. Unique among those of its owner.
     pub name: String,
+    /// The name that it was made with, of which the ids of its orders are made. `None`: it still has that name.
+    pub first_name: Option<String>,
     /// Its owner. `None`: it is the operator's own.
     pub owner: Option<Owner>,
     /// The currency in which it sells, ISO 4217.
@@ -207,6 +270,20 @@ pub struct Instance {
     pub plugin: Option<PluginDigest>,
     /// When it was made, in milliseconds.
     pub created_at_ms: i64,
+    /// Since when it takes no orders and buys nothing, in milliseconds. `None`: it sells.
+    pub disabled_at_ms: Option<i64>,
+}
+
+impl Instance {
+    /// The name that the instance was made with.
+    pub fn first_name(&self) -> &str {
+        self.first_name.as_ref().unwrap_or(&self.name)
+    }
+
+    /// Whether the instance takes no orders and buys nothing.
+    pub fn is_disabled(&self) -> bool {
+        self.disabled_at_ms.is_some()
+    }
 }
 
 /// The change of one field in one save.
@@ -216,6 +293,23 @@ pub struct Change {
     pub old: Option<String>,
     /// The value since. `None`: it has none.
     pub new: Option<String>,
+}
+
+/// The changes of one save beside the fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherChanges {
+    /// The options for the plugin, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, Change>,
+    /// The currency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<Change>,
+    /// The SHA-256 of the certificate authorities that are trusted instead of the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trusted_authorities: Option<Change>,
+    /// The networks that may be reached although they are not public, with commas between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_networks: Option<Change>,
 }
 
 /// A save of an instance's settings.
@@ -233,6 +327,8 @@ pub struct SettingsVersion {
     pub changes: BTreeMap<String, Change>,
     /// The secret fields that changed, with digests instead of values.
     pub secret_changes: BTreeMap<String, Change>,
+    /// What changed beside the fields.
+    pub other_changes: OtherChanges,
     /// What a change of each field means. `None`: saved by a host that did not write it down.
     pub roles: Option<BTreeMap<String, FieldRole>>,
     /// The servers that the instance may reach since. `None`: saved by a host that did not write them down.

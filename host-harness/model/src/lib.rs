@@ -12,6 +12,7 @@ mod attempt;
 mod cancellation;
 mod charge;
 pub mod clock;
+mod currency;
 mod customer;
 mod customer_correction;
 mod diagnosis;
@@ -63,6 +64,7 @@ pub use charge::{
     Charge, ChargeFilter, ChargeLine, ChargePrefix, ChargeSeries, Credit, CreditReason, NotAChargePrefix,
     NotASerialNumber, SerialNumber,
 };
+pub use currency::is_currency;
 pub use customer::{CustomerData, CustomerErasure, ERASED, ErasedCustomer, OpenBusiness, UnsentMails};
 pub use customer_correction::{CorrectedCustomer, CustomerCorrection};
 pub use diagnosis::{Advice, Diagnose, Diagnosis, ErrorKind, with_causes};
@@ -70,8 +72,8 @@ pub use duties::{Duties, DutiesChange};
 pub use email_address::is_mailable;
 pub use ids::{AssetId, InstanceId, NotAnId, OrderId};
 pub use instance::{
-    Authority, Change, FieldRole, Instance, NewInstance, Reach, SavedSecret, SavedSettings, SecretHeader,
-    SecretToSave, SettingsVersion, Standing,
+    Authority, Change, FieldRole, Instance, InstanceCorrection, NewInstance, OtherChanges, Reach,
+    SavedSecret, SavedSettings, SecretHeader, SecretToSave, SettingsVersion, Standing,
 };
 pub use license::{License, LicenseNames, LicenseSecrets, LicenseTokenStatus, ReturnStatus};
 pub use license_check::{LicenseDefect, check_license};
@@ -88,7 +90,7 @@ pub use outcome::{NotAnOutcomeCursor, Outcome, OutcomeCursor, OutcomeKind, Recor
 pub use owner::{NotAnOwner, Owner};
 pub use page::{Cursor, Page, Rows, SortOrder};
 pub use plugin::{AddedPlugin, HarmlessFields, NotADigest, PluginDescription, PluginDigest, PluginTrust};
-pub use price::{Price, is_currency};
+pub use price::{NewPrice, Price, PriceChange, PriceDoubt, RecordedPriceChange};
 pub use problem::Problem;
 pub use product::{
     AttributeValue, Choice, Decided, Decision, Derivative, Difference, NewProduct, Product, ProductAttribute,

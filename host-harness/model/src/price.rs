@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::actor::Actor;
+use crate::currency::{decimals, is_currency};
+
 /// A price, as a whole number of the currency's smallest unit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Price {
@@ -9,47 +12,6 @@ pub struct Price {
     pub currency: String,
     /// The amount in the smallest unit, such as cents. Not negative.
     pub minor_units: i64,
-}
-
-/// Currencies whose smallest unit is not a hundredth (ISO 4217, list one), with their number of decimals.
-const UNUSUAL_DECIMALS: [(&str, usize); 26] = [
-    ("BHD", 3),
-    ("BIF", 0),
-    ("CLF", 4),
-    ("CLP", 0),
-    ("DJF", 0),
-    ("GNF", 0),
-    ("IQD", 3),
-    ("ISK", 0),
-    ("JOD", 3),
-    ("JPY", 0),
-    ("KMF", 0),
-    ("KRW", 0),
-    ("KWD", 3),
-    ("LYD", 3),
-    ("OMR", 3),
-    ("PYG", 0),
-    ("RWF", 0),
-    ("TND", 3),
-    ("UGX", 0),
-    ("UYI", 0),
-    ("UYW", 4),
-    ("VND", 0),
-    ("VUV", 0),
-    ("XAF", 0),
-    ("XOF", 0),
-    ("XPF", 0),
-];
-
-/// Whether a text has the form of a currency's code: three capital letters (ISO 4217).
-pub fn is_currency(text: &str) -> bool {
-    text.len() == 3 && text.bytes().all(|letter| letter.is_ascii_uppercase())
-}
-
-/// The number of decimals of a currency's smallest unit.
-fn decimals(currency: &str) -> usize {
-    let unusual = UNUSUAL_DECIMALS.iter().find(|(unusual, _)| *unusual == currency);
-    unusual.map_or(2, |(_, decimals)| *decimals)
 }
 
 impl Price {
@@ -94,6 +56,88 @@ impl Price {
     }
 }
 
+/// How many times larger or smaller than the last price a new one is, from which on it is probably a mistake: as an amount in the
+/// smallest unit is that was typed in the currency's.
+const FAR: i64 = 20;
+
+/// Why a new price may be a mistake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PriceDoubt {
+    /// The product would be free.
+    Zero,
+    /// The price is far from the last one.
+    FarFromLast {
+        /// The last price.
+        last: Price,
+    },
+    /// The instance sells in another currency, so that the price counts for nothing.
+    OtherCurrency {
+        /// The currency in which the instance sells.
+        sells_in: String,
+    },
+}
+
+impl PriceDoubt {
+    /// The reasons to ask before a price takes the place of the last one in its currency, at an instance that sells in a
+    /// currency.
+    pub fn about(price: &Price, last: Option<&Price>, sells_in: &str) -> Vec<Self> {
+        let is_far = |last: &&Price| {
+            let (old, new) = (last.minor_units, price.minor_units);
+            old > 0 && new > 0 && (new >= old.saturating_mul(FAR) || old >= new.saturating_mul(FAR))
+        };
+        let zero =
+            (price.minor_units == 0 && last.is_none_or(|last| last.minor_units != 0)).then_some(Self::Zero);
+        let far = last
+            .filter(is_far)
+            .map(|last| Self::FarFromLast { last: last.clone() });
+        let other = (price.currency != sells_in).then(|| Self::OtherCurrency {
+            sells_in: sells_in.to_owned(),
+        });
+        [zero, far, other].into_iter().flatten().collect()
+    }
+}
+
+impl fmt::Display for PriceDoubt {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Zero => formatter.write_str("it would be free"),
+            Self::FarFromLast { last } => write!(formatter, "the last price was {last}"),
+            Self::OtherCurrency { sells_in } => write!(formatter, "the instance sells in {sells_in}"),
+        }
+    }
+}
+
+/// The price that a product is to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPrice {
+    /// The product's code.
+    pub code: String,
+    /// The price.
+    pub price: Price,
+}
+
+/// The change of a product's price in one currency.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PriceChange {
+    /// The product's code.
+    pub code: String,
+    /// The price before. `None`: the product had none in that currency.
+    pub before: Option<Price>,
+    /// The price since. `None`: the product has none in that currency.
+    pub after: Option<Price>,
+}
+
+/// The change of a price as it is on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedPriceChange {
+    /// The change.
+    pub change: PriceChange,
+    /// Who changed it.
+    pub changed_by: Actor,
+    /// When, in milliseconds.
+    pub changed_at_ms: i64,
+}
+
 impl fmt::Display for Price {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(&format!("{} {}", self.decimal(), self.currency))
@@ -103,6 +147,40 @@ impl fmt::Display for Price {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_price_that_is_free_far_from_the_last_or_in_another_currency_is_asked_about_and_no_other() {
+        let euros = |minor_units| Price {
+            currency: "EUR".to_owned(),
+            minor_units,
+        };
+        let doubts =
+            |new: i64, last: Option<i64>| PriceDoubt::about(&euros(new), last.map(euros).as_ref(), "EUR");
+        let far = |last| vec![PriceDoubt::FarFromLast { last: euros(last) }];
+        for (new, last) in [
+            (24_900, None),
+            (24_900, Some(24_900)),
+            (1_246, Some(24_900)),
+            (497_999, Some(24_900)),
+            (1, Some(0)),
+            (0, Some(0)),
+        ] {
+            assert_eq!(doubts(new, last), [], "{new} after {last:?}");
+        }
+        assert_eq!(doubts(0, Some(24_900)), [PriceDoubt::Zero]);
+        assert_eq!(doubts(0, None), [PriceDoubt::Zero]);
+        assert_eq!(doubts(249, Some(24_900)), far(24_900));
+        assert_eq!(doubts(1_245, Some(24_900)), far(24_900));
+        assert_eq!(doubts(498_000, Some(24_900)), far(24_900));
+        assert_eq!(doubts(i64::MAX, Some(i64::MAX - 1)), []);
+        let other = PriceDoubt::about(&euros(1), None, "USD");
+        assert_eq!(
+            other,
+            [PriceDoubt::OtherCurrency {
+                sells_in: "USD".to_owned()
+            }]
+        );
+    }
 
     #[test]
     fn an_amount_has_the_decimals_of_its_currency_and_its_sign() {

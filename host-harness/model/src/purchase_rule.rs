@@ -30,6 +30,9 @@
 //! | in doubt for longer, with settings that have changed since | look up, and buy nothing: not to find it means nothing |
 //! | in doubt for longer, with the same settings | the plugin looks up, and buys what was not found |
 //! | any of these, and the line is to be withdrawn | look up, and buy nothing |
+//! | in doubt, and the instance is disabled | look up, and buy nothing |
+//!
+//! While an instance is disabled, nothing else is attempted for it.
 //!
 //! The meaning of an answer:
 //!
@@ -190,18 +193,16 @@ impl Earlier {
     }
 }
 
+/// The results of attempts that bought nothing, whatever earlier ones did.
+pub const NOTHING_BOUGHT: [AttemptResult; 4] = [
+    AttemptResult::Refused,
+    AttemptResult::Unavailable,
+    AttemptResult::LookedUp,
+    AttemptResult::NotBought,
+];
+
 fn may_have_bought(result: AttemptResult) -> bool {
-    match result {
-        AttemptResult::Licensed
-        | AttemptResult::SecondLicense
-        | AttemptResult::Accepted
-        | AttemptResult::Unknown
-        | AttemptResult::Restored => true,
-        AttemptResult::Refused
-        | AttemptResult::Unavailable
-        | AttemptResult::LookedUp
-        | AttemptResult::NotBought => false,
-    }
+    !NOTHING_BOUGHT.contains(&result)
 }
 
 /// What tells whether a line that has no attempt on record can have been bought.
@@ -292,12 +293,19 @@ pub fn look_up_only_left(in_doubt_since: Moment, look_up_only: Duration, now: Mo
 
 /// The reason to look up only because the settings differ from a former version, given all versions since. `None`:
 /// they mean the same to the vendor: no field has changed that names the account. A field whose meaning is not on record
-/// counts as one that does, and so does one that any version since took for one.
+/// counts as one that does, and so does one that any version since took for one, and every option.
 pub fn changed_since(version: i64, history: &[SettingsVersion]) -> Option<LookUpReason> {
     let mut then_and_now = BTreeMap::new();
+    let mut options_then_and_now = BTreeMap::new();
     for later in history.iter().filter(|later| later.version > version) {
         for (field, change) in later.changes.iter().chain(&later.secret_changes) {
             let (_, now) = then_and_now.entry(field).or_insert((&change.old, &change.new));
+            *now = &change.new;
+        }
+        for (option, change) in &later.other_changes.options {
+            let (_, now) = options_then_and_now
+                .entry(option)
+                .or_insert((&change.old, &change.new));
             *now = &change.new;
         }
     }
@@ -315,6 +323,10 @@ pub fn changed_since(version: i64, history: &[SettingsVersion]) -> Option<LookUp
         .filter(|(field, _)| names_account(field))
         .map(|(field, _)| format!("`{field}`"))
         .collect();
+    // What an option means, only the plugin knows.
+    let options = options_then_and_now.into_iter();
+    let options = options.filter(|(_, (then, now))| then != now);
+    fields.extend(options.map(|(option, _)| format!("the option `{option}`")));
     // Another version of the plugin may ask other servers with the same values.
     let then = history.iter().find(|of_then| of_then.version == version);
     let now = history.iter().max_by_key(|of_now| of_now.version);
@@ -349,6 +361,8 @@ pub enum LookUpReason {
     },
     /// Another copy of the record may be buying it: this one was restored, copied or moved, and not adopted since.
     NotAdopted,
+    /// The instance buys nothing until it is enabled.
+    Disabled,
     /// The purchase was sent with other settings, so a look-up that finds nothing means nothing.
     OtherSettings {
         /// The version of the settings with which it was sent.
@@ -382,11 +396,18 @@ impl LookUpReason {
         }
     }
 
+    /// Why a line of a disabled instance is only looked up, given why it would be if the instance was enabled. `None`: it would
+    /// be bought.
+    #[must_use]
+    pub fn while_disabled(reason: Option<Self>) -> Self {
+        reason.unwrap_or(Self::Disabled)
+    }
+
     /// Whether what the vendor says now is the last word on the purchase: it is asked under the same account, and nobody
     /// else goes on with it.
     fn is_the_vendor_s_last_word(&self) -> bool {
         match self {
-            Self::UnderWay { .. } | Self::ToBeWithdrawn { .. } => true,
+            Self::UnderWay { .. } | Self::ToBeWithdrawn { .. } | Self::Disabled => true,
             Self::Accepted { changed } => changed.is_empty(),
             Self::NotAdopted | Self::OtherSettings { .. } => false,
         }
@@ -431,6 +452,11 @@ impl LookUpReason {
                  is certain that the order is void, try to buy the license again",
             ),
             Self::NotAdopted => not_adopted(why),
+            Self::Disabled => Problem::new(
+                "instance-disabled",
+                format!("{why}, and nothing is bought, because the instance is disabled"),
+                "enable the instance, and the purchase goes on",
+            ),
             Self::OtherSettings { version, fields } => Problem::new(
                 "other-settings",
                 format!(

@@ -434,6 +434,7 @@ pub(super) struct ToBuy {
     pub(super) awaits_adoption: bool,
     pub(super) look_up_only: Duration,
     pub(super) is_to_be_withdrawn: bool,
+    pub(super) is_disabled: bool,
 }
 
 /// Records that licenses of assets are about to be bought. Commit before
@@ -457,6 +458,7 @@ pub(super) async fn begin(
             awaits_adoption: asset.awaits_adoption && earlier.is_restored(),
             look_up_only: asset.look_up_only,
             is_to_be_withdrawn: asset.is_to_be_withdrawn,
+            is_disabled: asset.is_disabled,
             settings_version: asset.settings_version,
             client_transaction_id: asset.client_transaction_id,
         }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use bss_model::AttemptResult;
-use bss_model::purchase_rule::{Earlier, EarlierAttempt};
+use bss_model::purchase_rule::{Earlier, EarlierAttempt, NOTHING_BOUGHT};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, SqliteConnection};
+use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::RecordError;
@@ -37,6 +37,16 @@ pub(super) async fn earlier_of(
             .add(&earlier_attempt(row)?);
     }
     Ok(earlier)
+}
+
+/// Adds the condition that an attempt may have bought: it did, its outcome is not known, or it has not ended.
+pub(super) fn push_may_have_bought(query: &mut QueryBuilder<Sqlite>) {
+    query.push("(attempts.result IS NULL OR attempts.result NOT IN (");
+    let mut results = query.separated(", ");
+    for result in NOTHING_BOUGHT {
+        results.push_bind(result.word());
+    }
+    query.push("))");
 }
 
 fn earlier_attempt(row: &SqliteRow) -> Result<EarlierAttempt, RecordError> {

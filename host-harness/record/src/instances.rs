@@ -9,12 +9,14 @@ use super::paging::List;
 use super::plugins::is_trusted;
 use super::stored::{self, from_json, id, optional, owner_column, to_json};
 use super::{Record, RecordError, begin_write};
+use aws_lc_rs::digest;
 use bss_model::clock::now_ms;
 use bss_model::{
-    Act, Actor, ActorKind, Advice, Change, Diagnose, Diagnosis, ErrorKind, FieldRole, Instance, NewInstance,
-    Owner, Page, PluginDigest, Reach, Rows, SavedSecret, SavedSettings, Secret, SecretToSave,
-    SettingsVersion, Standing, Subject, Thumbprint, is_currency,
+    Act, Actor, ActorKind, Advice, Change, Diagnose, Diagnosis, ErrorKind, FieldRole, Instance,
+    InstanceCorrection, NewInstance, OtherChanges, Owner, Page, PluginDigest, Reach, Rows, SavedSecret,
+    SavedSettings, Secret, SecretToSave, SettingsVersion, Standing, Subject, Thumbprint, is_currency,
 };
+use data_encoding::HEXLOWER;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
@@ -32,14 +34,24 @@ pub enum CreateError {
         /// The name.
         name: String,
     },
+    /// The name is that with which another instance of the same owner was made.
+    #[error(
+        "the ids of orders of instance `{instance}` are made of the name `{name}`, with which it was made"
+    )]
+    FirstName {
+        /// The name.
+        name: String,
+        /// The instance's present name.
+        instance: String,
+    },
     /// The name is empty, too long, padded with blanks, or contains control characters.
     #[error("`{name}` can't be the name of an instance: a name has 1 to {NAME_CHARS_MAX} characters, no control characters, and no blanks around it", name = name.escape_debug())]
     InvalidName {
         /// The name.
         name: String,
     },
-    /// The currency is not a code of three capital letters.
-    #[error("`{currency}` is not a currency code", currency = currency.escape_debug())]
+    /// The currency is none that is in use.
+    #[error("`{currency}` is not the code of a currency in use", currency = currency.escape_debug())]
     InvalidCurrency {
         /// The currency that was given.
         currency: String,
@@ -61,7 +73,7 @@ pub enum CreateError {
 impl Diagnose for CreateError {
     fn diagnosis(&self) -> Diagnosis {
         match self {
-            Self::NameTaken { .. } => {
+            Self::NameTaken { .. } | Self::FirstName { .. } => {
                 Diagnosis::new(ErrorKind::Conflict, "name-taken").say("choose another name")
             }
             Self::InvalidName { .. } => Diagnosis::new(ErrorKind::Invalid, "invalid-name"),
@@ -113,6 +125,31 @@ pub enum SaveError {
         /// The certificate.
         thumbprint: Thumbprint,
     },
+    /// The currency is none that is in use.
+    #[error("`{currency}` is not the code of a currency in use", currency = currency.escape_debug())]
+    InvalidCurrency {
+        /// The currency that was given.
+        currency: String,
+    },
+    /// Something was ordered in the instance's currency already.
+    #[error("instance `{name}` keeps the currency {currency}, because orders were placed in it")]
+    CurrencyInUse {
+        /// The instance's name.
+        name: String,
+        /// Its currency.
+        currency: String,
+    },
+    /// The instance has a spending limit in its currency.
+    #[error("instance `{name}` keeps the currency {currency}, because it has a spending limit in it")]
+    LimitInCurrency {
+        /// The instance's name.
+        name: String,
+        /// Its currency.
+        currency: String,
+    },
+    /// The authorities to trust contain no certificate.
+    #[error("the trusted certificate authorities contain no certificate")]
+    TrustedAuthorities,
     /// The settings of an instance with the same certificate were saved since the two were compared.
     #[error("the instances that use certificate `{thumbprint}` have changed meanwhile")]
     SharingChanged {
@@ -135,6 +172,14 @@ impl Diagnose for SaveError {
             Self::NoCertificate { .. } => {
                 Diagnosis::new(ErrorKind::NotFound, "no-certificate").say("import its PFX file first")
             }
+            Self::InvalidCurrency { .. } => Diagnosis::new(ErrorKind::Invalid, "invalid-currency")
+                .say("give an ISO 4217 code, as in `EUR`"),
+            Self::CurrencyInUse { .. } => Diagnosis::new(ErrorKind::Conflict, "currency-in-use")
+                .say("make another instance for the other currency"),
+            Self::LimitInCurrency { .. } => Diagnosis::new(ErrorKind::Conflict, "limit-in-currency")
+                .say("remove the spending limit first, and set it again in the new currency"),
+            Self::TrustedAuthorities => Diagnosis::new(ErrorKind::Invalid, "no-trusted-authority")
+                .advise(Advice::NameTrustedAuthorities),
             Self::SharingChanged { .. } => {
                 Diagnosis::new(ErrorKind::Conflict, "sharing-changed").say("repeat the change")
             }
@@ -194,24 +239,19 @@ impl Record {
             reach,
             plugin,
         } = new;
-        let chars = name.chars().count();
-        if chars == 0 || chars > NAME_CHARS_MAX || name.trim() != name || name.chars().any(char::is_control) {
+        if !is_instance_name(&name) {
             return Err(CreateError::InvalidName { name });
         }
         if !is_currency(&currency) {
             return Err(CreateError::InvalidCurrency { currency });
         }
-        if let Some(pem) = &reach.trusted_authorities_pem
-            && CertificateDer::pem_slice_iter(pem.as_bytes())
-                .flatten()
-                .next()
-                .is_none()
-        {
+        if !has_a_certificate(reach.trusted_authorities_pem.as_deref()) {
             return Err(CreateError::TrustedAuthorities);
         }
         let instance = Instance {
             id: Uuid::new_v4(),
             name,
+            first_name: None,
             owner,
             currency,
             options,
@@ -225,6 +265,7 @@ impl Record {
             thumbprint: None,
             plugin,
             created_at_ms: now_ms(),
+            disabled_at_ms: None,
         };
         let mut transaction = begin_write(&self.writer).await?;
         if let Some(digest) = instance.plugin
@@ -232,8 +273,17 @@ impl Record {
         {
             return Err(CreateError::NoPlugin { digest });
         }
-        if !insert_instance(&mut transaction, &instance).await? {
-            return Err(CreateError::NameTaken { name: instance.name });
+        match instance_of_name(&mut transaction, &instance, &instance.name).await? {
+            None => insert_instance(&mut transaction, &instance).await?,
+            Some(other) if other == instance.name => {
+                return Err(CreateError::NameTaken { name: instance.name });
+            }
+            Some(other) => {
+                return Err(CreateError::FirstName {
+                    name: instance.name,
+                    instance: other,
+                });
+            }
         }
         let (act, subject) = (Act::CreateInstance, Subject::instance(instance.id));
         let mut detail = json!({ "name": instance.name, "currency": instance.currency });
@@ -358,11 +408,15 @@ impl Record {
             }
         }
         let secrets = self.secrets_of(&old, new.secrets)?;
+        let corrected = match new.correction {
+            Some(correction) => corrected(&mut transaction, &old, correction).await?,
+            None => old.clone(),
+        };
         let saved = Instance {
             version: expected_version.saturating_add(1),
             reach: Reach {
                 allowed_hosts: new.allowed_hosts,
-                ..old.reach.clone()
+                ..corrected.reach
             },
             values: new.values,
             secrets: secrets.saved,
@@ -371,7 +425,7 @@ impl Record {
             authorities: new.authorities,
             thumbprint: new.thumbprint,
             plugin: new.plugin.or(old.plugin),
-            ..old.clone()
+            ..corrected
         };
         write_settings(&mut transaction, &old, &saved, (new.plugin, &new.roles), actor).await?;
         self.write_secrets(&mut transaction, &saved, secrets.typed)
@@ -542,15 +596,87 @@ async fn instances_with(
     rows.iter().map(read).collect()
 }
 
-/// Inserts an instance and returns whether its name was free.
-async fn insert_instance(
+/// An instance with what its operator corrects.
+async fn corrected(
     transaction: &mut SqliteConnection,
-    instance: &Instance,
+    old: &Instance,
+    correction: InstanceCorrection,
+) -> Result<Instance, SaveError> {
+    let new = correction.corrected(old.clone());
+    if !has_a_certificate(new.reach.trusted_authorities_pem.as_deref()) {
+        return Err(SaveError::TrustedAuthorities);
+    }
+    if new.currency == old.currency {
+        return Ok(new);
+    }
+    let (name, currency) = (old.name.clone(), old.currency.clone());
+    if !is_currency(&new.currency) {
+        return Err(SaveError::InvalidCurrency {
+            currency: new.currency,
+        });
+    }
+    if has_orders(transaction, old.id).await? {
+        return Err(SaveError::CurrencyInUse { name, currency });
+    }
+    let limits = "SELECT 1 FROM spending_limits WHERE instance_id = $1 AND currency IS NOT NULL";
+    let limit = sqlx::query(limits)
+        .bind(old.id.to_string())
+        .fetch_optional(transaction)
+        .await?;
+    match limit {
+        Some(_) => Err(SaveError::LimitInCurrency { name, currency }),
+        None => Ok(new),
+    }
+}
+
+/// Whether anything was ever ordered at an instance.
+pub(super) async fn has_orders(
+    connection: &mut SqliteConnection,
+    instance_id: Uuid,
 ) -> Result<bool, RecordError> {
-    let inserted = sqlx::query(
+    let order = sqlx::query("SELECT 1 FROM orders WHERE instance_id = $1 LIMIT 1")
+        .bind(instance_id.to_string())
+        .fetch_optional(connection)
+        .await?;
+    Ok(order.is_some())
+}
+
+pub(super) fn is_instance_name(name: &str) -> bool {
+    let chars = name.chars().count();
+    (1..=NAME_CHARS_MAX).contains(&chars) && name.trim() == name && !name.chars().any(char::is_control)
+}
+
+/// Whether authorities to trust, if there are any, contain a certificate.
+fn has_a_certificate(pem: Option<&str>) -> bool {
+    pem.is_none_or(|pem| {
+        let mut certificates = CertificateDer::pem_slice_iter(pem.as_bytes()).flatten();
+        certificates.next().is_some()
+    })
+}
+
+/// The name of another instance of an instance's owner that has a name, or was made with it.
+pub(super) async fn instance_of_name(
+    connection: &mut SqliteConnection,
+    instance: &Instance,
+    name: &str,
+) -> Result<Option<String>, RecordError> {
+    let other = sqlx::query_scalar(
+        "SELECT name FROM instances WHERE owner = $1 AND (name = $2 OR first_name = $2) AND id <> $3
+         ORDER BY name <> $2 LIMIT 1",
+    )
+    .bind(owner_column(instance.owner.as_ref()))
+    .bind(name)
+    .bind(instance.id.to_string())
+    .fetch_optional(connection)
+    .await?;
+    Ok(other)
+}
+
+async fn insert_instance(transaction: &mut SqliteConnection, instance: &Instance) -> Result<(), RecordError> {
+    sqlx::query(
         "INSERT INTO instances (id, owner, name, currency, options, reach, standing, version, settings,
                                 authorities, services_entity_tag, created_at_ms, plugin)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, '{}', '[]', '', $8, $9) ON CONFLICT (owner, name) DO NOTHING",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, '{}', '[]', '', $8, $9)",
     )
     .bind(instance.id.to_string())
     .bind(owner_column(instance.owner.as_ref()))
@@ -563,7 +689,7 @@ async fn insert_instance(
     .bind(instance.plugin.map(|plugin| plugin.to_string()))
     .execute(transaction)
     .await?;
-    Ok(inserted.rows_affected() > 0)
+    Ok(())
 }
 
 async fn write_settings(
@@ -577,8 +703,9 @@ async fn write_settings(
     let updated = sqlx::query(
         "UPDATE instances
          SET version = $3, settings = $4, standing = $5, authorities = $6, thumbprint = $7, reach = $8, plugin = $9,
-             secrets = $11, url_fields = $12,
-             services_entity_tag = CASE WHEN settings = $4 AND secrets = $11 AND COALESCE(plugin, $10) = COALESCE($9, $10) THEN services_entity_tag ELSE '' END
+             secrets = $11, url_fields = $12, options = $13, currency = $14,
+             services_entity_tag = CASE WHEN settings = $4 AND secrets = $11 AND options = $13
+                                             AND COALESCE(plugin, $10) = COALESCE($9, $10) THEN services_entity_tag ELSE '' END
          WHERE id = $1 AND version = $2",
     )
     .bind(old.id.to_string())
@@ -594,6 +721,8 @@ async fn write_settings(
     .bind("")
     .bind(to_json(&new.secrets)?)
     .bind(new.url_fields.as_ref().map(to_json).transpose()?)
+    .bind(to_json(&new.options)?)
+    .bind(&new.currency)
     .execute(&mut *transaction)
     .await?;
     if updated.rows_affected() != 1 {
@@ -606,8 +735,8 @@ async fn write_settings(
     }
     sqlx::query(
         "INSERT INTO instance_history (instance_id, version, changed_by, changed_by_kind, changed_at_ms, standing,
-                                       changes, authorities, thumbprint, plugin, secret_changes, roles)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+                                       changes, authorities, thumbprint, plugin, secret_changes, roles, other_changes)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(new.id.to_string())
     .bind(new.version)
@@ -621,6 +750,7 @@ async fn write_settings(
     .bind(plugin.map(|plugin| plugin.to_string()))
     .bind(to_json(&changes(&digests(old), &digests(new)))?)
     .bind(to_json(roles)?)
+    .bind(to_json(&other_changes(old, new))?)
     .execute(&mut *transaction)
     .await?;
     Ok(())
@@ -631,6 +761,32 @@ fn digests(instance: &Instance) -> BTreeMap<String, String> {
     secrets
         .map(|(field, secret)| (field.clone(), secret.digest.clone()))
         .collect()
+}
+
+/// What a save changed beside the fields.
+fn other_changes(old: &Instance, new: &Instance) -> OtherChanges {
+    let change = |of: fn(&Instance) -> Option<String>| {
+        let (old, new) = (of(old), of(new));
+        (old != new).then_some(Change { old, new })
+    };
+    OtherChanges {
+        options: changes(&old.options, &new.options),
+        currency: change(|of| Some(of.currency.clone())),
+        trusted_authorities: change(|of| of.reach.trusted_authorities_pem.as_deref().map(sha256_of)),
+        allowed_networks: change(|of| {
+            let networks: Vec<_> = of
+                .reach
+                .allowed_networks
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            (!networks.is_empty()).then(|| networks.join(", "))
+        }),
+    }
+}
+
+fn sha256_of(text: &str) -> String {
+    HEXLOWER.encode(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
 }
 
 fn changes(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> BTreeMap<String, Change> {
@@ -666,6 +822,19 @@ fn settings_detail(old: &Instance, new: &Instance) -> Value {
         let [before, after] = [old, new].map(|of| &of.reach.allowed_hosts);
         detail["allowedHosts"] = json!({ "before": before, "after": after });
     }
+    let other = other_changes(old, new);
+    if !other.options.is_empty() {
+        detail["options"] = json!(other.options.keys().collect::<Vec<_>>());
+    }
+    for (what, change) in [
+        ("currency", other.currency),
+        ("trustedAuthorities", other.trusted_authorities),
+        ("allowedNetworks", other.allowed_networks),
+    ] {
+        if let Some(Change { old, new }) = change {
+            detail[what] = json!({ "before": old, "after": new });
+        }
+    }
     detail
 }
 
@@ -680,6 +849,7 @@ fn read_version(row: &SqliteRow) -> Result<SettingsVersion, RecordError> {
         standing: Standing::from_word(row.try_get("standing")?)?,
         changes: from_json(row, "changes")?,
         secret_changes: from_json(row, "secret_changes")?,
+        other_changes: optional(row, "other_changes", from_json)?.unwrap_or_default(),
         roles: optional(row, "roles", from_json)?,
         authorities: optional(row, "authorities", from_json)?,
         thumbprint: optional(row, "thumbprint", stored::thumbprint)?,
@@ -691,6 +861,7 @@ pub(super) fn read_instance(row: &SqliteRow) -> Result<Instance, RecordError> {
     Ok(Instance {
         id: id(row, "id")?,
         name: row.try_get("name")?,
+        first_name: row.try_get("first_name")?,
         owner: stored::owner(row)?,
         currency: row.try_get("currency")?,
         options: from_json(row, "options")?,
@@ -704,5 +875,6 @@ pub(super) fn read_instance(row: &SqliteRow) -> Result<Instance, RecordError> {
         thumbprint: optional(row, "thumbprint", stored::thumbprint)?,
         plugin: optional(row, "plugin", stored::plugin_digest)?,
         created_at_ms: row.try_get("created_at_ms")?,
+        disabled_at_ms: row.try_get("disabled_at_ms")?,
     })
 }

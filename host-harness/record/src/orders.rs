@@ -56,6 +56,12 @@ pub enum PlaceError {
         /// The instance's standing.
         standing: Standing,
     },
+    /// The instance takes no orders.
+    #[error("instance `{name}` is disabled, and takes no orders")]
+    Disabled {
+        /// The instance's name.
+        name: String,
+    },
     /// Nothing was ordered.
     #[error("the order has no lines")]
     Empty,
@@ -164,6 +170,11 @@ impl Diagnose for PlaceError {
             }
             Self::NotReady { name, .. } => {
                 Diagnosis::new(ErrorKind::Conflict, "not-ready").advise(Advice::CompleteForm {
+                    instance: name.clone(),
+                })
+            }
+            Self::Disabled { name } => {
+                Diagnosis::new(ErrorKind::Conflict, "instance-disabled").advise(Advice::EnableInstance {
                     instance: name.clone(),
                 })
             }
@@ -445,6 +456,9 @@ impl Record {
                 standing: instance.standing,
             });
         }
+        if instance.is_disabled() {
+            return Err(PlaceError::Disabled { name: instance.name });
+        }
         if new.contact.is_none() && duties(transaction).await?.mails {
             return Err(PlaceError::NoContact);
         }
@@ -488,7 +502,8 @@ impl OrderIds {
         // Another owner may have an instance of that name. The word keeps an owner's orders and the operator's own apart.
         let owner = instance.owner.as_ref().map(Owner::as_str);
         let owner = owner.map(|owner| format!("of {}:{owner}:", owner.len()));
-        let (owner, instance) = (owner.unwrap_or_default(), &instance.name);
+        // A renamed instance keeps the ids of its orders.
+        let (owner, instance) = (owner.unwrap_or_default(), instance.first_name());
         Self::OfKey {
             space: Uuid::from_bytes(host_key.name_space(ORDER_IDS)),
             // The length keeps an instance's name and a key apart.

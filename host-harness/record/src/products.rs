@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bss_model::{
-    Act, Actor, Advice, Choice, Decided, Decision, Diagnose, Diagnosis, ErrorKind, Price, Product, Subject,
-    is_currency,
+    Act, Actor, Advice, Choice, Decided, Decision, Diagnose, Diagnosis, ErrorKind, NewPrice, Price,
+    PriceChange, Product, RecordedAct, RecordedPriceChange, Subject, SubjectKind, is_currency,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::{QueryBuilder, Row as _, SqliteConnection};
 use uuid::Uuid;
 
+use super::acts::stored_act::read_act;
 use super::acts::write_act;
 use super::services::read_product;
 use super::stored::ROWS_PER_STATEMENT;
@@ -42,8 +44,8 @@ pub enum ProductError {
         /// The id that was asked for.
         run: Uuid,
     },
-    /// The currency is not a code of three capital letters.
-    #[error("`{currency}` is not a currency code", currency = currency.escape_debug())]
+    /// The currency is none that is in use.
+    #[error("`{currency}` is not the code of a currency in use", currency = currency.escape_debug())]
     InvalidCurrency {
         /// The currency that was given.
         currency: String,
@@ -53,6 +55,17 @@ pub enum ProductError {
     NegativePrice {
         /// The price that was given.
         minor_units: i64,
+    },
+    /// Products have no price that could be removed.
+    #[error(
+        "nothing was changed, because these products have no price in {currency}: {}",
+        quoted(codes)
+    )]
+    NoPrice {
+        /// The codes of the products.
+        codes: Vec<String>,
+        /// The currency.
+        currency: String,
     },
     /// The record failed.
     #[error(transparent)]
@@ -72,6 +85,9 @@ impl Diagnose for ProductError {
             }),
             Self::InvalidCurrency { .. } => Diagnosis::new(ErrorKind::Invalid, "invalid-currency")
                 .say("give an ISO 4217 code, as in `EUR`"),
+            Self::NoPrice { .. } => {
+                Diagnosis::new(ErrorKind::Conflict, "no-price").advise(Advice::ListProducts)
+            }
             Self::NegativePrice { .. } => Diagnosis::new(ErrorKind::Invalid, "negative-price"),
             Self::Record(error) => error.diagnosis(),
         }
@@ -163,25 +179,125 @@ impl Record {
         codes: &[String],
         price: &Price,
         actor: &Actor,
-    ) -> Result<usize, ProductError> {
-        let currency = &price.currency;
-        if !is_currency(currency) {
-            return Err(ProductError::InvalidCurrency {
-                currency: currency.clone(),
-            });
+    ) -> Result<Vec<PriceChange>, ProductError> {
+        let codes: BTreeSet<&String> = codes.iter().collect();
+        let prices = codes.into_iter().map(|code| NewPrice {
+            code: code.clone(),
+            price: price.clone(),
+        });
+        self.set_each_price(instance_id, &prices.collect::<Vec<_>>(), actor)
+            .await
+    }
+
+    /// Sets prices, each of a product of its own, all of them or none. Writes an act for each that it changes. Returns what
+    /// each product had before, also where that is the same.
+    ///
+    /// # Errors
+    /// When a product does not exist, or a price or its currency is invalid.
+    pub async fn set_each_price(
+        &self,
+        instance_id: Uuid,
+        prices: &[NewPrice],
+        actor: &Actor,
+    ) -> Result<Vec<PriceChange>, ProductError> {
+        for NewPrice { price, .. } in prices {
+            if !is_currency(&price.currency) {
+                return Err(ProductError::InvalidCurrency {
+                    currency: price.currency.clone(),
+                });
+            }
+            if price.minor_units < 0 {
+                return Err(ProductError::NegativePrice {
+                    minor_units: price.minor_units,
+                });
+            }
         }
-        if price.minor_units < 0 {
-            return Err(ProductError::NegativePrice {
-                minor_units: price.minor_units,
-            });
-        }
+        let codes = prices.iter().map(|new| new.code.clone()).collect();
         let mut transaction = begin_write(&self.writer).await?;
-        let chosen = chosen(&mut transaction, instance_id, &Choice::Codes(codes.to_vec())).await?;
-        for product in &chosen {
-            set_price(&mut transaction, instance_id, &product.offered.code, price, actor).await?;
+        chosen(&mut transaction, instance_id, &Choice::Codes(codes)).await?;
+        let mut changes = Vec::with_capacity(prices.len());
+        for NewPrice { code, price } in prices {
+            let after = Some(price.minor_units);
+            let changed = set_price(&mut transaction, instance_id, code, &price.currency, after, actor);
+            changes.push(changed.await?);
         }
         transaction.commit().await?;
-        Ok(chosen.len())
+        Ok(changes)
+    }
+
+    /// Removes the price of products in one currency, all of them or none. Writes an act for each.
+    ///
+    /// # Errors
+    /// When a product does not exist, or has no price in that currency.
+    pub async fn remove_prices(
+        &self,
+        instance_id: Uuid,
+        codes: &[String],
+        currency: &str,
+        actor: &Actor,
+    ) -> Result<Vec<PriceChange>, ProductError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        let choice = Choice::Codes(codes.to_vec());
+        let mut changes = Vec::new();
+        for product in chosen(&mut transaction, instance_id, &choice).await? {
+            let code = &product.offered.code;
+            let changed = set_price(&mut transaction, instance_id, code, currency, None, actor);
+            changes.push(changed.await?);
+        }
+        let without = changes.iter().filter(|change| change.before.is_none());
+        let without: Vec<String> = without.map(|change| change.code.clone()).collect();
+        if !without.is_empty() {
+            return Err(ProductError::NoPrice {
+                codes: without,
+                currency: currency.to_owned(),
+            });
+        }
+        transaction.commit().await?;
+        Ok(changes)
+    }
+
+    /// Checks that an instance has products of these codes.
+    ///
+    /// # Errors
+    /// When it has none of one of them.
+    pub async fn check_products(&self, instance_id: Uuid, codes: &[String]) -> Result<(), ProductError> {
+        let mut connection = self.readers.acquire().await?;
+        chosen(&mut connection, instance_id, &Choice::Codes(codes.to_vec())).await?;
+        Ok(())
+    }
+
+    /// Who changed the prices of products, and when, the oldest change first.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn price_history(
+        &self,
+        instance_id: Uuid,
+        codes: &[String],
+    ) -> Result<Vec<RecordedPriceChange>, RecordError> {
+        let mut history = Vec::new();
+        for codes in codes.chunks(ROWS_PER_STATEMENT) {
+            let mut query = QueryBuilder::new("SELECT * FROM acts WHERE act = ");
+            query.push_bind(Act::SetPrice.word());
+            query
+                .push(" AND instance_id = ")
+                .push_bind(instance_id.to_string());
+            query
+                .push(" AND subject_kind = ")
+                .push_bind(SubjectKind::Product.word());
+            query.push(" AND subject IN (");
+            let mut list = query.separated(", ");
+            for code in codes {
+                list.push_bind(code);
+            }
+            query.push(")");
+            let rows = query.build().persistent(false).fetch_all(&self.readers).await?;
+            for row in &rows {
+                history.push(read_act(row)?);
+            }
+        }
+        history.sort_by_key(|act| act.number);
+        history.into_iter().map(price_change).collect()
     }
 
     /// The prices of an instance's products, by code and then by currency. An operator sets few.
@@ -204,31 +320,81 @@ impl Record {
     }
 }
 
+/// The detail of the act that sets or removes a price.
+#[derive(Serialize, Deserialize)]
+struct PriceDetail {
+    currency: String,
+    before: Option<i64>,
+    after: Option<i64>,
+}
+
+impl PriceDetail {
+    fn change(self, code: &str) -> PriceChange {
+        let price = |minor_units: Option<i64>| {
+            minor_units.map(|minor_units| Price {
+                currency: self.currency.clone(),
+                minor_units,
+            })
+        };
+        PriceChange {
+            code: code.to_owned(),
+            before: price(self.before),
+            after: price(self.after),
+        }
+    }
+}
+
+fn price_change(act: RecordedAct) -> Result<RecordedPriceChange, RecordError> {
+    let detail = act.detail.as_deref().unwrap_or_default();
+    let detail: PriceDetail = serde_json::from_str(detail).map_err(|_| RecordError::Damaged {
+        what: format!("act {} does not say what it changed", act.number),
+    })?;
+    Ok(RecordedPriceChange {
+        change: detail.change(&act.subject.id),
+        changed_by: act.actor,
+        changed_at_ms: act.at_ms,
+    })
+}
+
+/// Sets the price of a product, or removes it where there is to be none, unless that is so already.
 async fn set_price(
     transaction: &mut SqliteConnection,
     instance_id: Uuid,
     code: &str,
-    price: &Price,
+    currency: &str,
+    after: Option<i64>,
     actor: &Actor,
-) -> Result<(), RecordError> {
-    let before = price_in(transaction, instance_id, code, &price.currency).await?;
-    if before == Some(price.minor_units) {
-        return Ok(());
+) -> Result<PriceChange, RecordError> {
+    let detail = PriceDetail {
+        currency: currency.to_owned(),
+        before: price_in(transaction, instance_id, code, currency).await?,
+        after,
+    };
+    if detail.before == after {
+        return Ok(detail.change(code));
     }
-    sqlx::query(
-        "INSERT INTO product_prices (instance_id, code, currency, minor_units)
-         VALUES ($1, $2, $3, $4)
-         ON CONFLICT (instance_id, code, currency) DO UPDATE SET minor_units = excluded.minor_units",
-    )
-    .bind(instance_id.to_string())
-    .bind(code)
-    .bind(&price.currency)
-    .bind(price.minor_units)
-    .execute(&mut *transaction)
-    .await?;
+    let written = match after {
+        Some(minor_units) => sqlx::query(
+            "INSERT INTO product_prices (instance_id, code, currency, minor_units)
+             VALUES ($1, $2, $3, $4)
+             ON CONFLICT (instance_id, code, currency) DO UPDATE SET minor_units = excluded.minor_units",
+        )
+        .bind(instance_id.to_string())
+        .bind(code)
+        .bind(currency)
+        .bind(minor_units),
+        None => {
+            sqlx::query("DELETE FROM product_prices WHERE instance_id = $1 AND code = $2 AND currency = $3")
+                .bind(instance_id.to_string())
+                .bind(code)
+                .bind(currency)
+        }
+    };
+    written.execute(&mut *transaction).await?;
     let (act, subject) = (Act::SetPrice, Subject::product(code));
-    let detail = json!({ "currency": price.currency, "before": before, "after": price.minor_units });
-    write_act(transaction, actor, act, &subject, Some(instance_id), detail).await
+    let json = json!(detail);
+    write_act(transaction, actor, act, &subject, Some(instance_id), json).await?;
+    Ok(detail.change(code))
 }
 
 /// The current price of a product in a currency, in minor units. `None`: it has none in that currency.

@@ -11,6 +11,7 @@ use sqlx::{QueryBuilder, Row as _, Sqlite};
 use uuid::Uuid;
 
 use super::attempts::{self, ToBuy};
+use super::earlier_attempts::push_may_have_bought;
 use super::look_up_only::look_up_only;
 use super::outcomes::tell;
 use super::stored::{certain, count, from_json, id, moment, optional, push_ids, without_instances};
@@ -46,6 +47,7 @@ impl Record {
                     orders.placed_at_ms, orders.boot, orders.placed_uptime_ms,
                     orders.idempotency_key IS NOT NULL AS has_key,
                     withdrawal_asked_at_ms IS NOT NULL AS is_to_be_withdrawn,
+                    (SELECT disabled_at_ms FROM instances WHERE id = assets.instance_id) IS NOT NULL AS is_disabled,
                     (SELECT remembered_ms FROM provenance) AS remembered_ms,
                     (SELECT awaits_adoption FROM provenance) AS awaits_adoption,
                     (SELECT look_up_only_ms FROM provenance) AS look_up_only_ms
@@ -161,10 +163,18 @@ fn due(select: &str, taking: &AssetSelection) -> QueryBuilder<Sqlite> {
     query
 }
 
+/// Selected assets for which something can be done: of a disabled instance, only what an earlier attempt may have bought.
 fn chosen(query: &mut QueryBuilder<Sqlite>, taking: &AssetSelection) {
     query
         .push(" WHERE sync_status = ")
         .push_bind(SyncStatus::Unsynchronised.word());
+    query.push(
+        " AND (NOT EXISTS (SELECT 1 FROM instances
+                           WHERE instances.id = assets.instance_id AND instances.disabled_at_ms IS NOT NULL)
+               OR EXISTS (SELECT 1 FROM attempts WHERE attempts.asset_id = assets.id AND ",
+    );
+    push_may_have_bought(query);
+    query.push("))");
     if let Some(order) = taking.order {
         query.push(" AND order_id = ").push_bind(order.to_string());
     }
@@ -200,6 +210,7 @@ fn to_buy(row: &SqliteRow) -> Result<ToBuy, RecordError> {
         awaits_adoption,
         look_up_only: look_up_only(row)?,
         is_to_be_withdrawn: row.try_get("is_to_be_withdrawn")?,
+        is_disabled: row.try_get("is_disabled")?,
     })
 }
 

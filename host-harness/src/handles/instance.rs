@@ -39,7 +39,7 @@ impl InstanceHandle {
         self.id
     }
 
-    /// The instance's name, which never changes.
+    /// The instance's name, as it was when the handle was made.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -57,7 +57,9 @@ impl InstanceHandle {
     /// # Errors
     /// When the plugin can't be called, or brings a form that breaks the contract.
     pub async fn form(&self) -> Result<view::InstanceForm, Error> {
-        Ok(view::InstanceForm::from(&self.host.form(&self.name).await?))
+        Ok(view::InstanceForm::from(
+            &self.host.form(&self.present_name().await?).await?,
+        ))
     }
 
     /// Changes settings, and saves them if no field has a problem: [`view::InstanceForm`] says whether it did.
@@ -70,8 +72,62 @@ impl InstanceHandle {
         change: impl Into<SettingsChange>,
         actor: &Actor,
     ) -> Result<view::InstanceForm, Error> {
-        let form = self.host.configure(&self.name, change, actor).await?;
+        let form = self
+            .host
+            .configure(&self.present_name().await?, change, actor)
+            .await?;
         Ok(view::InstanceForm::from(&form))
+    }
+
+    /// Gives the instance another name. The ids of its orders stay those of the name that it was made with, which no other
+    /// instance of its owner may have, so that an order which is placed again with its key is the same.
+    ///
+    /// # Errors
+    /// When another instance has the name or was made with it (`name-taken`), or it can't be a name.
+    pub async fn rename(&self, name: &str, actor: &Actor) -> Result<view::Instance, Error> {
+        let renamed = self
+            .host
+            .record()
+            .rename_instance(self.id.into(), name, actor)
+            .await?;
+        Ok(view::Instance::from(&renamed))
+    }
+
+    /// Has the instance take no orders and buy nothing, until it is enabled. What may have been bought is looked up all the
+    /// same; returns, refreshes and e-mails go on. A second time changes nothing.
+    ///
+    /// # Errors
+    /// When the record can't be written.
+    pub async fn disable(&self, actor: &Actor) -> Result<view::Instance, Error> {
+        let saved = self
+            .host
+            .record()
+            .enable_instance(self.id.into(), false, actor)
+            .await?;
+        Ok(view::Instance::from(&saved))
+    }
+
+    /// Has the instance sell again. A second time changes nothing.
+    ///
+    /// # Errors
+    /// When the record can't be written.
+    pub async fn enable(&self, actor: &Actor) -> Result<view::Instance, Error> {
+        let saved = self
+            .host
+            .record()
+            .enable_instance(self.id.into(), true, actor)
+            .await?;
+        Ok(view::Instance::from(&saved))
+    }
+
+    /// Removes the instance with its settings, its secrets and its products. Its certificate stays installed.
+    ///
+    /// # Errors
+    /// When something was ever ordered at it (`instance-in-use`), or its catalog is being read (`run-open`).
+    pub async fn remove(self, actor: &Actor) -> Result<view::Instance, Error> {
+        let removed = self.host.record().remove_instance(self.id.into(), actor).await?;
+        self.host.forget_instance(&removed.id.to_string());
+        Ok(view::Instance::from(&removed))
     }
 
     /// Moves the instance to another version of its plugin, while workers run: the one with that digest, or the one that was
@@ -85,7 +141,10 @@ impl InstanceHandle {
         to: Option<PluginDigest>,
         actor: &Actor,
     ) -> Result<view::InstanceForm, Error> {
-        let form = self.host.upgrade_instance(&self.name, to, actor).await?;
+        let form = self
+            .host
+            .upgrade_instance(&self.present_name().await?, to, actor)
+            .await?;
         Ok(view::InstanceForm::from(&form))
     }
 
@@ -101,7 +160,7 @@ impl InstanceHandle {
     ) -> Result<view::CertificateRotation, Error> {
         let rotated = self
             .host
-            .rotate_certificate(&self.name, to, actor, self.host.listener())
+            .rotate_certificate(&self.present_name().await?, to, actor, self.host.listener())
             .await?;
         Ok(view::CertificateRotation::from(&rotated))
     }
@@ -111,11 +170,9 @@ impl InstanceHandle {
     /// # Errors
     /// When it could not be checked. A step that failed is no error: the view has it.
     pub async fn check_connection(&self) -> Result<view::ConnectionCheck, Error> {
-        let steps = self
-            .host
-            .check_connection(&self.name, self.host.listener())
-            .await?;
-        Ok(view::ConnectionCheck::new(&self.name, &steps))
+        let name = self.present_name().await?;
+        let steps = self.host.check_connection(&name, self.host.listener()).await?;
+        Ok(view::ConnectionCheck::new(&name, &steps))
     }
 
     /// Reads the vendor's catalog, and brings the instance's products up to date. Where the caller is dropped, the run ends as
@@ -125,12 +182,13 @@ impl InstanceHandle {
     /// When the instance is not ready or has a run already, or the catalog was not read to its end; no product is changed
     /// then.
     pub async fn fetch_services(&self, actor: &Actor) -> Result<view::ServicesRun, Error> {
+        let name = self.present_name().await?;
         let completed = self
             .host
-            .fetch_services(&self.name, actor, self.host.listener())
+            .fetch_services(&name, actor, self.host.listener())
             .await?;
         let run = self.host.run_on_record(completed.run).await?;
-        Ok(view::ServicesRun::new(&run, &self.name))
+        Ok(view::ServicesRun::new(&run, &name))
     }
 
     /// The products of the instance that match a filter, a page of them.
@@ -165,7 +223,7 @@ impl InstanceHandle {
         Ok(record.decide_products(id, decision, choice, actor).await?.into())
     }
 
-    /// Sets the price of products, by their codes.
+    /// Sets the price of products, by their codes. Nothing is asked, however small the price is.
     ///
     /// # Errors
     /// When there is no product of a code, or the record can't be written.
@@ -176,11 +234,8 @@ impl InstanceHandle {
         actor: &Actor,
     ) -> Result<view::PricedProducts, Error> {
         let id = self.id.into();
-        let changed = self.host.record().set_prices(id, codes, price, actor).await?;
-        Ok(view::PricedProducts {
-            changed,
-            price: price.into(),
-        })
+        let changes = self.host.record().set_prices(id, codes, price, actor).await?;
+        Ok(view::PricedProducts::from(&changes[..]))
     }
 
     /// Places an order: on record when this returns, and bought by a worker, or by [`OrderHandle::settle`]. A request that is
@@ -192,7 +247,10 @@ impl InstanceHandle {
     /// (`spending-limit`) or is not ready, its plugin can't be called, or a
     /// product can't be sold so; nothing is written then.
     pub async fn place(&self, request: OrderRequest, actor: &Actor) -> Result<Placed<OrderHandle>, Error> {
-        let placed = self.host.place_order(&self.name, request, actor).await?;
+        let placed = self
+            .host
+            .place_order(&self.present_name().await?, request, actor)
+            .await?;
         Ok(placed.map(|order| self.order(&order)))
     }
 
@@ -202,7 +260,7 @@ impl InstanceHandle {
     /// # Errors
     /// When the record can't be read.
     pub async fn repeated(&self, request: &OrderRequest) -> Result<Option<OrderHandle>, Error> {
-        let same = self.host.same_order(&self.name, request).await?;
+        let same = self.host.same_order(&self.present_name().await?, request).await?;
         Ok(same.map(|order| self.order(&order)))
     }
 
@@ -227,7 +285,7 @@ impl InstanceHandle {
     pub async fn check(&self, request: OrderRequest) -> Result<(), Error> {
         Ok(self
             .host
-            .check_order(&self.name, request, self.host.listener())
+            .check_order(&self.present_name().await?, request, self.host.listener())
             .await?)
     }
 
@@ -301,7 +359,14 @@ impl InstanceHandle {
     }
 
     async fn on_record(&self) -> Result<bss_model::Instance, Error> {
-        Ok(self.host.instance_on_record(self.id.into()).await?)
+        let id = self.id.into();
+        let found = self.host.record().instance_by_id(id).await?;
+        Ok(found.ok_or(bss_record::PlaceError::NoInstance { id })?)
+    }
+
+    /// The name that the instance has now: another process may have renamed it.
+    async fn present_name(&self) -> Result<String, Error> {
+        Ok(self.on_record().await?.name)
     }
 
     fn order(&self, order: &bss_model::Order) -> OrderHandle {

@@ -44,6 +44,7 @@ pub(super) fn instance() -> Instance {
     Instance {
         id: id(9),
         name: "esd".to_owned(),
+        first_name: Some("first".to_owned()),
         owner: None,
         currency: "EUR".to_owned(),
         options: [("login-authority".to_owned(), "localhost:1".to_owned())].into(),
@@ -70,6 +71,7 @@ pub(super) fn instance() -> Instance {
         thumbprint: Some("0123456789ABCDEF0123456789ABCDEF01234567".parse().unwrap()),
         plugin: None,
         created_at_ms: 1_000,
+        disabled_at_ms: Some(2_000),
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Instance {
     pub id: Uuid,
     /// The name that operators use. Unique among the instances of its owner.
     pub name: String,
+    /// The name that the instance was made with, of which the ids of its orders are made. `None`: it still has that name.
+    pub first_name: Option<String>,
     /// The instance's owner. `None`: the instance is the operator's own.
     pub owner: Option<String>,
     /// The instance's state: `needs-credentials`, `needs-selection`, `ready`.
@@ -43,6 +45,8 @@ pub struct Instance {
     pub proxy: Option<String>,
     /// When the instance was made, in milliseconds.
     pub created_at_ms: i64,
+    /// Since when the instance takes no orders and buys nothing, in milliseconds. `None`: it sells.
+    pub disabled_at_ms: Option<i64>,
 }
 
 /// A server that an instance may reach.
@@ -83,6 +87,11 @@ pub struct SettingsVersion {
     pub changes: BTreeMap<String, Change>,
     /// The secret fields that changed, and what became of each: `set`, `replaced`, `removed`.
     pub secret_changes: BTreeMap<String, String>,
+    /// The options for the plugin that changed.
+    pub option_changes: BTreeMap<String, Change>,
+    /// What changed beside fields and options: `currency`, `trustedAuthorities` (their SHA-256; `None` are the system's) and
+    /// `allowedNetworks`.
+    pub other_changes: BTreeMap<&'static str, Change>,
     /// The servers that the instance may reach since the save. `None`: an earlier host did not write them down.
     pub authorities: Option<Vec<Authority>>,
     /// The certificate that proves the instance's identity since the save. `None`: none, or as above.
@@ -107,6 +116,7 @@ impl From<&bss_model::Instance> for Instance {
         Self {
             id: instance.id,
             name: instance.name.clone(),
+            first_name: instance.first_name.clone(),
             owner: instance.owner.as_ref().map(ToString::to_string),
             state: word(instance.standing.word()),
             currency: instance.currency.clone(),
@@ -121,6 +131,7 @@ impl From<&bss_model::Instance> for Instance {
             allowed_hosts: instance.reach.allowed_hosts.clone(),
             proxy: instance.reach.proxy.as_ref().map(|proxy| proxy.word().to_owned()),
             created_at_ms: instance.created_at_ms,
+            disabled_at_ms: instance.disabled_at_ms,
         }
     }
 }
@@ -162,6 +173,15 @@ impl From<&bss_model::SettingsVersion> for SettingsVersion {
             (field.clone(), word.to_owned())
         };
         let authorities = version.authorities.as_ref();
+        let other = &version.other_changes;
+        let others = [
+            ("currency", &other.currency),
+            ("trustedAuthorities", &other.trusted_authorities),
+            ("allowedNetworks", &other.allowed_networks),
+        ];
+        let others = others
+            .into_iter()
+            .filter_map(|(what, changed)| Some((what, change((&String::new(), changed.as_ref()?)).1)));
         Self {
             version: version.version,
             changed_by: version.changed_by.name.clone(),
@@ -169,6 +189,8 @@ impl From<&bss_model::SettingsVersion> for SettingsVersion {
             state: word(version.standing.word()),
             changes: version.changes.iter().map(change).collect(),
             secret_changes: version.secret_changes.iter().map(secret_change).collect(),
+            option_changes: other.options.iter().map(change).collect(),
+            other_changes: others.collect(),
             authorities: authorities.map(|authorities| authorities.iter().map(Authority::from).collect()),
             certificate_thumbprint: version.thumbprint.as_ref().map(ToString::to_string),
             plugin_sha256: version.plugin.as_ref().map(ToString::to_string),
@@ -191,6 +213,7 @@ mod tests {
 {
   "id": "00000000-0000-0000-0000-000000000009",
   "name": "esd",
+  "firstName": "first",
   "owner": null,
   "state": "needs-selection",
   "currency": "EUR",
@@ -218,7 +241,8 @@ mod tests {
     "login.example.com"
   ],
   "proxy": "http://proxy.example.com:3128",
-  "createdAtMs": 1000
+  "createdAtMs": 1000,
+  "disabledAtMs": 2000
 }"#,
         );
     }
@@ -244,6 +268,14 @@ mod tests {
                 (field.to_owned(), bss_model::Change { old, new })
             })
             .into(),
+            other_changes: bss_model::OtherChanges {
+                options: [("login-authority".to_owned(), change.clone())].into(),
+                currency: Some(bss_model::Change {
+                    old: Some("EUR".to_owned()),
+                    new: Some("USD".to_owned()),
+                }),
+                ..bss_model::OtherChanges::default()
+            },
             roles: None,
             changes: [("country".to_owned(), change)].into(),
             authorities: Some(instance().authorities),
@@ -268,6 +300,18 @@ mod tests {
     "api-key": "replaced",
     "pin": "set",
     "token-secret": "removed"
+  },
+  "optionChanges": {
+    "login-authority": {
+      "old": null,
+      "new": "DE"
+    }
+  },
+  "otherChanges": {
+    "currency": {
+      "old": "EUR",
+      "new": "USD"
+    }
   },
   "authorities": [
     {

@@ -63,14 +63,39 @@ pub struct DecidedProducts {
     pub discontinued: usize,
 }
 
-/// Products that were given a price.
+/// Products that were given a price, or whose price was removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PricedProducts {
-    /// The number of products.
+    /// The number of prices that are other ones than before.
     pub changed: usize,
-    /// The price.
-    pub price: Price,
+    /// The prices of all products that were named.
+    pub prices: Vec<PriceChange>,
+}
+
+/// The price of a product in a currency, and the one before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PriceChange {
+    /// The product's code.
+    pub product_code: String,
+    /// The price before. `None`: the product had none in that currency.
+    pub before: Option<Price>,
+    /// The price now. `None`: the product has none in that currency.
+    pub price: Option<Price>,
+}
+
+/// The change of a price as it is on record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordedPriceChange {
+    /// The change.
+    #[serde(flatten)]
+    pub change: PriceChange,
+    /// The actor that made it.
+    pub changed_by: String,
+    /// When it was made, in milliseconds.
+    pub changed_at_ms: i64,
 }
 
 impl Product {
@@ -118,6 +143,36 @@ impl From<&bss_model::ProductDifference> for ProductDifference {
         Self {
             kind: word(difference.kind.word()),
             fields: difference.fields.clone(),
+        }
+    }
+}
+
+impl From<&bss_model::PriceChange> for PriceChange {
+    fn from(change: &bss_model::PriceChange) -> Self {
+        Self {
+            product_code: change.code.clone(),
+            before: change.before.as_ref().map(Price::from),
+            price: change.after.as_ref().map(Price::from),
+        }
+    }
+}
+
+impl From<&[bss_model::PriceChange]> for PricedProducts {
+    fn from(changes: &[bss_model::PriceChange]) -> Self {
+        let changed = changes.iter().filter(|change| change.before != change.after);
+        Self {
+            changed: changed.count(),
+            prices: changes.iter().map(PriceChange::from).collect(),
+        }
+    }
+}
+
+impl From<&bss_model::RecordedPriceChange> for RecordedPriceChange {
+    fn from(recorded: &bss_model::RecordedPriceChange) -> Self {
+        Self {
+            change: (&recorded.change).into(),
+            changed_by: recorded.changed_by.name.clone(),
+            changed_at_ms: recorded.changed_at_ms,
         }
     }
 }
@@ -223,13 +278,56 @@ mod tests {
             &DecidedProducts::from(decided),
             "{\n  \"changed\": 3,\n  \"already\": 2,\n  \"discontinued\": 1\n}",
         );
-        let priced = PricedProducts {
-            changed: 3,
-            price: (&price(24_900)).into(),
+        let change = |before, after| bss_model::PriceChange {
+            code: "EP2-06798".to_owned(),
+            before,
+            after,
         };
+        let changes = [
+            change(None, Some(price(24_900))),
+            change(Some(price(1)), Some(price(1))),
+        ];
+        let priced = PricedProducts::from(&changes[..1]);
         assert_json(
             &priced,
-            "{\n  \"changed\": 3,\n  \"price\": {\n    \"currency\": \"EUR\",\n    \"minorUnits\": 24900\n  }\n}",
+            r#"
+{
+  "changed": 1,
+  "prices": [
+    {
+      "productCode": "EP2-06798",
+      "before": null,
+      "price": {
+        "currency": "EUR",
+        "minorUnits": 24900
+      }
+    }
+  ]
+}"#,
+        );
+        assert_eq!(
+            PricedProducts::from(&changes[..]).changed,
+            1,
+            "one stays as it was"
+        );
+        let recorded = bss_model::RecordedPriceChange {
+            change: change(Some(price(24_900)), None),
+            changed_by: bss_model::Actor::operator("maria"),
+            changed_at_ms: 1_500,
+        };
+        assert_json(
+            &RecordedPriceChange::from(&recorded),
+            r#"
+{
+  "productCode": "EP2-06798",
+  "before": {
+    "currency": "EUR",
+    "minorUnits": 24900
+  },
+  "price": null,
+  "changedBy": "maria",
+  "changedAtMs": 1500
+}"#,
         );
     }
 }

@@ -67,6 +67,10 @@ every_act! {
     AcknowledgeAlert,
     SaveAlertSettings,
     SetChargePrefix,
+    RenameInstance,
+    DisableInstance,
+    EnableInstance,
+    RemoveInstance,
 }
 
 /// A customer with whom nothing is open.
@@ -81,6 +85,8 @@ struct Site {
     instance: Uuid,
     /// An instance at which nothing was bought.
     unsold: Uuid,
+    /// An instance that is disabled.
+    disabled: Uuid,
     /// Certificates that are installed and that no instance uses yet.
     certificates: [Thumbprint; 2],
     /// A request for a certificate that nobody has answered.
@@ -141,8 +147,11 @@ impl Site {
         let is_sent = "UPDATE mails SET state = 'sent', sent_at_ms = 1 WHERE position = 3";
         execute(&record.path().join(RECORD_FILE), is_sent).await;
         let request = record.certificates().request(&new_certificate(), &actor()).await;
+        let disabled = new_instance(&record, "disabled").await.id;
+        record.enable_instance(disabled, false, &actor()).await.unwrap();
         Self {
             instance,
+            disabled,
             unsold: new_instance(&record, "unsold").await.id,
             request: request.unwrap().public_key,
             certificates: [install(&record, "one").await, install(&record, "two").await],
@@ -173,6 +182,22 @@ impl Site {
                 let (instance, prefix) = (self.unsold, "DE".parse()?);
                 record.set_charge_prefix(instance, prefix, actor).await?;
                 Subject::instance(instance)
+            }
+            Act::RenameInstance => {
+                let renamed = record.rename_instance(self.unsold, "renamed", actor).await?;
+                Subject::instance(renamed.id)
+            }
+            Act::DisableInstance => {
+                let saved = record.enable_instance(self.unsold, false, actor).await?;
+                Subject::instance(saved.id)
+            }
+            Act::EnableInstance => {
+                let saved = record.enable_instance(self.disabled, true, actor).await?;
+                Subject::instance(saved.id)
+            }
+            Act::RemoveInstance => {
+                let removed = record.remove_instance(self.unsold, actor).await?;
+                Subject::instance(removed.id)
             }
             Act::SetDuties => {
                 let charges = true;
@@ -410,6 +435,8 @@ impl Site {
                 json!({ "lines": [line("a", 2), line("b", 2)] })
             }
             Act::SetChargePrefix => json!({ "before": "UNSOLD", "after": "DE" }),
+            Act::RenameInstance => json!({ "before": "unsold", "after": "renamed" }),
+            Act::RemoveInstance => json!({ "name": "renamed", "owner": null }),
             // The e-mails of the five assets, but for the one that is tried again before.
             Act::SetDuties => json!({ "mails": false, "charges": true, "withdrawnMails": 5 }),
             Act::RetryAsset => json!({ "generation": 0, "sync_status": "unsynchronised" }),
@@ -440,6 +467,8 @@ impl Site {
             Act::AdoptRecord => json!({ "orderLines": 0, "returns": 0 }),
             Act::RemoveCertificate
             | Act::RemovePlugin
+            | Act::DisableInstance
+            | Act::EnableInstance
             | Act::StartServicesRun
             | Act::RetryMail
             | Act::AcknowledgeAlert

@@ -14,6 +14,7 @@ mod certificate_store;
 mod certificates;
 mod charges;
 mod customers;
+mod instance_changes;
 mod instances;
 mod mail;
 mod mail_copies;

@@ -94,6 +94,7 @@ pub(crate) fn settings(thumbprint: Option<Thumbprint>) -> SavedSettings {
         thumbprint,
         shares_with: BTreeMap::new(),
         plugin: None,
+        correction: None,
     }
 }
 

@@ -17,7 +17,7 @@ use crate::charges::execute;
 use crate::record::{TestRecord, actor, ready_instance, settings, writing};
 use crate::services::{definition, product};
 
-fn lease() -> RunLease {
+pub(crate) fn lease() -> RunLease {
     RunLease {
         owner: Uuid::new_v4(),
         length: Duration::from_secs(60),

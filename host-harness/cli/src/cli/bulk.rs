@@ -17,7 +17,7 @@ const TOLD_MAX: u64 = 10;
 
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct BulkArguments {
-    /// Do it to several without asking, as in a script
+    /// Do it without asking, as in a script
     #[arg(long)]
     yes: bool,
     /// Only say what would be done, and do nothing

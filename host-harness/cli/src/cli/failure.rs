@@ -27,6 +27,14 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
     let words = match advice {
         Advice::Say(sentence) => return sentence.clone(),
         Advice::ListInstances => "`bss-host instance list` shows all instances",
+        Advice::DisableInstance { instance } => {
+            let instance = quoted(instance);
+            return format!("`bss-host instance disable {instance}` has it take no orders").into();
+        }
+        Advice::EnableInstance { instance } => {
+            let instance = quoted(instance);
+            return format!("`bss-host instance enable {instance}` has it sell again").into();
+        }
         Advice::CompleteForm { instance } => {
             let instance = quoted(instance);
             return format!("complete the form with `bss-host instance configure {instance}`").into();
@@ -183,14 +191,23 @@ pub(super) struct Failure {
     code: Cow<'static, str>,
     message: String,
     hints: Vec<String>,
-    problems: Vec<FormProblem>,
+    problems: Vec<GivenProblem>,
 }
 
 /// A problem with what was given.
-struct FormProblem {
-    /// The field's id and label. `None` when the problem is about the whole.
-    field: Option<(String, String)>,
+struct GivenProblem {
+    place: Place,
     problem: Problem,
+}
+
+/// The place of a problem in what was given.
+enum Place {
+    /// The whole.
+    Whole,
+    /// A field of a form, by its id and label.
+    Field(String, String),
+    /// A line of a file, from 1.
+    Line(u64),
 }
 
 impl<E: Diagnose + 'static> From<E> for Failure {
@@ -293,9 +310,8 @@ impl Failure {
             _ => format!("{wrong} fields of the form have a problem"),
         };
         let problems = form.fields.iter().flat_map(|field| {
-            let field_name = (field.id.clone(), field.label.clone());
-            field.problems.iter().map(move |problem| FormProblem {
-                field: Some(field_name.clone()),
+            field.problems.iter().map(|problem| GivenProblem {
+                place: Place::Field(field.id.clone(), field.label.clone()),
                 problem: problem.clone(),
             })
         });
@@ -316,14 +332,26 @@ impl Failure {
         }
         let lines: Vec<String> = problems.iter().map(problem_line).collect();
         let advice = problems.iter().map(|problem| problem.advice.clone());
-        let reasons = problems.iter().map(|problem| FormProblem {
-            field: None,
+        let reasons = problems.iter().map(|problem| GivenProblem {
+            place: Place::Whole,
             problem: problem.clone(),
         });
         Self {
             message: format!("{}: {}", self.message, lines.join("; ")),
             hints: advice.filter(|advice| !advice.is_empty()).collect(),
             problems: reasons.collect(),
+            ..self
+        }
+    }
+
+    /// Adds what is wrong on lines of a file, by their numbers.
+    pub(super) fn on_lines(self, mistakes: Vec<(u64, bss_model::Problem)>) -> Self {
+        let problems = mistakes.into_iter().map(|(line, problem)| GivenProblem {
+            place: Place::Line(line),
+            problem: Problem::from(&problem),
+        });
+        Self {
+            problems: problems.collect(),
             ..self
         }
     }
@@ -347,15 +375,22 @@ impl Failure {
     }
 
     /// The error, what it is made of, and what to do, a line each.
-    fn lines(&self) -> Vec<String> {
+    pub(super) fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!("error: {}", self.message)];
-        for FormProblem { field, problem } in &self.problems {
-            if let Some((id, label)) = field {
-                lines.push(format!(
-                    "  {label} (`{id}`): {} ({})",
-                    problem.message, problem.code
-                ));
-                lines.extend((!problem.advice.is_empty()).then(|| format!("    hint: {}", problem.advice)));
+        for GivenProblem { place, problem } in &self.problems {
+            let Problem {
+                message,
+                code,
+                advice,
+                ..
+            } = problem;
+            lines.extend(match place {
+                Place::Whole => None,
+                Place::Field(id, label) => Some(format!("  {label} (`{id}`): {message} ({code})")),
+                Place::Line(line) => Some(format!("  line {line}: {message} ({code})")),
+            });
+            if matches!(place, Place::Field(..)) && !advice.is_empty() {
+                lines.push(format!("    hint: {advice}"));
             }
         }
         lines.extend(self.hints.iter().map(|hint| format!("hint: {hint}")));
@@ -442,15 +477,19 @@ struct ErrorView<'a> {
 struct ProblemView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u64>,
     #[serde(flatten)]
     problem: &'a Problem,
 }
 
-fn problem_view(FormProblem { field, problem }: &FormProblem) -> ProblemView<'_> {
-    ProblemView {
-        field: field.as_ref().map(|(id, _)| id.as_str()),
-        problem,
-    }
+fn problem_view(GivenProblem { place, problem }: &GivenProblem) -> ProblemView<'_> {
+    let (field, line) = match place {
+        Place::Whole => (None, None),
+        Place::Field(id, _) => (Some(id.as_str()), None),
+        Place::Line(line) => (None, Some(*line)),
+    };
+    ProblemView { field, line, problem }
 }
 
 pub(super) type Outcome = Result<ExitStatus, Failure>;
@@ -495,6 +534,12 @@ mod tests {
         vec![
             Advice::say("try again"),
             Advice::ListInstances,
+            Advice::DisableInstance {
+                instance: instance.clone(),
+            },
+            Advice::EnableInstance {
+                instance: instance.clone(),
+            },
             Advice::CompleteForm {
                 instance: instance.clone(),
             },

@@ -1,7 +1,7 @@
 //! `bss-host instance …`: instances, their settings, and the check of their connection.
 
 use std::convert::Infallible;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +10,9 @@ use clap::{Args, Subcommand};
 use host_harness::view::{
     self, CertificateRotation, ConnectionCheck, Problem, SettingsVersion, Step, StepResult,
 };
-use host_harness::{Authority, CallEvent, CallListener, Host, OfPlugin, RotateError, SettingsChange};
+use host_harness::{
+    Authority, CallEvent, CallListener, Host, OfPlugin, RotateError, SettingsChange, TrustChange,
+};
 use ipnet::IpNet;
 use uuid::Uuid;
 
@@ -27,7 +29,7 @@ pub(super) enum InstanceCommand {
     /// Create an instance; `instance configure` fills in its form next
     Create(CreateInstance),
     /// Fill in the form: once with the credentials, then with certificate, country and language
-    Configure(ConfigureInstance),
+    Configure(Box<ConfigureInstance>),
     /// Show one instance and its form
     Show {
         /// The instance's name
@@ -50,6 +52,28 @@ pub(super) enum InstanceCommand {
         /// The thumbprint of the new certificate, which is installed already
         #[arg(long, value_name = "THUMBPRINT")]
         to: Thumbprint,
+    },
+    /// Give an instance another name; its orders keep their ids
+    Rename {
+        /// The instance's name
+        name: String,
+        /// The new name
+        new: String,
+    },
+    /// Have an instance take no orders and buy nothing; what is in doubt is looked up, and returns and e-mails go on
+    Disable {
+        /// The instance's name
+        name: String,
+    },
+    /// Have a disabled instance sell again
+    Enable {
+        /// The instance's name
+        name: String,
+    },
+    /// Remove an instance at which nothing was ever ordered; its certificate stays installed
+    Remove {
+        /// The instance's name
+        name: String,
     },
     /// Set or show the most that an instance sells in a day: orders beyond that are refused
     Limit(LimitInstance),
@@ -81,10 +105,76 @@ pub(super) struct ConfigureInstance {
     #[arg(long, value_name = "HOST[:PORT]", value_parser = parsed::<Authority>)]
     disallow_host: Vec<Authority>,
     #[command(flatten)]
+    correction: CorrectionArguments,
+    #[command(flatten)]
     proxy: ProxyArguments,
     /// Change nothing if the settings were saved since this version, which `instance show` names
     #[arg(long, value_name = "VERSION")]
     based_on: Option<i64>,
+}
+
+/// What is corrected beside the form.
+#[derive(Debug, Args)]
+struct CorrectionArguments {
+    /// An option of the plugin beside its form, as in `--option login-authority=localhost:8443`; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = key_value)]
+    option: Vec<(String, String)>,
+    /// An option of the plugin that is to be removed; may be repeated
+    #[arg(long, value_name = "NAME")]
+    no_option: Vec<String>,
+    /// Trust servers by the certificate authorities in this PEM file, instead of the system's
+    #[arg(long, value_name = "FILE", conflicts_with = "trust_system")]
+    trust: Option<PathBuf>,
+    /// Trust servers by the system's certificate authorities
+    #[arg(long)]
+    trust_system: bool,
+    /// A network that may be reached although it is not public, as in `--allow-network 127.0.0.0/8`; may be repeated
+    #[arg(long, value_name = "CIDR")]
+    allow_network: Vec<IpNet>,
+    /// A network that may not be reached so any more; may be repeated
+    #[arg(long, value_name = "CIDR")]
+    disallow_network: Vec<IpNet>,
+    /// The currency of the instance's prices, ISO 4217: another one only as long as nothing was ordered
+    #[arg(long, value_name = "CODE")]
+    currency: Option<String>,
+}
+
+impl CorrectionArguments {
+    fn is_empty(&self) -> bool {
+        self.option.is_empty()
+            && self.no_option.is_empty()
+            && self.trust.is_none()
+            && !self.trust_system
+            && self.allow_network.is_empty()
+            && self.disallow_network.is_empty()
+            && self.currency.is_none()
+    }
+
+    /// The change with what is corrected.
+    fn added_to(self, change: SettingsChange) -> Result<SettingsChange, Failure> {
+        let trust = match &self.trust {
+            Some(path) => Some(TrustChange::Pem(authorities_in(path)?)),
+            None => self.trust_system.then_some(TrustChange::System),
+        };
+        let given = self.option.into_iter().map(|(name, value)| (name, Some(value)));
+        let removed = self.no_option.into_iter().map(|name| (name, None));
+        Ok(SettingsChange {
+            options: given.chain(removed).collect(),
+            trust,
+            allow_networks: self.allow_network,
+            disallow_networks: self.disallow_network,
+            currency: self.currency,
+            ..change
+        })
+    }
+}
+
+/// The certificate authorities of a PEM file.
+fn authorities_in(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| {
+        unreadable(&format!("PEM file `{}`", path.display()), &error)
+            .hint("name a PEM file of certificate authorities")
+    })
 }
 
 /// The proxy of an instance.
@@ -186,14 +276,58 @@ pub(super) struct CreateInstance {
 pub(super) async fn run(host: &Host, command: InstanceCommand, is_plugin_named: bool, json: bool) -> Outcome {
     match command {
         InstanceCommand::Create(create) => create_instance(host, create, is_plugin_named, json).await,
-        InstanceCommand::Configure(asked) => configure(host, asked, json).await,
+        InstanceCommand::Configure(asked) => configure(host, *asked, json).await,
         InstanceCommand::Show { name } => self::show(host, &name, json).await,
+        InstanceCommand::Rename { name, new } => rename(host, &name, &new, json).await,
+        InstanceCommand::Disable { name } => {
+            let saved = host.instance(&name).await?.disable(&operator()).await?;
+            show_saved(
+                &saved,
+                &format!("instance `{name}` takes no orders and buys nothing"),
+                json,
+            )
+        }
+        InstanceCommand::Enable { name } => {
+            let saved = host.instance(&name).await?.enable(&operator()).await?;
+            show_saved(&saved, &format!("instance `{name}` sells"), json)
+        }
+        InstanceCommand::Remove { name } => {
+            let removed = host.instance(&name).await?.remove(&operator()).await?;
+            let said = match &removed.certificate_thumbprint {
+                Some(thumbprint) => {
+                    format!("instance `{name}` is removed; its certificate {thumbprint} stays installed")
+                }
+                None => format!("instance `{name}` is removed"),
+            };
+            show_saved(&removed, &said, json)
+        }
         InstanceCommand::Limit(asked) => limits::run(host, asked, json).await,
         InstanceCommand::History { name } => history(host, &name, json).await,
         InstanceCommand::Check { name } => check(host, &name, json).await,
         InstanceCommand::RotateCertificate { name, to } => rotate_certificate(host, &name, to, json).await,
         InstanceCommand::List => list(host, json).await,
     }
+}
+
+async fn rename(host: &Host, name: &str, new: &str, json: bool) -> Outcome {
+    let renamed = host.instance(name).await?.rename(new, &operator()).await?;
+    let said = format!("instance `{name}` is `{}` from now on", renamed.name);
+    show_saved(&renamed, &said, json)?;
+    if let Some(first) = renamed.first_name.as_ref().filter(|_| !json) {
+        output::note(format!(
+            "the ids of its orders are made of the name `{first}`: if the record is ever lost, create the instance as `{first}` and \
+             rename it before orders are placed again"
+        ));
+    }
+    Ok(ExitStatus::Done)
+}
+
+fn show_saved(instance: &view::Instance, said: &str, json: bool) -> Outcome {
+    match json {
+        true => show::json(instance)?,
+        false => output::line(said),
+    }
+    Ok(ExitStatus::Done)
 }
 
 async fn show(host: &Host, name: &str, json: bool) -> Outcome {
@@ -240,6 +374,7 @@ async fn history(host: &Host, name: &str, json: bool) -> Outcome {
         let mut rows: Vec<[String; 3]> = version.changes.iter().map(row_of_change).collect();
         let secrets = SettingsVersion::from(version).secret_changes.into_iter();
         rows.extend(secrets.map(|(field, what)| [field, String::new(), format!("({what})")]));
+        rows.extend(other_rows(version));
         rows.extend(before.rows_until(&after));
         if rows.is_empty() {
             rows.push(["(none)".to_owned(), String::new(), String::new()]);
@@ -259,6 +394,25 @@ async fn history(host: &Host, name: &str, json: bool) -> Outcome {
     }
     output::table(&table);
     Ok(ExitStatus::Done)
+}
+
+/// A row for each thing beside the fields that a save changed.
+fn other_rows(version: &bss_model::SettingsVersion) -> Vec<[String; 3]> {
+    let other = &version.other_changes;
+    let options = other.options.iter();
+    let options = options.map(|(option, change)| (format!("(option {option})"), change));
+    let others = [
+        ("(currency)", &other.currency),
+        ("(trusted authorities)", &other.trusted_authorities),
+        ("(allowed networks)", &other.allowed_networks),
+    ];
+    let others = others
+        .into_iter()
+        .filter_map(|(what, change)| Some((what.to_owned(), change.as_ref()?)));
+    options
+        .chain(others)
+        .map(|(what, change)| row_of_change((&what, change)))
+        .collect()
 }
 
 fn row_of_change((field, change): (&String, &Change)) -> [String; 3] {
@@ -397,13 +551,7 @@ async fn create_instance(host: &Host, create: CreateInstance, is_plugin_named: b
         None if is_plugin_named => OfPlugin::File,
         None => OfPlugin::Only,
     };
-    let trusted_authorities_pem = match &create.trust {
-        None => None,
-        Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
-            unreadable(&format!("PEM file `{}`", path.display()), &error)
-                .hint("name a PEM file of certificate authorities")
-        })?),
-    };
+    let trusted_authorities_pem = create.trust.as_deref().map(authorities_in).transpose()?;
     let proxy = create.proxy.choice()?;
     let mut instance = host
         .create_instance(
@@ -444,6 +592,7 @@ async fn create_instance(host: &Host, create: CreateInstance, is_plugin_named: b
 
 async fn configure(host: &Host, asked: ConfigureInstance, json: bool) -> Outcome {
     let proxy = asked.proxy.choice()?;
+    let is_corrected = !asked.correction.is_empty();
     let removed = asked.clear_secret.into_iter().map(|field| (field, None));
     let typed = secrets(&asked.secret, &asked.secret_file)?.into_iter();
     let typed = typed.map(|(field, secret)| (field, Some(secret)));
@@ -453,11 +602,14 @@ async fn configure(host: &Host, asked: ConfigureInstance, json: bool) -> Outcome
         allow_hosts: asked.allow_host,
         disallow_hosts: asked.disallow_host,
         based_on: asked.based_on,
+        ..SettingsChange::default()
     };
+    let change = asked.correction.added_to(change)?;
     let is_empty = change.values.is_empty()
         && change.secrets.is_empty()
         && change.allow_hosts.is_empty()
-        && change.disallow_hosts.is_empty();
+        && change.disallow_hosts.is_empty()
+        && !is_corrected;
     if is_empty && change.based_on.is_some() {
         return Err(Failure::usage("--based-on comes with a change, as by --set"));
     }
@@ -493,10 +645,27 @@ fn show_form(shown: &view::InstanceForm) {
     output::table(&show::form_table(&shown.form));
     output::line(format!(
         "instance `{}`, version {}: {}",
-        shown.instance.name, shown.instance.version, shown.instance.state
+        shown.instance.name,
+        shown.instance.version,
+        state(&shown.instance)
     ));
+    output::line(format!("  sells in {}", shown.instance.currency));
+    if let Some(first) = &shown.instance.first_name {
+        output::line(format!(
+            "  was made as `{first}`, of which the ids of its orders are made"
+        ));
+    }
     if let Some(owner) = &shown.instance.owner {
         output::line(format!("  of owner {owner}"));
+    }
+    for (option, value) in &shown.instance.options {
+        output::line(format!("  option {option}={value} (--option)"));
+    }
+    if shown.instance.trusts_own_authorities {
+        output::line("  trusts the authorities of a file, and not the system's (--trust)");
+    }
+    for network in &shown.instance.allowed_networks {
+        output::line(format!("  may reach the network {network} (--allow-network)"));
     }
     for authority in &shown.instance.authorities {
         output::line(format!(
@@ -541,6 +710,14 @@ fn credentials_of(authority: &view::Authority) -> String {
     }
 }
 
+/// The instance's state, and whether it sells.
+fn state(instance: &view::Instance) -> String {
+    match instance.disabled_at_ms {
+        Some(at_ms) => format!("{}, disabled since {}", instance.state, show::time(at_ms)),
+        None => instance.state.clone(),
+    }
+}
+
 async fn list(host: &Host, json: bool) -> Outcome {
     let instances = host.instances().await?;
     let views: Vec<_> = instances.iter().map(view::Instance::from).collect();
@@ -563,11 +740,11 @@ async fn list(host: &Host, json: bool) -> Outcome {
     let mut table = show::table(&columns.chain(owner).collect::<Vec<_>>());
     for instance in &views {
         let thumbprint = instance.certificate_thumbprint.as_deref();
-        let validity = validity(thumbprint, &certificates);
+        let (state, validity) = (state(instance), validity(thumbprint, &certificates));
         let owner = has_owners.then(|| instance.owner.as_deref().unwrap_or_default());
         let columns = [
             instance.name.as_str(),
-            &instance.state,
+            &state,
             &instance.currency,
             thumbprint.unwrap_or_default(),
             &validity,

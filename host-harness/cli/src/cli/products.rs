@@ -11,6 +11,7 @@ use super::exit_status::ExitStatus;
 use super::failure::Outcome;
 use super::input::operator;
 use super::output::{self, Table, Text};
+use super::prices::{self, PriceProducts};
 use super::show;
 
 #[derive(Debug, Subcommand)]
@@ -23,20 +24,8 @@ pub(super) enum ProductCommand {
     Publish(Chosen),
     /// Take products out of the storefront
     Unpublish(Chosen),
-    /// Set the price of products in one currency
-    Price {
-        /// The instance's name
-        instance: String,
-        /// The products' codes
-        #[arg(required = true, value_name = "CODE")]
-        codes: Vec<String>,
-        /// The currency, ISO 4217, as in EUR
-        #[arg(long, value_name = "CODE")]
-        currency: String,
-        /// The price in the currency's smallest unit, as in 14900 for 149.00 EUR
-        #[arg(long, value_name = "N", allow_negative_numbers = true)]
-        minor_units: i64,
-    },
+    /// Set, remove or show the prices of products, and who changed them; a price that may be a mistake is asked about
+    Price(PriceProducts),
 }
 
 #[derive(Debug, Args)]
@@ -86,18 +75,7 @@ pub(super) async fn run(host: &Host, command: ProductCommand, json: bool) -> Out
         ProductCommand::Deactivate(chosen) => (Decision::Deactivate, chosen),
         ProductCommand::Publish(chosen) => (Decision::Publish, chosen),
         ProductCommand::Unpublish(chosen) => (Decision::Unpublish, chosen),
-        ProductCommand::Price {
-            instance,
-            codes,
-            currency,
-            minor_units,
-        } => {
-            let price = Price {
-                currency,
-                minor_units,
-            };
-            return set_prices(host, &instance, &codes, &price, json).await;
-        }
+        ProductCommand::Price(asked) => return prices::run(host, asked, json).await,
     };
     let instance = host.named_instance(&chosen.instance).await?;
     let decided = host
@@ -121,30 +99,6 @@ fn decided_line(decision: Decision, decided: Decided) -> String {
         line = format!("{line}, {} left out because discontinued", decided.discontinued);
     }
     line
-}
-
-async fn set_prices(host: &Host, instance: &str, codes: &[String], price: &Price, json: bool) -> Outcome {
-    let instance = host.named_instance(instance).await?;
-    let changed = host
-        .record()
-        .set_prices(instance.id, codes, price, &operator())
-        .await?;
-    if json {
-        let price = price.into();
-        show::json(&view::PricedProducts { changed, price })?;
-    } else {
-        output::line(format!(
-            "{} priced at {price}",
-            show::counted(changed as u64, "product")
-        ));
-        if price.currency != instance.currency {
-            output::note(format!(
-                "instance `{}` sells in {}: an order needs a price in that currency",
-                instance.name, instance.currency
-            ));
-        }
-    }
-    Ok(ExitStatus::Done)
 }
 
 /// A product to be shown: with its prices, and with what a run did to it.

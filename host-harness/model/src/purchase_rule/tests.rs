@@ -1,7 +1,7 @@
 //! The tables of the rule, row by row.
 
 use super::*;
-use crate::instance::Change;
+use crate::instance::{Change, OtherChanges};
 use crate::license::{LicenseTokenStatus, ReturnStatus};
 use crate::moment::{Boot, Uptime};
 use crate::secret::Secret;
@@ -522,6 +522,7 @@ fn saved(version: i64) -> SettingsVersion {
         standing: crate::instance::Standing::Ready,
         changes: BTreeMap::new(),
         secret_changes: BTreeMap::new(),
+        other_changes: OtherChanges::default(),
         roles: Some(BTreeMap::from([
             ("account".to_owned(), FieldRole::Account),
             ("api-key".to_owned(), FieldRole::Credential),
@@ -551,6 +552,53 @@ fn differs(history: &[SettingsVersion]) -> Vec<String> {
         None => Vec::new(),
         Some(other) => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn an_option_that_was_changed_and_not_changed_back_counts_as_another_account() {
+    let changed = |version, old: Option<&str>, new: Option<&str>| {
+        let change = Change {
+            old: old.map(str::to_owned),
+            new: new.map(str::to_owned),
+        };
+        SettingsVersion {
+            other_changes: OtherChanges {
+                options: BTreeMap::from([("login-authority".to_owned(), change)]),
+                ..OtherChanges::default()
+            },
+            ..saved(version)
+        }
+    };
+    let (there, back) = (changed(2, None, Some("a")), changed(3, Some("a"), None));
+    assert_eq!(
+        differs(&[saved(1), there.clone()]),
+        ["the option `login-authority`"]
+    );
+    assert_eq!(differs(&[saved(1), there, back]), [] as [String; 0]);
+    let of_trust = SettingsVersion {
+        other_changes: OtherChanges {
+            trusted_authorities: Some(Change {
+                old: None,
+                new: Some("digest".to_owned()),
+            }),
+            ..OtherChanges::default()
+        },
+        ..saved(2)
+    };
+    assert_eq!(differs(&[saved(1), of_trust]), [] as [String; 0]);
+}
+
+#[test]
+fn while_an_instance_is_disabled_what_is_in_doubt_is_looked_up_and_nothing_is_bought() {
+    let reason = LookUpReason::while_disabled(None);
+    let nothing = after_look_up(LookUpAnswer::NotFound, ANSWERED, &reason, PURCHASE);
+    let AttemptOutcome::LookedUp(problem) = nothing.outcome else {
+        panic!("{nothing:?}")
+    };
+    assert_eq!(problem.code, "instance-disabled");
+    // What holds without that holds still.
+    let other = LookUpReason::NotAdopted;
+    assert_eq!(LookUpReason::while_disabled(Some(other.clone())), other);
 }
 
 #[test]
