@@ -39,6 +39,7 @@ mod orders_cli;
 mod otlp;
 mod outbound_https;
 mod prerequisites;
+mod prices_cli;
 mod proxies;
 mod readme;
 mod record_cli;

@@ -58,7 +58,7 @@ impl Price {
 
 /// How many times larger or smaller than the last price a new one is, from which on it is probably a mistake: as an amount in the
 /// smallest unit is that was typed in the currency's.
-const FAR: i64 = 20;
+const FAR: i128 = 20;
 
 /// Why a new price may be a mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,8 +82,8 @@ impl PriceDoubt {
     /// currency.
     pub fn about(price: &Price, last: Option<&Price>, sells_in: &str) -> Vec<Self> {
         let is_far = |last: &&Price| {
-            let (old, new) = (last.minor_units, price.minor_units);
-            old > 0 && new > 0 && (new >= old.saturating_mul(FAR) || old >= new.saturating_mul(FAR))
+            let [old, new] = [last.minor_units, price.minor_units].map(i128::from);
+            old > 0 && new > 0 && (new >= old * FAR || old >= new * FAR)
         };
         let zero =
             (price.minor_units == 0 && last.is_none_or(|last| last.minor_units != 0)).then_some(Self::Zero);

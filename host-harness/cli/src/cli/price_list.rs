@@ -64,15 +64,13 @@ fn records(text: &str) -> Vec<(u64, Result<StringRecord, Problem>)> {
             (line, Err(mistake("line-unreadable", error.to_string())))
         }
     });
-    let mut records: Vec<_> = records.collect();
+    let records: Vec<_> = records.collect();
     let is_header = |record: &StringRecord| {
         let is = |at: usize, word: &str| record.get(at).is_some_and(|is| is.eq_ignore_ascii_case(word));
         is(0, "code") && is(1, "price")
     };
-    if matches!(records.first(), Some((_, Ok(first))) if is_header(first)) {
-        records.remove(0);
-    }
-    records
+    let has_header = matches!(records.first(), Some((_, Ok(first))) if is_header(first));
+    records.into_iter().skip(usize::from(has_header)).collect()
 }
 
 /// The price of a line.
