@@ -7,7 +7,8 @@ use std::time::Duration;
 use bss_model::clock::now_ms;
 use bss_model::{
     Actor, Advice, Diagnose, Diagnosis, Difference, ErrorKind, Instance, Page, Problem, ProductFilter,
-    RunAction, RunLease, RunLogLevel, RunLogLine, RunProgress, RunState, SkippedItems, with_causes,
+    RunAction, RunLease, RunLogLevel, RunLogLine, RunProgress, RunState, Shrinkage, SkippedItems,
+    with_causes,
 };
 use bss_record::{ApplyError, EndRunError, RecordError, StartRunError};
 use bss_sandbox::bindings::failures::ReadFailure;
@@ -165,14 +166,49 @@ impl Host {
     /// # Errors
     /// When the instance is not ready, or has a run already; nothing is on record then.
     pub async fn begin_services_run(&self, name: &str, actor: &Actor) -> Result<BegunRun, ServicesError> {
-        let instance = self.prepared_instance(name).await?;
+        let (instance, lease) = (self.prepared_instance(name).await?, new_lease());
         self.plugin_of(&instance).await?;
-        let lease = new_lease();
-        let run = self
-            .record()
-            .start_services_run(instance.id, Some(lease), actor)
-            .await?;
+        let started = self.record().start_services_run(instance.id, Some(lease), actor);
+        let run = started.await?;
         Ok(BegunRun { run, instance, lease })
+    }
+
+    /// Starts a run that is this process's to execute, and that may discontinue what the run would that awaits acceptance. It
+    /// reads the catalog again: what is there by now is not discontinued, and where more is gone, it awaits acceptance in turn.
+    ///
+    /// # Errors
+    /// When no run awaits acceptance, the instance is not ready, or has a run already; nothing is on record then.
+    pub async fn begin_accepting_run(&self, name: &str, actor: &Actor) -> Result<BegunRun, ServicesError> {
+        let (instance, lease) = (self.prepared_instance(name).await?, new_lease());
+        self.plugin_of(&instance).await?;
+        let started = self.record().start_accepting_run(instance.id, Some(lease), actor);
+        let run = started.await?;
+        Ok(BegunRun { run, instance, lease })
+    }
+
+    /// Reads the catalog of an instance, and says what a run would change now, and what of it is on sale. Changes nothing, and
+    /// leaves no run on record.
+    ///
+    /// # Errors
+    /// When the instance is not ready, or the catalog was not read to its end.
+    pub async fn preview_services(
+        &self,
+        name: &str,
+        listener: CallListener,
+    ) -> Result<(Difference, Shrinkage), ServicesError> {
+        let instance = self.prepared_instance(name).await?;
+        let (outcome, products) = self.read(&instance, "", listener).await?;
+        let Outcome::Complete(summary) = outcome else {
+            return Ok((Difference::default(), Shrinkage::default()));
+        };
+        let left_out = skipped_items(&summary.skipped);
+        self.check_reading(&instance, &summary, products.len()).await?;
+        let (summary, products) = lawful(summary, products).await?;
+        let definition = recorded(summary, products, left_out);
+        let compared = self
+            .record()
+            .compare_services_definition(instance.id, &definition);
+        Ok(compared.await?)
     }
 
     /// Takes the run that has waited longest. `None`: none waits.
@@ -199,7 +235,7 @@ impl Host {
         listener: CallListener,
     ) -> Result<CompletedRun, ServicesError> {
         let report = Arc::new(RunReport::new(listener));
-        let reading = self.read(begun, report.clone());
+        let reading = self.read_for(begun, report.clone());
         let read = tokio::select! {
             read = reading => read,
             lost = self.tell(begun, &report) => return Err(lost.into()),
@@ -209,7 +245,7 @@ impl Host {
             Err(error) => Err(error),
         };
         match ended {
-            // The process that took the run for dead has ended it.
+            // The run has ended: the process that took it for dead has ended it, or it awaits acceptance.
             Err(error @ ServicesError::End(_)) => Err(error),
             Err(error) => {
                 self.tell_once(begun, &report).await?;
@@ -246,22 +282,31 @@ impl Host {
         Ok(instance)
     }
 
-    async fn read(
+    async fn read_for(
         &self,
         begun: &BegunRun,
         report: Arc<RunReport>,
     ) -> Result<(Outcome, Vec<contract::Product>), ServicesError> {
-        let call = self
-            .ready_call(&begun.instance, Arc::new(move |event| report.hear(event)))
-            .await?;
         let entity_tag = self.record().services_state(begun.instance.id).await?;
-        let plugin = self.plugin_of(&begun.instance).await?.plugin;
+        let listener = Arc::new(move |event| report.hear(event));
+        self.read(&begun.instance, &entity_tag, listener).await
+    }
+
+    /// Reads the catalog, unless it is the one of that entity tag.
+    async fn read(
+        &self,
+        instance: &Instance,
+        entity_tag: &str,
+        listener: CallListener,
+    ) -> Result<(Outcome, Vec<contract::Product>), ServicesError> {
+        let call = self.ready_call(instance, listener).await?;
+        let plugin = self.plugin_of(instance).await?.plugin;
         let answer = plugin
-            .fetch_services(call, &contract_instance(&begun.instance), &entity_tag)
+            .fetch_services(call, &contract_instance(instance), entity_tag)
             .await?;
         let (outcome, products) = answer.map_err(ServicesError::Read)?;
         if matches!(outcome, Outcome::Unchanged) {
-            catalog_rules::check_unchanged(&entity_tag, products.len())?;
+            catalog_rules::check_unchanged(entity_tag, products.len())?;
         }
         Ok((outcome, products))
     }
@@ -290,7 +335,7 @@ impl Host {
                 let left_out = skipped_items(&summary.skipped);
                 let skipped = u32::try_from(summary.skipped.len()).unwrap_or(u32::MAX);
                 let offers = products.len();
-                self.check_reading(begun, &summary, offers).await?;
+                self.check_reading(&begun.instance, &summary, offers).await?;
                 let (summary, products) = lawful(summary, products).await?;
                 report.note(&format!(
                     "The catalog was read to its end: {offers} products, {skipped} items left out."
@@ -319,7 +364,7 @@ impl Host {
     /// Checks that what arrived is what the plugin has read, and that it is a catalog.
     async fn check_reading(
         &self,
-        begun: &BegunRun,
+        instance: &Instance,
         summary: &Summary,
         arrived: usize,
     ) -> Result<(), ServicesError> {
@@ -336,7 +381,7 @@ impl Host {
         };
         let before = self
             .record()
-            .products(begun.instance.id, &offered, &Page::first(1))
+            .products(instance.id, &offered, &Page::first(1))
             .await?;
         match before.rows.is_empty() {
             true => Ok(()),

@@ -57,8 +57,35 @@ impl Host {
         listener: CallListener,
     ) -> Result<CompletedRun, ServicesError> {
         let (host, name, actor) = (self.clone(), name.to_owned(), actor.clone());
+        let begun = async move { host.begin_services_run(&name, &actor).await };
+        self.executed(begun, listener).await
+    }
+
+    /// Reads the catalog of an instance as [`Host::fetch_services`] does, and discontinues what the run would that awaits
+    /// acceptance.
+    ///
+    /// # Errors
+    /// Like there, and when no run awaits acceptance.
+    pub async fn accept_services(
+        &self,
+        name: &str,
+        actor: &Actor,
+        listener: CallListener,
+    ) -> Result<CompletedRun, ServicesError> {
+        let (host, name, actor) = (self.clone(), name.to_owned(), actor.clone());
+        let begun = async move { host.begin_accepting_run(&name, &actor).await };
+        self.executed(begun, listener).await
+    }
+
+    /// Begins a run and executes it, both to their end.
+    async fn executed(
+        &self,
+        begun: impl Future<Output = Result<BegunRun, ServicesError>> + Send + 'static,
+        listener: CallListener,
+    ) -> Result<CompletedRun, ServicesError> {
+        let host = self.clone();
         let fetched = in_own_task(std::future::pending(), |mut stopped| async move {
-            let begun = host.begin_services_run(&name, &actor).await?;
+            let begun = begun.await?;
             match host.execute_until(&begun, listener, &mut stopped).await? {
                 RunEnd::Completed(run) => Ok(run),
                 RunEnd::Failed(error) => Err(error),

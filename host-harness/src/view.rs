@@ -74,7 +74,7 @@ pub use product::{
 };
 pub use record::{Backup, MadeRecord, Record, Restoration, RestoredRecord};
 pub use replay::{Difference, ReplayedCall};
-pub use services_run::{Progress, ServicesRun, ServicesRunLogLine};
+pub use services_run::{Progress, ServicesLimit, ServicesPreview, ServicesRun, ServicesRunLogLine};
 pub use spending::{ShownInstance, SpendingToday};
 pub use status::{Status, Worker};
 pub use withdrawal::{LineWithdrawal, OrderWithdrawal};

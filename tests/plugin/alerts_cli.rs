@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::cli::assert_fails;
 use crate::scenario::{DONE, INSTANCE, REFUSED, Scenario, actor, assert_ends, order_request};
 
-const ALERTS: i32 = 4;
+pub(crate) const ALERTS: i32 = 4;
 
 fn refusal(status: u16, code: &str) -> Fault {
     Fault::Refusal {

@@ -121,6 +121,14 @@ impl Scenario {
         self.sell_all(INSTANCE).await;
     }
 
+    /// Has no run of an instance await acceptance.
+    pub(crate) async fn let_any_run_discontinue(&self, instance: &str) {
+        let instance = self.host.named_instance(instance).await.expect("the instance");
+        let (record, me) = (self.host.record(), actor());
+        let set = record.limit_discontinuations(instance.id, 100, &me).await;
+        set.expect("it is set");
+    }
+
     /// Activates every product of an instance, at a price.
     pub(crate) async fn sell_all(&self, instance: &str) {
         sell_all(&self.host, instance).await;

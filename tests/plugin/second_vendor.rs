@@ -452,6 +452,7 @@ async fn what_a_catalog_leaves_out_by_name_stays_on_sale_and_all_else_that_is_go
     let garbled = items[0]["sku"].as_str().expect("a code").to_owned();
     items[0]["name"] = 7.into();
     acme.vendor.set_catalog(items);
+    scenario.let_any_run_discontinue(ACME).await;
     let run = scenario
         .host
         .fetch_services(ACME, &actor(), silent())

@@ -7,7 +7,9 @@ use bss_sandbox::bindings::failures::ReadFailure;
 use bss_simulator::{Catalog, Fault, Operation, Repeat, When};
 use host_harness::ServicesError;
 
-use crate::scenario::{INSTANCE, Scenario, actor, silent};
+use crate::alerts_cli::ALERTS;
+use crate::cli::assert_fails;
+use crate::scenario::{INSTANCE, REFUSED, Scenario, actor, assert_ends, silent};
 
 async fn products(scenario: &Scenario) -> Vec<(String, String, bool)> {
     let instance = scenario
@@ -175,4 +177,58 @@ async fn a_proxy_s_error_page_is_unavailable_and_a_delay_is_waited_for() {
         .fetch_services(INSTANCE, &actor(), silent())
         .await
         .expect("it comes in the end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_catalog_that_lost_half_of_what_is_on_sale_is_shown_first_and_applied_once_it_is_accepted() {
+    let scenario = Scenario::selling().await;
+    let whole = scenario.microsoft.catalog();
+    let mut half = whole.clone();
+    half.offers.truncate(half.offers.len() / 2);
+    scenario.microsoft.set_catalog(half);
+    let sold = || {
+        let products = scenario.json(&["services", "products", INSTANCE]);
+        let products = products.as_array().expect("a list").clone();
+        let is_sold = |product: &&serde_json::Value| product["discontinued"] == false;
+        products.iter().filter(is_sold).count()
+    };
+    let before = sold();
+
+    let preview = scenario.json(&["services", "fetch", INSTANCE, "--dry-run"]);
+    // Some offers of the catalog are not sold.
+    let lost = preview["discontinued"].as_array().expect("a list").len();
+    assert!(lost * 3 > before && lost < before, "{preview}");
+    let fetched = scenario.bss_host(&["services", "fetch", INSTANCE]);
+    let accept = format!("bss-host services accept {INSTANCE}");
+    assert_fails(
+        &fetched,
+        REFUSED,
+        &[&format!("would discontinue {lost} of"), &accept],
+    );
+    assert_eq!(sold(), before);
+    let runs = scenario.json(&["services", "runs", INSTANCE]);
+    assert_eq!(runs[0]["state"], "awaits-acceptance");
+    assert_eq!(runs.as_array().map(Vec::len), Some(2), "a dry run is none");
+    let run = runs[0]["id"].as_str().expect("an id");
+    let listed = ["services", "products", INSTANCE, "--run", run, "--discontinued"];
+    assert_eq!(scenario.json(&listed).as_array().map(Vec::len), Some(lost));
+    assert_eq!(scenario.json(&["alert", "list"])[0]["kind"], "catalog-shrank");
+    assert_ends(&scenario.bss_host(&["status"]), ALERTS);
+
+    let accepted = scenario.json(&["services", "accept", INSTANCE]);
+    assert_eq!(accepted["discontinued"], lost);
+    assert_eq!(sold(), before - lost);
+    assert_eq!(scenario.json(&["alert", "list"]), serde_json::json!([]));
+    assert_fails(
+        &scenario.bss_host(&["services", "accept", INSTANCE]),
+        REFUSED,
+        &["awaits acceptance"],
+    );
+    // An operator who trusts the vendor has no run wait.
+    scenario.json(&["services", "limit", INSTANCE, "--discontinue", "100"]);
+    let mut one = whole;
+    one.offers.truncate(1);
+    scenario.microsoft.set_catalog(one);
+    scenario.json(&["services", "fetch", INSTANCE]);
+    assert_eq!(sold(), 1);
 }

@@ -204,6 +204,7 @@ async fn a_run_that_fails_says_why_and_the_next_one_can_start_at_once() {
     assert_eq!(log.last().expect("a line").level, RunLogLevel::Error);
     assert_eq!(products(record).await, before);
     faults.clear();
+    scenario.let_any_run_discontinue(INSTANCE).await;
     let run = scenario
         .host
         .fetch_services(INSTANCE, &actor(), silent())

@@ -37,6 +37,8 @@ pub enum Act {
     RemoveCertificateRequest,
     /// Asked for a run of Get Services Definition.
     StartServicesRun,
+    /// Set the part of what is on sale that a run of Get Services Definition discontinues without being told to.
+    LimitDiscontinuations,
     /// Activated, deactivated, published or unpublished a product.
     DecideProduct,
     /// Set or removed the price of a product in one currency.
@@ -106,6 +108,7 @@ stored_enum!(Act {
     RequestCertificate = "request_certificate", "request certificate";
     RemoveCertificateRequest = "remove_certificate_request", "remove certificate request";
     StartServicesRun = "start_services_run", "start services run";
+    LimitDiscontinuations = "limit_discontinuations", "limit discontinuations";
     DecideProduct = "decide_product", "decide product";
     SetPrice = "set_price", "set price";
     PlaceOrder = "place_order", "place order";

@@ -35,6 +35,9 @@ pub enum AlertKind {
     /// An instance has sold four fifths of its spending limit of the day, or an order was refused because of it. Over with the
     /// day, or with another limit.
     SpendingLimit,
+    /// A catalog would discontinue much of what an instance has on sale, and an operator decides. Over once a later reading is
+    /// applied.
+    CatalogShrank,
     /// The plugin of an instance can't be used, so nothing is bought for it. Over once it can.
     PluginUnusable,
 }
@@ -51,6 +54,7 @@ stored_enum!(AlertKind {
     MailStopped = "mail-stopped", "e-mails stand still";
     WorkerDied = "worker-died", "worker died";
     SpendingLimit = "spending-limit", "spending limit";
+    CatalogShrank = "catalog-shrank", "catalog shrank";
     PluginUnusable = "plugin-unusable", "plugin unusable";
 });
 

@@ -168,6 +168,11 @@ pub enum Advice {
         /// The instance's name; empty: any.
         instance: String,
     },
+    /// Accept what a run would discontinue, if the vendor means it.
+    AcceptServices {
+        /// The instance's name.
+        instance: String,
+    },
     /// Start a worker.
     StartWorker,
     /// Look at the list of e-mails.
@@ -271,6 +276,12 @@ impl Advice {
             }
             Self::ListRuns { .. } => "look at the runs of the instance",
             Self::StartWorker => "start a worker",
+            Self::AcceptServices { instance } => {
+                return format!(
+                    "look at what the run would discontinue, and accept it for instance `{instance}` if the vendor means it"
+                )
+                .into();
+            }
             Self::ListMails => "look at the list of e-mails",
             Self::ConfigureMail => "save mail settings",
             Self::WriteTemplates => "start from the built-in templates",

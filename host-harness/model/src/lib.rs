@@ -101,7 +101,7 @@ pub use secret::Secret;
 pub use seen::Seen;
 pub use services_run::{
     DifferenceKind, ProductDifference, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine, RunProgress,
-    RunState, ServicesRun,
+    RunState, ServicesRun, Shrinkage,
 };
 pub use spending::{Spending, SpendingToday, day_began_at_ms};
 pub use thumbprint::{NotAThumbprint, Thumbprint};

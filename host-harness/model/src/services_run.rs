@@ -1,5 +1,6 @@
 //! Runs of Get Services Definition: state, log and differences.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -20,6 +21,8 @@ pub enum RunState {
     Completed,
     /// The products match the vendor's catalog, except for items that could not be understood.
     CompletedWithErrors,
+    /// The run changed nothing, because it would discontinue much of what is on sale; an operator decides.
+    AwaitsAcceptance,
     /// The run changed nothing.
     Failed,
 }
@@ -29,6 +32,7 @@ stored_enum!(RunState {
     InProgress = "in_progress", "in progress";
     Completed = "completed", "completed";
     CompletedWithErrors = "completed_with_errors", "completed with errors";
+    AwaitsAcceptance = "awaits_acceptance", "awaits acceptance";
     Failed = "failed", "failed";
 });
 
@@ -126,6 +130,28 @@ pub struct ProductDifference {
     pub fields: Vec<String>,
 }
 
+/// The part of what is on sale that a catalog would discontinue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shrinkage {
+    /// The products on sale that the catalog does not have any more.
+    pub lost: usize,
+    /// All products on sale: active or published, and not discontinued.
+    pub on_sale: usize,
+}
+
+impl Shrinkage {
+    /// Whether that is more than so many percent of what is on sale.
+    pub fn is_beyond(self, percent: u8) -> bool {
+        self.lost.saturating_mul(100) > self.on_sale.saturating_mul(percent.into())
+    }
+}
+
+impl fmt::Display for Shrinkage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} of {} products on sale", self.lost, self.on_sale)
+    }
+}
+
 /// How many products a run changed, and how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunCounts {
@@ -176,4 +202,30 @@ pub struct RunLease {
     pub owner: Uuid,
     /// The length of the lease.
     pub length: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Shrinkage;
+
+    #[test]
+    fn a_catalog_shrinks_too_far_only_beyond_the_percentage_of_what_is_on_sale() {
+        for (lost, on_sale, percent, is_beyond) in [
+            (0, 0, 10, false),
+            (1, 10, 10, false),
+            (2, 10, 10, true),
+            (1, 1, 10, true),
+            (9_988, 10_000, 10, true),
+            (9_988, 10_000, 100, false),
+            (0, 10, 0, false),
+            (1, 10, 0, true),
+        ] {
+            let shrinkage = Shrinkage { lost, on_sale };
+            assert_eq!(
+                shrinkage.is_beyond(percent),
+                is_beyond,
+                "{shrinkage}, {percent} %"
+            );
+        }
+    }
 }

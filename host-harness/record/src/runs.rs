@@ -1,18 +1,21 @@
 //! Runs of Get Services Definition: one at a time per instance, under a lease, each with a log and its changes.
 
+use std::collections::BTreeSet;
+
 use bss_model::clock::{millis, now_ms, rfc3339};
 use bss_model::moment::{Uptime, uptime};
 use bss_model::{
-    Act, Actor, Advice, Diagnose, Diagnosis, Difference, DifferenceKind, ErrorKind, Page, Problem,
+    Act, Actor, Advice, AlertKind, Diagnose, Diagnosis, Difference, DifferenceKind, ErrorKind, Page, Problem,
     ProductDifference, Rows, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine, RunProgress, RunState,
-    ServicesDefinition, ServicesRun, Subject,
+    ServicesDefinition, ServicesRun, Shrinkage, Subject,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
+use super::alerts;
 use super::paging::KeyColumn::{Integer, Text};
 use super::paging::List;
 use super::services;
@@ -38,6 +41,12 @@ pub enum StartRunError {
         /// The id that was asked for.
         id: Uuid,
     },
+    /// No run of the instance awaits acceptance.
+    #[error("no run of instance `{instance}` awaits acceptance")]
+    NothingToAccept {
+        /// The instance's name.
+        instance: String,
+    },
     /// The record failed.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -57,6 +66,10 @@ impl Diagnose for StartRunError {
             Self::NoInstance { .. } => {
                 Diagnosis::new(ErrorKind::NotFound, "no-instance").advise(Advice::ListInstances)
             }
+            Self::NothingToAccept { instance } => Diagnosis::new(ErrorKind::Conflict, "nothing-to-accept")
+                .advise(Advice::ListRuns {
+                    instance: instance.clone(),
+                }),
             Self::Record(error) => error.diagnosis(),
         }
     }
@@ -89,6 +102,16 @@ pub enum EndRunError {
         /// The run.
         run: Uuid,
     },
+    /// The run would discontinue too much of what is on sale, and awaits acceptance.
+    #[error("the catalog would discontinue {shrinkage} of instance `{instance}`, so nothing was applied")]
+    Shrunk {
+        /// The run.
+        run: Uuid,
+        /// The instance's name.
+        instance: String,
+        /// What it would discontinue.
+        shrinkage: Shrinkage,
+    },
     /// The definition that was read contradicts itself.
     #[error(transparent)]
     Apply(#[from] ApplyError),
@@ -102,6 +125,11 @@ impl Diagnose for EndRunError {
         match self {
             Self::LeaseLost { .. } => {
                 Diagnosis::new(ErrorKind::Unavailable, "lease-lost").say("start the run again")
+            }
+            Self::Shrunk { instance, .. } => {
+                Diagnosis::new(ErrorKind::Conflict, "catalog-shrank").advise(Advice::AcceptServices {
+                    instance: instance.clone(),
+                })
             }
             Self::Apply(error) => error.diagnosis(),
             Self::Record(error) => error.diagnosis(),
@@ -163,6 +191,31 @@ impl Record {
         lease: Option<RunLease>,
         actor: &Actor,
     ) -> Result<Uuid, StartRunError> {
+        self.start_run(instance_id, lease, Acceptance::Nothing, actor)
+            .await
+    }
+
+    /// Starts a run as [`Record::start_services_run`] does, which may discontinue what the run would that awaits acceptance.
+    ///
+    /// # Errors
+    /// Like there, and when no run of the instance awaits acceptance.
+    pub async fn start_accepting_run(
+        &self,
+        instance_id: Uuid,
+        lease: Option<RunLease>,
+        actor: &Actor,
+    ) -> Result<Uuid, StartRunError> {
+        self.start_run(instance_id, lease, Acceptance::Awaited, actor)
+            .await
+    }
+
+    async fn start_run(
+        &self,
+        instance_id: Uuid,
+        lease: Option<RunLease>,
+        acceptance: Acceptance,
+        actor: &Actor,
+    ) -> Result<Uuid, StartRunError> {
         let mut transaction = begin_write(&self.writer).await?;
         end_dead(&mut transaction, uptime()).await?;
         let instance: Option<String> = sqlx::query_scalar("SELECT name FROM instances WHERE id = $1")
@@ -181,24 +234,32 @@ impl Record {
             let run = Box::new(read_run(&row)?);
             return Err(StartRunError::Running { instance, run });
         }
+        let accepts = match acceptance {
+            Acceptance::Nothing => None,
+            Acceptance::Awaited => match awaiting(&mut transaction, instance_id).await? {
+                None => return Err(StartRunError::NothingToAccept { instance }),
+                awaiting => awaiting,
+            },
+        };
         let run = Uuid::new_v4();
         sqlx::query(
             "INSERT INTO services_runs (id, instance_id, state, asked_at_ms, new_products, changed_products,
-                                        discontinued_products, revived_products, skipped_items, unchanged)
-             VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0, FALSE)",
+                                        discontinued_products, revived_products, skipped_items, unchanged, accepts)
+             VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0, FALSE, $5)",
         )
         .bind(run.to_string())
         .bind(instance_id.to_string())
         .bind(RunState::NotStarted.word())
         .bind(now_ms())
+        .bind(accepts.map(|run| run.to_string()))
         .execute(&mut *transaction)
         .await?;
         if let Some(lease) = lease {
             take(&mut transaction, run, lease).await?;
         }
         let (act, subject) = (Act::StartServicesRun, Subject::services_run(run));
-        let (of, detail) = (Some(instance_id), Value::Null);
-        write_act(&mut transaction, actor, act, &subject, of, detail).await?;
+        let detail = accepts.map_or(Value::Null, |run| json!({ "accepts": run }));
+        write_act(&mut transaction, actor, act, &subject, Some(instance_id), detail).await?;
         transaction.commit().await?;
         Ok(run)
     }
@@ -279,7 +340,9 @@ impl Record {
     /// everything.
     ///
     /// # Errors
-    /// When the run no longer belongs to this lease, or the definition contradicts itself; nothing is applied then.
+    /// When the run no longer belongs to this lease, or the definition contradicts itself; nothing is applied then. When it
+    /// would discontinue more of what is on sale than the instance's limit: then the run has ended and awaits acceptance,
+    /// with the difference that it would make, and an alert is raised.
     pub async fn complete_services_run(
         &self,
         run: Uuid,
@@ -294,28 +357,30 @@ impl Record {
             _ => RunState::CompletedWithErrors,
         };
         let instance_id = end(&mut transaction, run, lease, state).await?;
-        let difference = services::apply(&mut transaction, instance_id, &definition).await?;
+        let update = services::prepare(&mut transaction, instance_id, &definition).await?;
+        let shrinkage = update.shrinkage();
+        if shrinkage.is_beyond(discontinue_percent(&mut transaction, instance_id).await?)
+            && !is_accepted(&mut transaction, run, &update.difference).await?
+        {
+            let shrunk = await_acceptance(
+                &mut transaction,
+                (run, instance_id),
+                &update.difference,
+                shrinkage,
+                skipped,
+            );
+            let shrunk = shrunk.await?;
+            transaction.commit().await?;
+            return Err(shrunk);
+        }
+        let difference = services::write(&mut transaction, instance_id, update).await?;
+        settle_awaiting(&mut transaction, instance_id).await?;
         sqlx::query("UPDATE instances SET services_entity_tag = '' WHERE id = $1 AND version <> $2")
             .bind(instance_id.to_string())
             .bind(settings_version)
             .execute(&mut *transaction)
             .await?;
-        insert_differences(&mut transaction, run, &difference).await?;
-        let size = |list: usize| i64::try_from(list).unwrap_or(i64::MAX);
-        sqlx::query(
-            "UPDATE services_runs
-             SET new_products = $2, changed_products = $3, discontinued_products = $4,
-                 revived_products = $5, skipped_items = $6
-             WHERE id = $1",
-        )
-        .bind(run.to_string())
-        .bind(size(difference.new.len()))
-        .bind(size(difference.changed.len()))
-        .bind(size(difference.discontinued.len()))
-        .bind(size(difference.revived.len()))
-        .bind(i64::from(skipped))
-        .execute(&mut *transaction)
-        .await?;
+        write_difference(&mut transaction, run, &difference, skipped).await?;
         transaction.commit().await?;
         Ok(difference)
     }
@@ -330,11 +395,12 @@ impl Record {
         lease: RunLease,
     ) -> Result<(), EndRunError> {
         let mut transaction = begin_write(&self.writer).await?;
-        end(&mut transaction, run, lease, RunState::Completed).await?;
+        let instance_id = end(&mut transaction, run, lease, RunState::Completed).await?;
         sqlx::query("UPDATE services_runs SET unchanged = TRUE WHERE id = $1")
             .bind(run.to_string())
             .execute(&mut *transaction)
             .await?;
+        settle_awaiting(&mut transaction, instance_id).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -352,6 +418,43 @@ impl Record {
         let mut transaction = begin_write(&self.writer).await?;
         end(&mut transaction, run, lease, RunState::Failed).await?;
         set_reason(&mut transaction, run, reason).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// The most of what is on sale, in percent, that a run of an instance discontinues without being told to.
+    ///
+    /// # Errors
+    /// When the instance does not exist, or the record can't be read.
+    pub async fn discontinue_percent(&self, instance_id: Uuid) -> Result<u8, RecordError> {
+        let mut connection = self.readers.acquire().await?;
+        discontinue_percent(&mut connection, instance_id).await
+    }
+
+    /// Sets the most of what is on sale, in percent, that a run of an instance discontinues without being told to. From 100 on,
+    /// no run awaits acceptance.
+    ///
+    /// # Errors
+    /// When the instance does not exist, or the record can't be written.
+    pub async fn limit_discontinuations(
+        &self,
+        instance_id: Uuid,
+        percent: u8,
+        actor: &Actor,
+    ) -> Result<(), RecordError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        let before = discontinue_percent(&mut transaction, instance_id).await?;
+        if before == percent {
+            return Ok(());
+        }
+        sqlx::query("UPDATE instances SET discontinue_percent = $2 WHERE id = $1")
+            .bind(instance_id.to_string())
+            .bind(i64::from(percent))
+            .execute(&mut *transaction)
+            .await?;
+        let detail = json!({ "before": before, "after": percent });
+        let (act, subject) = (Act::LimitDiscontinuations, Subject::instance(instance_id));
+        write_act(&mut transaction, actor, act, &subject, Some(instance_id), detail).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -557,6 +660,131 @@ async fn append(
         query.push(" ON CONFLICT (run_id, number) DO NOTHING");
         query.build().execute(&mut *transaction).await?;
     }
+    Ok(())
+}
+
+/// What a run accepts of an earlier one.
+#[derive(Clone, Copy)]
+enum Acceptance {
+    Nothing,
+    /// What the run would discontinue that awaits acceptance.
+    Awaited,
+}
+
+/// The run of an instance that awaits acceptance.
+async fn awaiting(
+    transaction: &mut SqliteConnection,
+    instance_id: Uuid,
+) -> Result<Option<Uuid>, RecordError> {
+    let row = sqlx::query("SELECT id FROM services_runs WHERE instance_id = $1 AND state = $2")
+        .bind(instance_id.to_string())
+        .bind(RunState::AwaitsAcceptance.word())
+        .fetch_optional(transaction)
+        .await?;
+    row.as_ref().map(|row| id(row, "id")).transpose()
+}
+
+async fn discontinue_percent(
+    connection: &mut SqliteConnection,
+    instance_id: Uuid,
+) -> Result<u8, RecordError> {
+    let percent: i64 = sqlx::query_scalar("SELECT discontinue_percent FROM instances WHERE id = $1")
+        .bind(instance_id.to_string())
+        .fetch_one(connection)
+        .await?;
+    Ok(u8::try_from(percent).unwrap_or(u8::MAX))
+}
+
+/// Whether somebody has accepted all that a run discontinues: no more than the run would that he saw.
+async fn is_accepted(
+    transaction: &mut SqliteConnection,
+    run: Uuid,
+    difference: &Difference,
+) -> Result<bool, RecordError> {
+    let accepted: Vec<String> = sqlx::query_scalar(
+        "SELECT code FROM services_run_differences
+         WHERE run_id = (SELECT accepts FROM services_runs WHERE id = $1) AND kind = $2",
+    )
+    .bind(run.to_string())
+    .bind(DifferenceKind::Discontinued.word())
+    .fetch_all(transaction)
+    .await?;
+    let accepted: BTreeSet<String> = accepted.into_iter().collect();
+    Ok(difference.discontinued.iter().all(|code| accepted.contains(code)))
+}
+
+/// Has an ended run await acceptance, in the place of an earlier one, and returns the error that says so.
+async fn await_acceptance(
+    transaction: &mut SqliteConnection,
+    (run, instance_id): (Uuid, Uuid),
+    difference: &Difference,
+    shrinkage: Shrinkage,
+    skipped: u32,
+) -> Result<EndRunError, EndRunError> {
+    let instance = sqlx::query_scalar("SELECT name FROM instances WHERE id = $1")
+        .bind(instance_id.to_string())
+        .fetch_one(&mut *transaction)
+        .await?;
+    let shrunk = EndRunError::Shrunk {
+        run,
+        instance,
+        shrinkage,
+    };
+    let Diagnosis { code, advice, .. } = shrunk.diagnosis();
+    let advice = advice.map_or_else(String::new, |advice| advice.sentence().into_owned());
+    let problem = Problem::new(code, shrunk.to_string(), advice);
+    fail_awaiting(transaction, instance_id).await?;
+    sqlx::query("UPDATE services_runs SET state = $2 WHERE id = $1")
+        .bind(run.to_string())
+        .bind(RunState::AwaitsAcceptance.word())
+        .execute(&mut *transaction)
+        .await?;
+    set_reason(transaction, run, &problem).await?;
+    write_difference(transaction, run, difference, skipped).await?;
+    let kind = AlertKind::CatalogShrank;
+    alerts::raise_about_instance(transaction, kind, instance_id, Some(&problem)).await?;
+    Ok(shrunk)
+}
+
+/// Ends what a later run has settled: no run awaits acceptance any more, and the alert is over.
+async fn settle_awaiting(transaction: &mut SqliteConnection, instance_id: Uuid) -> Result<(), RecordError> {
+    fail_awaiting(transaction, instance_id).await?;
+    alerts::end(transaction, AlertKind::CatalogShrank, instance_id, now_ms()).await
+}
+
+async fn fail_awaiting(transaction: &mut SqliteConnection, instance_id: Uuid) -> Result<(), RecordError> {
+    sqlx::query("UPDATE services_runs SET state = $3 WHERE instance_id = $1 AND state = $2")
+        .bind(instance_id.to_string())
+        .bind(RunState::AwaitsAcceptance.word())
+        .bind(RunState::Failed.word())
+        .execute(transaction)
+        .await?;
+    Ok(())
+}
+
+/// Writes down the difference that a run made, or would make.
+async fn write_difference(
+    transaction: &mut SqliteConnection,
+    run: Uuid,
+    difference: &Difference,
+    skipped: u32,
+) -> Result<(), RecordError> {
+    insert_differences(transaction, run, difference).await?;
+    let size = |list: usize| i64::try_from(list).unwrap_or(i64::MAX);
+    sqlx::query(
+        "UPDATE services_runs
+         SET new_products = $2, changed_products = $3, discontinued_products = $4,
+             revived_products = $5, skipped_items = $6
+         WHERE id = $1",
+    )
+    .bind(run.to_string())
+    .bind(size(difference.new.len()))
+    .bind(size(difference.changed.len()))
+    .bind(size(difference.discontinued.len()))
+    .bind(size(difference.revived.len()))
+    .bind(i64::from(skipped))
+    .execute(transaction)
+    .await?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bss_model::{
     Advice, AttributeValue, Derivative, Diagnose, Diagnosis, Difference, ErrorKind, NewProduct, Page,
-    Product, ProductFilter, ProductType, Rows, ServicesDefinition, SkippedItems,
+    Product, ProductFilter, ProductType, Rows, ServicesDefinition, Shrinkage, SkippedItems,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
@@ -123,6 +123,22 @@ impl Record {
         Ok(difference)
     }
 
+    /// The difference that a complete reading would make, and the part of what is on sale that it would discontinue. Nothing is
+    /// written.
+    ///
+    /// # Errors
+    /// When the definition contradicts itself.
+    pub async fn compare_services_definition(
+        &self,
+        instance_id: Uuid,
+        definition: &ServicesDefinition,
+    ) -> Result<(Difference, Shrinkage), ApplyError> {
+        let mut connection = self.readers.acquire().await?;
+        let update = prepare(&mut connection, instance_id, definition).await?;
+        let shrinkage = update.shrinkage();
+        Ok((update.difference, shrinkage))
+    }
+
     /// Values of an attribute that products once had and no longer have, by key. They stay in the attribute's list,
     /// because an asset may have been sold with one.
     ///
@@ -201,25 +217,48 @@ impl Record {
     }
 }
 
+/// The update of the stored products to a complete reading.
+pub(super) struct Update<'a> {
+    definition: &'a ServicesDefinition,
+    stored: BTreeMap<String, Product>,
+    to_write: Vec<&'a NewProduct>,
+    /// The difference that it makes.
+    pub(super) difference: Difference,
+}
+
+impl Update<'_> {
+    /// The part of what is on sale that it discontinues.
+    pub(super) fn shrinkage(&self) -> Shrinkage {
+        let is_on_sale = |product: &Product| (product.active || product.published) && !product.discontinued;
+        let lost = self.difference.discontinued.iter();
+        let lost = lost.filter_map(|code| self.stored.get(code));
+        Shrinkage {
+            lost: lost.filter(|product| is_on_sale(product)).count(),
+            on_sale: self.stored.values().filter(|product| is_on_sale(product)).count(),
+        }
+    }
+}
+
 /// Updates the stored products to a complete reading, within the caller's transaction.
-pub(super) async fn apply(
+async fn apply(
     transaction: &mut SqliteConnection,
     instance_id: Uuid,
     definition: &ServicesDefinition,
 ) -> Result<Difference, ApplyError> {
+    let update = prepare(transaction, instance_id, definition).await?;
+    write(transaction, instance_id, update).await
+}
+
+/// Compares the stored products with a complete reading. Nothing is written.
+pub(super) async fn prepare<'a>(
+    connection: &mut SqliteConnection,
+    instance_id: Uuid,
+    definition: &'a ServicesDefinition,
+) -> Result<Update<'a>, ApplyError> {
     let offered = check(definition)?;
-    let id = instance_id.to_string();
-    let updated = sqlx::query("UPDATE instances SET services_entity_tag = $2 WHERE id = $1")
-        .bind(&id)
-        .bind(&definition.entity_tag)
-        .execute(&mut *transaction)
-        .await?;
-    if updated.rows_affected() == 0 {
-        return Err(ApplyError::NoInstance { id: instance_id });
-    }
     let rows = sqlx::query("SELECT * FROM products WHERE instance_id = $1")
-        .bind(&id)
-        .fetch_all(&mut *transaction)
+        .bind(instance_id.to_string())
+        .fetch_all(connection)
         .await?;
     let mut stored = BTreeMap::new();
     for row in &rows {
@@ -229,6 +268,35 @@ pub(super) async fn apply(
     drop(rows);
 
     let (difference, to_write) = compare(&stored, &offered, &definition.skipped);
+    Ok(Update {
+        definition,
+        stored,
+        to_write,
+        difference,
+    })
+}
+
+/// Writes an update, within the transaction that prepared it.
+pub(super) async fn write(
+    transaction: &mut SqliteConnection,
+    instance_id: Uuid,
+    update: Update<'_>,
+) -> Result<Difference, ApplyError> {
+    let Update {
+        definition,
+        stored,
+        to_write,
+        difference,
+    } = update;
+    let id = instance_id.to_string();
+    let updated = sqlx::query("UPDATE instances SET services_entity_tag = $2 WHERE id = $1")
+        .bind(&id)
+        .bind(&definition.entity_tag)
+        .execute(&mut *transaction)
+        .await?;
+    if updated.rows_affected() == 0 {
+        return Err(ApplyError::NoInstance { id: instance_id });
+    }
     upsert_product_types(transaction, &id, &definition.product_types).await?;
     keep_former_values(transaction, &id, &stored, &to_write).await?;
     upsert_products(transaction, &id, &to_write).await?;

@@ -180,12 +180,27 @@ impl InstanceHandle {
     ///
     /// # Errors
     /// When the instance is not ready or has a run already, or the catalog was not read to its end; no product is changed
-    /// then.
+    /// then. Nor is any when much of what is on sale would be discontinued (`catalog-shrank`): [`Self::accept_services`] goes on.
     pub async fn fetch_services(&self, actor: &Actor) -> Result<view::ServicesRun, Error> {
         let name = self.present_name().await?;
         let completed = self
             .host
             .fetch_services(&name, actor, self.host.listener())
+            .await?;
+        let run = self.host.run_on_record(completed.run).await?;
+        Ok(view::ServicesRun::new(&run, &name))
+    }
+
+    /// Reads the vendor's catalog again, and discontinues what the last run would have, where that awaits acceptance because it
+    /// was much of what is on sale (`catalog-shrank`).
+    ///
+    /// # Errors
+    /// Like [`Self::fetch_services`], and when no run awaits acceptance.
+    pub async fn accept_services(&self, actor: &Actor) -> Result<view::ServicesRun, Error> {
+        let name = self.present_name().await?;
+        let completed = self
+            .host
+            .accept_services(&name, actor, self.host.listener())
             .await?;
         let run = self.host.run_on_record(completed.run).await?;
         Ok(view::ServicesRun::new(&run, &name))

@@ -1,6 +1,6 @@
 //! Runs of Get Services Definition as views show them.
 
-use bss_model::{ProductDifference, RunLogLevel};
+use bss_model::{Difference, ProductDifference, RunLogLevel, Shrinkage};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -16,7 +16,8 @@ pub struct ServicesRun {
     pub instance_id: Uuid,
     /// The instance's name.
     pub instance: String,
-    /// The run's state: `not-started`, `in-progress`, `completed`, `completed-with-errors`, `failed`.
+    /// The run's state: `not-started`, `in-progress`, `completed`, `completed-with-errors`, `awaits-acceptance`,
+    /// `failed`.
     pub state: String,
     /// When the run was asked for, in milliseconds.
     pub asked_at_ms: i64,
@@ -52,6 +53,47 @@ pub struct Progress {
     pub total: Option<u64>,
     /// The unit that is counted.
     pub unit: String,
+}
+
+/// What a run would change, if one was made now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServicesPreview {
+    /// The codes of products that are not stored yet.
+    pub new: Vec<String>,
+    /// The codes of products of which something changed.
+    pub changed: Vec<String>,
+    /// The codes of products that the vendor has stopped selling.
+    pub discontinued: Vec<String>,
+    /// The codes of products that the vendor sells again.
+    pub revived: Vec<String>,
+    /// The number of products on sale.
+    pub on_sale: usize,
+    /// The number of products on sale that would be discontinued.
+    pub lost: usize,
+}
+
+impl ServicesPreview {
+    /// The view of a difference that would be made.
+    pub fn new(difference: &Difference, shrinkage: Shrinkage) -> Self {
+        let changed = difference.changed.iter();
+        Self {
+            new: difference.new.clone(),
+            changed: changed.map(|(code, _)| code.clone()).collect(),
+            discontinued: difference.discontinued.clone(),
+            revived: difference.revived.clone(),
+            on_sale: shrinkage.on_sale,
+            lost: shrinkage.lost,
+        }
+    }
+}
+
+/// The part of what is on sale that a run discontinues without being told to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServicesLimit {
+    /// In percent.
+    pub discontinue_percent: u8,
 }
 
 /// A line of a run's log.

@@ -67,6 +67,7 @@ every_act! {
     AcknowledgeAlert,
     SaveAlertSettings,
     SetChargePrefix,
+    LimitDiscontinuations,
     RenameInstance,
     DisableInstance,
     EnableInstance,
@@ -182,6 +183,10 @@ impl Site {
                 let (instance, prefix) = (self.unsold, "DE".parse()?);
                 record.set_charge_prefix(instance, prefix, actor).await?;
                 Subject::instance(instance)
+            }
+            Act::LimitDiscontinuations => {
+                record.limit_discontinuations(self.unsold, 25, actor).await?;
+                Subject::instance(self.unsold)
             }
             Act::RenameInstance => {
                 let renamed = record.rename_instance(self.unsold, "renamed", actor).await?;
@@ -435,6 +440,7 @@ impl Site {
                 json!({ "lines": [line("a", 2), line("b", 2)] })
             }
             Act::SetChargePrefix => json!({ "before": "UNSOLD", "after": "DE" }),
+            Act::LimitDiscontinuations => json!({ "before": 10, "after": 25 }),
             Act::RenameInstance => json!({ "before": "unsold", "after": "renamed" }),
             Act::RemoveInstance => json!({ "name": "renamed", "owner": null }),
             // The e-mails of the five assets, but for the one that is tried again before.

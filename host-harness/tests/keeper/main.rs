@@ -34,6 +34,7 @@ mod restorations;
 mod runs;
 mod secrets;
 mod services;
+mod shrunk_catalogs;
 mod smtp_server;
 mod spending;
 mod tenants;

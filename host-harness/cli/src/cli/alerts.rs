@@ -145,6 +145,9 @@ fn next(alert: &view::Alert) -> String {
             "`bss-host instance rotate-certificate {} --to THUMBPRINT` has the instance use another one, of those that `bss-host certificate list` shows",
             instance()
         )),
+        "catalog-shrank" => Advice::AcceptServices {
+            instance: alert.instance.clone().unwrap_or_default(),
+        },
         "mail-stopped" => Advice::say(
             "`bss-host mail test ADDRESS` tries whether it is corrected; e-mails wait, and go on by themselves",
         ),

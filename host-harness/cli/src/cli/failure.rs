@@ -139,6 +139,14 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
             let instance = quoted(instance);
             return format!("`bss-host services runs {instance}` shows the runs").into();
         }
+        Advice::AcceptServices { instance } => {
+            let instance = quoted(instance);
+            return format!(
+                "`bss-host services products {instance} --run RUN --discontinued` shows them; if the vendor means it, \
+                 `bss-host services accept {instance}` reads the catalog again and discontinues them"
+            )
+            .into();
+        }
         Advice::StartWorker => "start `bss-host run`, which executes waiting runs",
         Advice::ListMails => "`bss-host mail list` shows all e-mails",
         Advice::ConfigureMail => "save mail settings with `bss-host mail configure`",
@@ -592,6 +600,9 @@ mod tests {
             },
             Advice::ListRuns {
                 instance: String::new(),
+            },
+            Advice::AcceptServices {
+                instance: instance.clone(),
             },
             Advice::ListRuns { instance },
             Advice::StartWorker,

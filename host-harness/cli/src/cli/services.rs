@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bss_model::{
-    Advice, DifferenceKind, ErrorKind, Instance, ProductDifference, ProductFilter, RunState,
+    Advice, Difference, DifferenceKind, ErrorKind, Instance, ProductDifference, ProductFilter, RunState,
     ServicesRun as RecordedRun, SortOrder,
 };
 use clap::{Args, Subcommand};
@@ -30,6 +30,22 @@ pub(super) enum ServicesCommand {
         /// Leave the run to `bss-host run`, and print the run's id
         #[arg(long)]
         detach: bool,
+        /// Only say what would change, and change nothing
+        #[arg(long, conflicts_with = "detach")]
+        dry_run: bool,
+    },
+    /// Read the catalog again, and discontinue what the last run would have, which awaits acceptance
+    Accept {
+        /// The instance's name
+        instance: String,
+    },
+    /// Set or show the part of what is on sale that a run discontinues without being told to
+    Limit {
+        /// The instance's name
+        instance: String,
+        /// The most of what is on sale, in percent; 100 for any. Without this, the present limit is shown
+        #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+        discontinue: Option<u8>,
     },
     /// Show the runs of an instance, the latest first
     Runs {
@@ -97,12 +113,20 @@ pub(super) async fn run(host: &Host, command: ServicesCommand, json: bool) -> Ou
     match command {
         ServicesCommand::Fetch {
             instance,
-            detach: false,
-        } => fetch(host, &instance, json).await,
+            dry_run: true,
+            ..
+        } => preview(host, &instance, json).await,
         ServicesCommand::Fetch {
             instance,
-            detach: true,
-        } => detach(host, &instance, json).await,
+            detach: false,
+            ..
+        } => fetch(host, &instance, json).await,
+        ServicesCommand::Fetch { instance, .. } => detach(host, &instance, json).await,
+        ServicesCommand::Accept { instance } => accept(host, &instance, json).await,
+        ServicesCommand::Limit {
+            instance,
+            discontinue,
+        } => limit(host, &instance, discontinue, json).await,
         ServicesCommand::Runs { instance } => runs(host, &instance, json).await,
         ServicesCommand::Log { run } => log(host, run, json).await,
         ServicesCommand::Products(arguments) => products(host, &arguments, json).await,
@@ -113,14 +137,77 @@ pub(super) async fn run(host: &Host, command: ServicesCommand, json: bool) -> Ou
 async fn fetch(host: &Host, instance: &str, json: bool) -> Outcome {
     let mut interruption = Interruption::listen()?;
     let begun = host.begin_services_run(instance, &operator()).await?;
+    to_the_end(host, &begun, &mut interruption, json).await
+}
+
+async fn accept(host: &Host, instance: &str, json: bool) -> Outcome {
+    let mut interruption = Interruption::listen()?;
+    let begun = host.begin_accepting_run(instance, &operator()).await?;
+    to_the_end(host, &begun, &mut interruption, json).await
+}
+
+/// Executes a run, and shows what came of it.
+async fn to_the_end(host: &Host, begun: &BegunRun, interruption: &mut Interruption, json: bool) -> Outcome {
     output::note(format!("run {} is in progress", begun.run));
-    let run = execute(host, &begun, &mut interruption).await?;
+    let run = execute(host, begun, interruption).await?;
     if json {
-        show::json(&run_view(host, begun.run, instance).await?)?;
+        show::json(&run_view(host, begun.run, &begun.instance.name).await?)?;
     } else {
         output::line(run_line(&run));
     }
     warn_of_errors(&run);
+    Ok(ExitStatus::Done)
+}
+
+/// Shows what a run would change.
+async fn preview(host: &Host, instance: &str, json: bool) -> Outcome {
+    let progress = Progress::start();
+    let read = host.preview_services(instance, progress.listener()).await;
+    progress.end();
+    let (difference, shrinkage) = read?;
+    if json {
+        show::json(&view::ServicesPreview::new(&difference, shrinkage))?;
+        return Ok(ExitStatus::Done);
+    }
+    let mut table = show::table(&["Product", "Would be"]);
+    let changed = difference.changed.iter().map(|(code, fields)| {
+        let what = format!("changed: {}", fields.join(", "));
+        (code, what)
+    });
+    let kinds = [
+        (&difference.new, DifferenceKind::New),
+        (&difference.discontinued, DifferenceKind::Discontinued),
+        (&difference.revived, DifferenceKind::Revived),
+    ];
+    let others = kinds
+        .into_iter()
+        .flat_map(|(codes, kind)| codes.iter().map(move |code| (code, kind.to_string())));
+    for (code, what) in changed.chain(others) {
+        table.add_row([code.as_str(), &what]);
+    }
+    output::table(&table);
+    output::line(format!(
+        "{}; {shrinkage} would be discontinued; nothing was changed",
+        differences_line(&difference)
+    ));
+    Ok(ExitStatus::Done)
+}
+
+async fn limit(host: &Host, instance: &str, percent: Option<u8>, json: bool) -> Outcome {
+    let instance = host.named_instance(instance).await?;
+    let record = host.record();
+    if let Some(percent) = percent {
+        record
+            .limit_discontinuations(instance.id, percent, &operator())
+            .await?;
+    }
+    let discontinue_percent = record.discontinue_percent(instance.id).await?;
+    match json {
+        true => show::json(&view::ServicesLimit { discontinue_percent })?,
+        false => output::line(format!(
+            "a run that would discontinue more than {discontinue_percent} % of what is on sale awaits `bss-host services accept`"
+        )),
+    }
     Ok(ExitStatus::Done)
 }
 
@@ -166,18 +253,29 @@ pub(super) fn run_line(run: &CompletedRun) -> String {
     if run.unchanged {
         return "the catalog has not changed since the last run".to_owned();
     }
-    let some = |count: usize, what: &str| match count {
-        0 => String::new(),
-        _ => format!(", {count} {what}"),
-    };
     format!(
-        "{} new, {} changed, {} discontinued{}{}",
-        run.difference.new.len(),
-        run.difference.changed.len(),
-        run.difference.discontinued.len(),
-        some(run.difference.revived.len(), "sold again"),
+        "{}{}",
+        differences_line(&run.difference),
         some(run.skipped.try_into().unwrap_or(usize::MAX), "left out"),
     )
+}
+
+fn differences_line(difference: &Difference) -> String {
+    format!(
+        "{} new, {} changed, {} discontinued{}",
+        difference.new.len(),
+        difference.changed.len(),
+        difference.discontinued.len(),
+        some(difference.revived.len(), "sold again"),
+    )
+}
+
+/// A count after others, if there is any.
+fn some(count: usize, what: &str) -> String {
+    match count {
+        0 => String::new(),
+        _ => format!(", {count} {what}"),
+    }
 }
 
 async fn detach(host: &Host, instance: &str, json: bool) -> Outcome {
