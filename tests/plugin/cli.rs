@@ -16,7 +16,7 @@ use crate::scenario::{DONE, NO_ANSWER, REFUSED, USAGE, assert_ends, result};
 /// A data directory, and a simulator that runs as a program of its own.
 pub(crate) struct Desk {
     pub(crate) folder: TempDir,
-    microsoft: Value,
+    pub(crate) microsoft: Value,
     simulator: Child,
 }
 
@@ -37,28 +37,34 @@ fn ready(simulator: &mut Child) -> Value {
     serde_json::from_str(&line).expect("one line of JSON")
 }
 
+/// A simulator that is ready, and the line that it printed.
+fn start_simulator(folder: &Path, arguments: &[&str]) -> (Child, Value) {
+    let mut simulator = Command::new(bss_host())
+        .arg("simulator")
+        .arg("--directory")
+        .arg(folder.join("microsoft"))
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the simulator starts");
+    let microsoft = ready(&mut simulator);
+    (simulator, microsoft)
+}
+
 impl Desk {
     pub(crate) fn open() -> Self {
         Self::open_in(tempfile::tempdir().expect("a temporary directory"), &[])
     }
 
     /// With a simulator that is given more arguments.
-    fn open_in(folder: TempDir, arguments: &[&str]) -> Self {
+    pub(crate) fn open_in(folder: TempDir, arguments: &[&str]) -> Self {
         initialize(&folder.path().join("bss"));
         Self::open_without_record(folder, arguments)
     }
 
     /// A desk at which nobody has made a data directory.
     pub(crate) fn open_without_record(folder: TempDir, arguments: &[&str]) -> Self {
-        let mut simulator = Command::new(bss_host())
-            .arg("simulator")
-            .arg("--directory")
-            .arg(folder.path().join("microsoft"))
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the simulator starts");
-        let microsoft = ready(&mut simulator);
+        let (simulator, microsoft) = start_simulator(folder.path(), arguments);
         Self {
             folder,
             microsoft,
@@ -71,6 +77,12 @@ impl Desk {
         self.simulator.wait().expect("it has ended");
     }
 
+    /// Starts the simulator of the same directory again, with other arguments.
+    pub(crate) fn start_simulator_again(&mut self, arguments: &[&str]) {
+        self.stop_simulator();
+        (self.simulator, self.microsoft) = start_simulator(self.folder.path(), arguments);
+    }
+
     pub(crate) fn detail(&self, name: &str) -> &str {
         self.microsoft[name]
             .as_str()
@@ -81,7 +93,7 @@ impl Desk {
         self.run_with_code("", arguments)
     }
 
-    fn run_with_code(&self, code: &str, arguments: &[&str]) -> Output {
+    pub(crate) fn run_with_code(&self, code: &str, arguments: &[&str]) -> Output {
         Command::new(bss_host())
             .args(arguments)
             .arg("--data-dir")
@@ -531,34 +543,7 @@ fn a_server_that_is_gone_is_no_answer_and_can_be_resumed_when_it_is_back() {
         .expect("an order")
         .to_owned();
 
-    // Microsoft comes back with the same directory and the same addresses.
-    let port = |name: &str| {
-        let authority = desk
-            .detail(name)
-            .trim_start_matches("https://")
-            .split('/')
-            .next()
-            .unwrap_or_default();
-        authority.replace("localhost", "127.0.0.1")
-    };
-    let (service, login) = (port("serviceUrl"), port("loginAuthority"));
-    desk.simulator = Command::new(bss_host())
-        .args([
-            "simulator",
-            "--service-address",
-            &service,
-            "--login-address",
-            &login,
-            "--directory",
-        ])
-        .arg(desk.folder.path().join("microsoft"))
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the simulator starts");
-    let output = desk.simulator.stdout.take().expect("its output");
-    BufReader::new(output)
-        .read_line(&mut String::new())
-        .expect("it says when it is ready");
+    desk.start_simulator_again(&[]);
     let resumed = desk.json(&["order", "resume", &order]);
     assert_eq!(resumed["state"], "licensed");
 }

@@ -56,6 +56,7 @@ mod services_definition;
 mod services_runs;
 mod settings_cli;
 mod settings_gate;
+mod simulator_cli;
 mod stepped_clock;
 mod systemd;
 mod tenants;

@@ -31,6 +31,7 @@ mod mail;
 mod mail_choices;
 mod mail_login;
 mod mail_preview;
+mod mail_table;
 mod manual;
 mod order_list;
 mod orders;

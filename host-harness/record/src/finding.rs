@@ -25,9 +25,9 @@ const ID_CHARS_MIN: usize = 4;
 macro_rules! found {
     ($id:literal, $at_ms:literal, $from:literal) => {
         concat!(
-            "SELECT ",
+            "SELECT CAST(",
             $id,
-            " AS found_id, ",
+            " AS TEXT) AS found_id, ",
             $at_ms,
             " AS at_ms, orders.id AS order_id, orders.customer, instances.name AS instance
              FROM ",

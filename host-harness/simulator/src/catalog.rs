@@ -29,33 +29,35 @@ impl Default for Catalog {
     /// A dozen offers named as Microsoft names its own, in English, German and Greek; one is discontinued, one can't
     /// be returned and one is sold in Germany only.
     fn default() -> Catalog {
-        Catalog {
-            offers: standard::offers(),
-            countries: standard::countries(),
-            page_size_max: PAGE_SIZE_MAX,
-        }
+        Catalog::of(standard::offers())
     }
 }
 
 impl Catalog {
     /// A catalog of as many offers as asked for, all alike but for their number, sold wherever the standard ones are.
     pub fn generated(offers: u32) -> Catalog {
-        let generated = |number: u32| Offer {
-            offer_id: format!("GEN-{number:06}"),
-            offer_uri: format!("urn:ms-esd:offer:GEN-{number:06}"),
-            texts: standard::texts(
+        let generated = |number: u32| {
+            let texts = standard::texts(
                 &format!("Generated Offer {number}"),
                 &format!("Generiertes Angebot {number}"),
                 &format!("Παραγόμενη προσφορά {number}"),
-            ),
-            min_quantity: 1,
-            max_quantity: 100,
-            is_returnable: true,
-            status: OfferStatus::Active,
-            countries: None,
+            );
+            Offer::plain(format!("GEN-{number:06}"), texts)
         };
+        Catalog::of((1..=offers).map(generated).collect())
+    }
+
+    /// A catalog of products, each a code and a name in all languages, sold wherever the standard ones are.
+    pub fn of_products(products: impl IntoIterator<Item = (String, String)>) -> Catalog {
+        let offers = products
+            .into_iter()
+            .map(|(code, name)| Offer::plain(code, standard::texts(&name, &name, &name)));
+        Catalog::of(offers.collect())
+    }
+
+    fn of(offers: Vec<Offer>) -> Catalog {
         Catalog {
-            offers: (1..=offers).map(generated).collect(),
+            offers,
             countries: standard::countries(),
             page_size_max: PAGE_SIZE_MAX,
         }

@@ -15,7 +15,7 @@ use super::failure::{Failure, Outcome, quoted};
 use super::input::{confirms, operator};
 use super::output::{self, Table};
 use super::pages::PageArguments;
-use super::{assets, contact_doubts, instances, mail, order_list, show};
+use super::{assets, contact_doubts, instances, mail_table, order_list, show};
 
 /// What is shown of each kind of thing that a customer has.
 const SHOWN_MAX: usize = 20;
@@ -253,7 +253,7 @@ async fn show_one(host: &Host, customer: &str, instance: Option<&str>, json: boo
     mails.reverse();
     section(
         &show::counted(mails.len() as u64, "e-mail"),
-        &mail::table(recent(&mails)),
+        &mail_table::table(recent(&mails)),
         mails.len(),
     );
     for erased in &view.erasures {

@@ -20,11 +20,11 @@ use super::input::{first_line, operator, read_text};
 use super::mail_choices::{self, ChoicesArguments};
 use super::mail_login::AccessTokenArguments;
 use super::mail_preview::{self, PreviewArguments};
-use super::output::{self, Table};
+use super::output;
 use super::pages::PageArguments;
 use super::seller::{self, SellerArguments};
 use super::typed_ids::{self, TypedId};
-use super::{contact_doubts, instances, record, show};
+use super::{contact_doubts, instances, mail_table, record, show};
 
 /// The copies of e-mails that are told in a line each.
 const COPIES_TOLD_MAX: usize = 10;
@@ -450,7 +450,7 @@ async fn list(host: &Host, filter: MailFilter, page: &PageArguments, form: Form)
     let mails = page.read(form, async |page| host.record().mails(&filter, page).await);
     let mails = mails.await?;
     let views = host.mail_views(&mails).await?;
-    csv_lines::list(form, &views, &COLUMNS, table)?;
+    csv_lines::list(form, &views, &COLUMNS, mail_table::table)?;
     let count = |state| mails.iter().filter(|mail| mail.state == state).count();
     let (pending, failed) = (count(MailState::Pending), count(MailState::Failed));
     if pending > 0 && host.record().mail_settings().await?.is_none() {
@@ -470,33 +470,6 @@ async fn list(host: &Host, filter: MailFilter, page: &PageArguments, form: Form)
         output::note("hint: correct the cause, then make them due again with `bss-host mail retry --failed`");
     }
     Ok(ExitStatus::Done)
-}
-
-/// A table of e-mails, for people.
-pub(super) fn table(mails: &[view::Mail]) -> Table {
-    let mut table = show::table(&[
-        "E-mail", "Written", "State", "To", "Customer", "Instance", "License", "Problem",
-    ]);
-    for mail in mails {
-        let state = match (mail.state.as_str(), mail.attempts) {
-            ("sent", _) => format!("sent {}", mail.sent_at_ms.map(show::time).unwrap_or_default()),
-            ("pending", 1..) => format!("due {}", mail.due_at_ms.map(show::time).unwrap_or_default()),
-            (state, _) => state.to_owned(),
-        };
-        let customer = &mail.parties.customer;
-        let problem = mail.problem.as_ref();
-        table.add_row([
-            show::short(mail.id),
-            show::time(mail.created_at_ms),
-            state,
-            mail.contact.email.clone(),
-            show::party(&customer.name, &customer.id),
-            mail.parties.instance.clone(),
-            show::short(mail.asset_id),
-            problem.map_or_else(String::new, |problem| problem.message.clone()),
-        ]);
-    }
-    table
 }
 
 /// Says what stops all e-mails, and what to do.

@@ -47,6 +47,20 @@ pub struct Offer {
 }
 
 impl Offer {
+    /// An offer without anything special about it.
+    pub(super) fn plain(offer_id: String, texts: BTreeMap<String, OfferText>) -> Offer {
+        Offer {
+            offer_uri: format!("urn:ms-esd:offer:{offer_id}"),
+            offer_id,
+            texts,
+            min_quantity: 1,
+            max_quantity: 100,
+            is_returnable: true,
+            status: OfferStatus::Active,
+            countries: None,
+        }
+    }
+
     /// The texts in that language, or in `FALLBACK_LANGUAGE`. `None` when the offer has neither.
     pub fn text(&self, language: &str) -> Option<&OfferText> {
         self.texts
