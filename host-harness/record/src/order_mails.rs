@@ -2,7 +2,7 @@
 //! them together. Each stays an e-mail of its own on record, and is sent once: those that may have been handed over in one message
 //! are that message for good, and no other joins it.
 
-use bss_model::{MailKind, MailState, SyncStatus};
+use bss_model::{MailKind, MailState};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
@@ -22,11 +22,11 @@ pub(super) async fn release_settled(
     sqlx::query(
         "UPDATE mails SET waits_for_order = FALSE, due_at_ms = MIN(due_at_ms, $2)
          WHERE order_id = (SELECT order_id FROM assets WHERE id = $1) AND waits_for_order
-           AND NOT EXISTS (SELECT 1 FROM assets WHERE order_id = mails.order_id AND sync_status = $3)",
+           AND NOT EXISTS (SELECT 1 FROM assets WHERE order_id = (SELECT order_id FROM assets WHERE id = $1)
+                           AND sync_status = 'unsynchronised')",
     )
     .bind(asset_id.to_string())
     .bind(now_ms)
-    .bind(SyncStatus::Unsynchronised.word())
     .execute(transaction)
     .await?;
     Ok(())
