@@ -554,8 +554,10 @@ async fn a_license_that_was_returned_elsewhere_is_credited_when_an_operator_canc
     assert_eq!(refreshed.asset.status, AssetStatus::Active);
     assert_eq!(refreshed.asset.return_status, ReturnStatus::Successful);
     assert!(credits(&scenario.host).await.is_empty(), "nothing by itself");
-    let listed = scenario.bss_host(&["asset", "list"]);
-    let warned = String::from_utf8_lossy(&listed.stderr).into_owned();
+    let listed = scenario.json(&["asset", "list", "--state", "returned"]);
+    assert_eq!(listed[0]["id"], asset.id.to_string());
+    let shown = scenario.bss_host(&["asset", "show", &asset.id.to_string()]);
+    let warned = String::from_utf8_lossy(&shown.stderr).into_owned();
     assert!(
         warned.contains("the asset is neither cancelled nor credited")
             && warned.contains(&format!("asset cancel {}", asset.id)),

@@ -89,8 +89,8 @@ async fn a_request_is_made_withdrawn_declined_and_confirmed() {
         .iter()
         .map(|one| one["state"].as_str().expect("a state"))
         .collect();
-    assert_eq!(states, ["withdrawn", "declined", "done"]);
-    assert_eq!(all[2]["returnAttempts"][0]["result"], "returned");
+    assert_eq!(states, ["done", "declined", "withdrawn"]);
+    assert_eq!(all[0]["returnAttempts"][0]["result"], "returned");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -182,7 +182,7 @@ fn an_order_that_was_typed_wrong_is_withdrawn_before_it_is_bought() {
     desk.stop_simulator();
     let order = desk.json(&place(&offer, &["--quantity", "3"]));
     let order = text(&order, "id").to_owned();
-    let first = desk.json(&["asset", "list"])[0].clone();
+    let first = desk.json(&["order", "show", &order])["assets"][0].clone();
     let first = text(&first, "id").to_owned();
 
     let withdrawn = desk.json(&["order", "withdraw", &order, "--asset", &first]);

@@ -369,7 +369,7 @@ async fn an_order_that_a_backup_does_not_have_is_found_by_its_key_and_its_mail_w
     assert_eq!(mails("--pending"), [anew["id"].clone()]);
     shown(folder, "other", &["mail", "retry", "--held"]);
     assert_eq!(mails("--held"), [] as [Value; 0]);
-    assert_eq!(mails("--pending"), [again["id"].clone(), anew["id"].clone()]);
+    assert_eq!(mails("--pending"), [anew["id"].clone(), again["id"].clone()]);
 }
 
 #[test]
