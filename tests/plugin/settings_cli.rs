@@ -160,16 +160,19 @@ fn the_file_says_where_the_record_is_and_where_its_key_is_kept() {
     );
     let key = home.path().join("credentials/host-key");
     write(&key, "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU=\n");
-    let status = || {
-        let mut status = program(home.path());
-        status.args(["certificate", "list", "--config"]).arg(&file);
-        status.output().expect("it runs")
+    let ran = |command: &[&str]| {
+        let mut ran = program(home.path());
+        ran.args(command).arg("--config").arg(&file);
+        ran.output().expect("it runs")
     };
+    let status = || ran(&["certificate", "list"]);
     set_mode(&key, 0o644);
-    assert_fails(&status(), NO_ANSWER, &["credentials/host-key"]);
+    assert_fails(&ran(&["init"]), NO_ANSWER, &["credentials/host-key"]);
     // As systemd leaves it: an access list's mask stands where the group's bits are.
     set_mode(&key, 0o440);
+    assert_ends(&ran(&["init"]), DONE);
     assert_ends(&status(), DONE);
+    assert_ends(&ran(&["record", "show"]), DONE);
     assert!(home.path().join("data/record.db").exists());
     assert!(!home.path().join("data/host.key").exists());
     // No other key opens what this one has sealed.
