@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::cli::send_signal;
-use crate::component::{bss_host, component};
+use crate::component::{bss_host, component, initialize};
 
 /// Longer than anything that is waited for takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -24,6 +24,7 @@ impl Service {
         let socket = folder.path().join("notify");
         let manager = UnixDatagram::bind(&socket).expect("a socket");
         manager.set_read_timeout(Some(PATIENCE)).expect("a time");
+        initialize(&folder.path().join("bss"));
         let worker = Command::new("sh")
             .args(["-c", &format!(r#"{said}; exec "$0" run --data-dir "$1""#)])
             .arg(bss_host())
