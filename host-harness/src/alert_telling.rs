@@ -263,7 +263,7 @@ fn is_rest(told_at_ms: Option<i64>, rest_until_ms: Option<i64>, now_ms: i64) -> 
         (told_at_ms..told_at_ms.saturating_add(millis(BETWEEN_MAILS))).contains(&now_ms)
     });
     let is_put_off = rest_until_ms
-        .is_some_and(|until_ms| (until_ms.saturating_sub(millis(LONGEST_PAUSE))..until_ms).contains(&now_ms));
+        .is_some_and(|until_ms| (until_ms.saturating_sub(millis(2 * LONGEST_PAUSE))..until_ms).contains(&now_ms));
     is_just_told || is_put_off
 }
 
@@ -284,10 +284,10 @@ mod tests {
     #[test]
     fn after_an_e_mail_that_was_not_sent_the_next_one_waits_for_its_pause_to_be_over() {
         let hour = millis(LONGEST_PAUSE);
-        let until = Some(2 * hour);
-        assert!(is_rest(None, until, 2 * hour - 1));
+        let until = Some(3 * hour);
+        assert!(is_rest(None, until, 3 * hour - 1));
         assert!(is_rest(None, until, hour));
-        assert!(!is_rest(None, until, 2 * hour));
+        assert!(!is_rest(None, until, 3 * hour));
         assert!(!is_rest(None, until, hour - 1), "the clock was put back");
     }
 }

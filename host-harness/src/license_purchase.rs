@@ -198,6 +198,11 @@ impl Host {
     ) -> Result<(Instance, CallContext), PrepareError> {
         // Read for each attempt: another certificate may have taken over since the last one.
         let instance = self.instance_on_record(taken.instance_id).await?;
+        if instance.version != taken.attempt.settings_version {
+            // The record must know later which settings this attempt was made with; and why a purchase is only looked up was
+            // decided by them.
+            return Err(PrepareError::SettingsChanged(instance.name));
+        }
         let call = self.ready_call(&instance, listener).await?;
         let seen = seen.clone();
         Ok((instance, CallContext { seen, ..call }))
@@ -211,10 +216,6 @@ impl Host {
         seen: &SeenExchanges,
     ) -> Result<Answer, PrepareError> {
         let (instance, call) = self.call_for(taken, listener, seen).await?;
-        if instance.version != taken.attempt.settings_version {
-            // The record must know later which settings this attempt was made with.
-            return Err(PrepareError::SettingsChanged(instance.name));
-        }
         if instance.is_disabled() {
             return Err(PrepareError::Disabled(instance.name));
         }

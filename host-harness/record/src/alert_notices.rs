@@ -142,7 +142,8 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn alerts_rest_until_ms(&self, channel: AlertChannel) -> Result<Option<i64>, RecordError> {
-        let rest = "SELECT MAX(next_try_at_ms) FROM alert_notices WHERE channel = $1 AND told_at_ms IS NULL";
+        let rest = "SELECT MAX(next_try_at_ms) FROM alert_notices JOIN alerts ON alerts.number = alert_notices.alert
+                    WHERE channel = $1 AND told_at_ms IS NULL AND ended_at_ms IS NULL AND acknowledged_at_ms IS NULL";
         let until = sqlx::query_scalar(rest)
             .bind(channel.word())
             .fetch_one(&self.readers);

@@ -208,14 +208,15 @@ impl Search<'_> {
         let limit = self.limit as usize;
         while let Some(row) = rows.try_next().await? {
             let order = OrderOf::read(&row)?;
-            if order.key.as_ref().is_some_and(|key| is_in(&wanted, key)) {
+            if orders.len() <= limit && order.key.as_ref().is_some_and(|key| is_in(&wanted, key)) {
                 orders.push(order.found(FoundKind::Order, order.id.to_string(), FoundBy::IdempotencyKey));
             }
             if let Some(by) = order.is_like(&wanted) {
                 let found = order.found(FoundKind::Customer, order.customer.id.clone(), by);
-                customers
-                    .entry((found.id.clone(), found.instance.clone()))
-                    .or_insert(found);
+                let of_customer = (found.id.clone(), found.instance.clone());
+                if customers.len() <= limit || customers.contains_key(&of_customer) {
+                    customers.entry(of_customer).or_insert(found);
+                }
             }
             if orders.len() > limit && customers.len() > limit {
                 break;

@@ -2,12 +2,14 @@
 //! them together. Each stays an e-mail of its own on record, and is sent once: those that may have been handed over in one message
 //! are that message for good, and no other joins it.
 
+use std::collections::BTreeSet;
+
 use bss_model::{MailKind, MailState};
-use sqlx::SqliteConnection;
+use sqlx::{QueryBuilder, SqliteConnection};
 use uuid::Uuid;
 
 use super::RecordError;
-use super::stored::id;
+use super::stored::{id, push_ids};
 
 /// The most licenses of a message. Longer ones are cut off by mail programs; a larger order gets several.
 const LICENSES_MAX: i64 = 50;
@@ -48,38 +50,51 @@ pub(super) async fn take_together(
     if !has_any {
         return Ok(taken.iter().map(|mail| vec![*mail]).collect());
     }
+    // A worker may have taken e-mails of the order before, and be about to send them: those are not this message's.
+    let mut batch: BTreeSet<Uuid> = taken.iter().copied().collect();
     let mut messages = Vec::<Vec<Uuid>>::new();
     for mail in taken {
         if messages.iter().any(|message| message.contains(mail)) {
             continue;
         }
-        join(transaction, worker_id, *mail).await?;
-        messages.push(message_of(transaction, worker_id, *mail).await?);
+        batch.extend(join(transaction, worker_id, *mail, taken).await?);
+        let mut message = message_of(transaction, worker_id, *mail, &mut batch).await?;
+        message.retain(|mail| batch.contains(mail));
+        messages.push(message);
     }
     Ok(messages)
 }
 
-/// Makes one message of an e-mail that was never handed over and the others of its order that were not either.
-async fn join(transaction: &mut SqliteConnection, worker_id: Uuid, mail: Uuid) -> Result<(), RecordError> {
-    sqlx::query(
-        "UPDATE mails SET sent_with = $1, attempts = CASE WHEN worker IS NULL THEN attempts + 1 ELSE attempts END, worker = $2
-         WHERE id IN (SELECT other.id FROM mails other JOIN mails mine ON mine.order_id = other.order_id
-                      JOIN assets ON assets.id = mine.asset_id
-                      JOIN mail_choices ON mail_choices.instance_id = assets.instance_id AND mail_choices.per_order
-                      WHERE mine.id = $1 AND mine.sent_with IS NULL AND mine.message_id_domain IS NULL
-                        AND mine.kind = $3 AND mine.copy_of IS NULL
-                        AND other.kind = $3 AND other.copy_of IS NULL AND other.state = $4
-                        AND other.sent_with IS NULL AND other.message_id_domain IS NULL
-                        AND (other.worker IS NULL OR other.worker = $2)
-                      ORDER BY other.id <> $1, other.position LIMIT $5)",
-    )
-    .bind(mail.to_string())
-    .bind(worker_id.to_string())
-    .bind(MailKind::Welcome.word())
-    .bind(MailState::Pending.word())
-    .bind(LICENSES_MAX)
-    .execute(&mut *transaction)
-    .await?;
+/// Makes one message of an e-mail that was never handed over and the others of its order that were not either, and that nobody
+/// had or were taken with it. Returns the e-mails of the message.
+async fn join(
+    transaction: &mut SqliteConnection,
+    worker_id: Uuid,
+    mail: Uuid,
+    taken: &[Uuid],
+) -> Result<Vec<Uuid>, RecordError> {
+    let mut query = QueryBuilder::new("UPDATE mails SET sent_with = ");
+    query.push_bind(mail.to_string());
+    query.push(", attempts = CASE WHEN worker IS NULL THEN attempts + 1 ELSE attempts END, worker = ");
+    query.push_bind(worker_id.to_string());
+    query.push(
+        " WHERE id IN (SELECT other.id FROM mails other JOIN mails mine ON mine.order_id = other.order_id
+                       JOIN assets ON assets.id = mine.asset_id
+                       JOIN mail_choices ON mail_choices.instance_id = assets.instance_id AND mail_choices.per_order
+                       WHERE mine.sent_with IS NULL AND mine.message_id_domain IS NULL AND mine.copy_of IS NULL
+                         AND mine.kind = other.kind AND other.copy_of IS NULL
+                         AND other.sent_with IS NULL AND other.message_id_domain IS NULL AND mine.id = ",
+    );
+    query.push_bind(mail.to_string());
+    query.push(" AND other.kind = ").push_bind(MailKind::Welcome.word());
+    query.push(" AND other.state = ").push_bind(MailState::Pending.word());
+    query.push(" AND (other.worker IS NULL OR other.id IN (");
+    push_ids(&mut query, taken);
+    query.push(")) ORDER BY other.id <> ").push_bind(mail.to_string());
+    query.push(", other.position LIMIT ").push_bind(LICENSES_MAX);
+    let query = query.push(") RETURNING id").build().persistent(false);
+    let joined = query.fetch_all(&mut *transaction).await?;
+    let joined = joined.iter().map(|row| id(row, "id")).collect::<Result<_, _>>()?;
     // A message of one is one like any other.
     sqlx::query(
         "UPDATE mails SET sent_with = NULL
@@ -89,24 +104,28 @@ async fn join(transaction: &mut SqliteConnection, worker_id: Uuid, mail: Uuid) -
     .bind(mail.to_string())
     .execute(transaction)
     .await?;
-    Ok(())
+    Ok(joined)
 }
 
-/// The e-mails of a message, by position. Those of it that no worker has are taken.
+/// The e-mails of a message that a worker has, by position. Those of it that no worker has are taken, and told in `batch`.
 async fn message_of(
     transaction: &mut SqliteConnection,
     worker_id: Uuid,
     mail: Uuid,
+    batch: &mut BTreeSet<Uuid>,
 ) -> Result<Vec<Uuid>, RecordError> {
-    sqlx::query(
+    let more = sqlx::query(
         "UPDATE mails SET worker = $2, attempts = attempts + 1
-         WHERE sent_with = (SELECT sent_with FROM mails WHERE id = $1) AND state = $3 AND worker IS NULL",
+         WHERE sent_with = (SELECT sent_with FROM mails WHERE id = $1) AND state = $3 AND worker IS NULL RETURNING id",
     )
     .bind(mail.to_string())
     .bind(worker_id.to_string())
     .bind(MailState::Pending.word())
-    .execute(&mut *transaction)
+    .fetch_all(&mut *transaction)
     .await?;
+    for row in &more {
+        batch.insert(id(row, "id")?);
+    }
     let rows = sqlx::query(
         "SELECT id FROM mails
          WHERE (id = $1 OR sent_with = (SELECT sent_with FROM mails WHERE id = $1)) AND state = $3 AND worker = $2

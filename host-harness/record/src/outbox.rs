@@ -230,7 +230,7 @@ impl Record {
         };
         // The try is an e-mail that was tried the least: one that alone is not taken keeps no other one waiting.
         let taken = sqlx::query(
-            "UPDATE mails SET worker = $1, attempts = attempts + 1
+            "UPDATE mails SET worker = $1, attempts = attempts + 1, waits_for_order = FALSE
              WHERE id IN (SELECT id FROM mails WHERE state = $2 AND due_at_ms <= $3 AND worker IS NULL
                           ORDER BY CASE WHEN $5 THEN attempts ELSE 0 END, due_at_ms, id LIMIT $4)
                AND EXISTS (SELECT 1 FROM workers WHERE id = $1)

@@ -413,7 +413,11 @@ async fn begin_doubt(
          SELECT id, COALESCE((SELECT MAX(number) FROM attempts WHERE asset_id = assets.id), 0) + 1, client_transaction_id",
     );
     push_times(&mut query, until);
-    query.push(", (SELECT version FROM instances WHERE id = assets.instance_id)");
+    // A repetition is of an order that was bought before that moment, with the settings of then.
+    query.push(", COALESCE((SELECT MAX(version) FROM instance_history WHERE instance_id = assets.instance_id AND ");
+    query.push_bind(matches!(assets, InDoubt::Order(_)));
+    query.push(" AND changed_at_ms <= ").push_bind(until.wall_ms);
+    query.push("), (SELECT version FROM instances WHERE id = assets.instance_id))");
     query.push(", ").push_bind(AttemptResult::Restored.word());
     query.push(", ").push_bind(to_json(problem)?);
     query

@@ -123,8 +123,11 @@ impl Host {
     }
 
     async fn assets_to_preview(&self, id: Uuid) -> Result<Vec<bss_model::Asset>, PreviewMailError> {
-        if let Some(asset) = self.record().asset(id).await? {
+        if let Some(asset) = self.own_asset(id).await? {
             return Ok(vec![asset]);
+        }
+        if self.own_order(id).await?.is_none() {
+            return Err(PreviewMailError::Nothing { id });
         }
         let of_order = AssetFilter {
             order: Some(id),

@@ -156,6 +156,25 @@ async fn what_may_have_been_sent_alone_joins_no_message() {
 }
 
 #[tokio::test]
+async fn what_a_worker_is_about_to_send_joins_no_message_that_it_takes_afterwards() {
+    let server = MailServer::start(Offer::default()).await;
+    let shop = Shop::with(&server).await;
+    let record = shop.host.record();
+    let assets = placed(&shop, 2).await;
+    buy(record, assets[0]).await;
+    let worker = record.start_worker().await.unwrap();
+    let first = record.take_mails(worker.id(), 9).await.unwrap();
+    choose(&shop, PER_ORDER).await;
+    buy(record, assets[1]).await;
+    let second = record.take_mails(worker.id(), 9).await.unwrap();
+    for (taken, asset) in [(first, assets[0]), (second, assets[1])] {
+        let [mail] = taken.try_into().unwrap();
+        assert_eq!((mail.asset.id, mail.others.len()), (asset, 0));
+    }
+    record.end_worker(worker).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_customer_is_told_of_a_return_and_its_credit_where_that_is_chosen() {
     let server = MailServer::start(Offer::default()).await;
     let shop = shop_with(&server, ON_RETURN).await;

@@ -275,15 +275,15 @@ pub(super) fn with_variables(command: Command) -> Command {
 }
 
 fn usual_file() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|folder| !folder.is_empty());
-    let folder = set("XDG_CONFIG_HOME").map(PathBuf::from);
-    let folder = folder.or_else(|| Some(PathBuf::from(set("HOME")?).join(".config")));
+    // A relative path is ignored (XDG Base Directory Specification): what lies in the working directory may be somebody else's.
+    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let folder = set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")));
     let of_user = folder.map(|folder| folder.join(USER_FILE));
     let of_system = PathBuf::from(SYSTEM_FILE);
     // A file that is there and can't be reached must not be passed over in silence.
     let is_there = of_system.try_exists().unwrap_or(true);
     of_user
-        .filter(|file| file.exists())
+        .filter(|file| file.try_exists().unwrap_or(true))
         .or(is_there.then_some(of_system))
 }
 

@@ -31,13 +31,15 @@ impl FromStr for TypedId {
 }
 
 impl TypedId {
-    /// The id of an order, or else of an asset.
+    /// The id of the one order or asset whose id begins so.
     pub(super) async fn of_order_or_asset(&self, host: &Host) -> Result<Uuid, Failure> {
         let record = host.record();
         let orders = record.ids_beginning(IdKind::Order, &self.0, host.owner()).await?;
-        match orders.is_empty() {
-            true => self.of(IdKind::Asset, host).await,
-            false => self.of(IdKind::Order, host).await,
+        let assets = record.ids_beginning(IdKind::Asset, &self.0, host.owner()).await?;
+        match (orders.as_slice(), assets.as_slice()) {
+            ([], _) => self.of(IdKind::Asset, host).await,
+            (_, []) => self.of(IdKind::Order, host).await,
+            (orders, assets) => Err(ambiguous(&self.0, "order or asset", &[orders, assets].concat())),
         }
     }
 
@@ -54,17 +56,16 @@ impl TypedId {
                 let message = format!("no {name} has an id that begins with `{}`", self.0);
                 Err(Failure::new(ErrorKind::NotFound, "no-id-begins-so", message).advise(&advice))
             }
-            several => {
-                let ids: Vec<String> = several.iter().map(Uuid::to_string).collect();
-                let message = format!(
-                    "`{}` begins the ids of several {name}s: {}",
-                    self.0,
-                    ids.join(", ")
-                );
-                Err(Failure::new(ErrorKind::Invalid, "id-ambiguous", message).hint("give more of the id"))
-            }
+            several => Err(ambiguous(&self.0, name, several)),
         }
     }
+}
+
+/// The failure of a text that begins the ids of several things.
+fn ambiguous(text: &str, name: &str, ids: &[Uuid]) -> Failure {
+    let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
+    let message = format!("`{text}` begins the id of more than one {name}: {}", ids.join(", "));
+    Failure::new(ErrorKind::Invalid, "id-ambiguous", message).hint("give more of the id")
 }
 
 /// The id of the thing that is asked for, where one is.
