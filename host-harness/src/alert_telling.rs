@@ -262,8 +262,9 @@ fn is_rest(told_at_ms: Option<i64>, rest_until_ms: Option<i64>, now_ms: i64) -> 
     let is_just_told = told_at_ms.is_some_and(|told_at_ms| {
         (told_at_ms..told_at_ms.saturating_add(millis(BETWEEN_MAILS))).contains(&now_ms)
     });
-    let is_put_off = rest_until_ms
-        .is_some_and(|until_ms| (until_ms.saturating_sub(millis(2 * LONGEST_PAUSE))..until_ms).contains(&now_ms));
+    let is_put_off = rest_until_ms.is_some_and(|until_ms| {
+        (until_ms.saturating_sub(millis(2 * LONGEST_PAUSE))..until_ms).contains(&now_ms)
+    });
     is_just_told || is_put_off
 }
 

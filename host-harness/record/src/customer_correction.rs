@@ -1,6 +1,6 @@
 //! Corrections of a customer's data: in the orders on record, so that what is mailed or bought from now on has it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bss_model::{
     Act, Actor, Contact, CorrectedCustomer, CustomerCorrection, Diagnose, Diagnosis, ErrorKind, MailState,
@@ -32,6 +32,12 @@ pub enum CorrectCustomerError {
         /// The customer.
         id: String,
     },
+    /// The customer is on record at several instances, and none was named.
+    #[error("customer `{id}` is on record at several instances, where it need not be the same one")]
+    SeveralInstances {
+        /// The customer.
+        id: String,
+    },
     /// A value can't be one.
     #[error("the customer can't have that {field}")]
     Invalid {
@@ -49,6 +55,9 @@ impl Diagnose for CorrectCustomerError {
             Self::NoCustomer { .. } => Diagnosis::new(ErrorKind::NotFound, "no-customer"),
             Self::Erased { .. } => Diagnosis::new(ErrorKind::Conflict, "customer-erased")
                 .say("a new order of the customer brings the data that it needs"),
+            Self::SeveralInstances { .. } => {
+                Diagnosis::new(ErrorKind::Invalid, "customer-at-several-instances").say("name the instance")
+            }
             Self::Invalid { .. } => Diagnosis::new(ErrorKind::Invalid, "customer-data-invalid"),
             Self::Record(error) => error.diagnosis(),
         }
@@ -80,6 +89,12 @@ impl Record {
         }
         let mut transaction = begin_write(&self.writer).await?;
         let orders = orders(&mut transaction, customer, instance).await?;
+        let instances: BTreeSet<Uuid> = orders.iter().map(|order| order.instance_id).collect();
+        if instances.len() > 1 {
+            return Err(CorrectCustomerError::SeveralInstances {
+                id: customer.to_owned(),
+            });
+        }
         let known = orders.iter().filter(|order| !order.is_erased);
         let mut corrected = BTreeMap::<Uuid, u64>::new();
         for order in known {

@@ -102,13 +102,13 @@ macro_rules! erase_problem {
 /// Statements that erase free text, which may name the customer. Bind the customer, the instance and the text that takes
 /// its place.
 const FREE_TEXT: [&str; 8] = [
-    // The alert about an instance has the words about one of its orders.
+    // The alert that an instance is held has the words about one of its orders; the others have the host's own.
     erase_problem!(
         "alerts",
         "problem",
         "$",
         concat!(
-            "asset_id IS NULL AND instance_id IN (SELECT instance_id FROM assets WHERE id IN (",
+            "kind = 'instance-held' AND asset_id IS NULL AND instance_id IN (SELECT instance_id FROM assets WHERE id IN (",
             assets_of_customer!(),
             "))"
         )
@@ -407,11 +407,13 @@ async fn withdraw_mails(transaction: &mut SqliteConnection, scope: Scope<'_>) ->
     .execute(&mut *transaction)
     .await?;
     alerts::end_of_withdrawn_mails(transaction).await?;
-    // Another address that a copy was sent to is the customer's, too.
+    // Another address that one was sent to is the customer's, too.
     sqlx::query(concat!(
-        "UPDATE mails SET recipient = $3 WHERE asset_id IN (",
+        "UPDATE mails SET recipient = CASE WHEN recipient IS NOT NULL THEN $3 END,
+                          sent_to = CASE WHEN sent_to IS NOT NULL THEN $3 END
+         WHERE asset_id IN (",
         assets_of_customer!(),
-        ") AND recipient IS NOT NULL AND recipient <> $3"
+        ") AND (recipient <> $3 OR sent_to <> $3)"
     ))
     .bind(scope.customer)
     .bind(scope.instance())

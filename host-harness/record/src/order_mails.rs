@@ -86,8 +86,12 @@ async fn join(
                          AND other.sent_with IS NULL AND other.message_id_domain IS NULL AND mine.id = ",
     );
     query.push_bind(mail.to_string());
-    query.push(" AND other.kind = ").push_bind(MailKind::Welcome.word());
-    query.push(" AND other.state = ").push_bind(MailState::Pending.word());
+    query
+        .push(" AND other.kind = ")
+        .push_bind(MailKind::Welcome.word());
+    query
+        .push(" AND other.state = ")
+        .push_bind(MailState::Pending.word());
     query.push(" AND (other.worker IS NULL OR other.id IN (");
     push_ids(&mut query, taken);
     query.push(")) ORDER BY other.id <> ").push_bind(mail.to_string());

@@ -379,7 +379,7 @@ impl Record {
         for mail in std::iter::once(mail).chain(&mail.others) {
             let finished = sqlx::query(
                 "UPDATE mails SET state = $3, problem = $4, due_at_ms = $5, sent_at_ms = $6, worker = NULL,
-                        attempts = attempts - 1 + $8
+                        attempts = attempts - 1 + $8, sent_to = CASE WHEN $3 = $7 THEN $9 ELSE sent_to END
                  WHERE id = $1 AND state <> $7 AND (worker = $2 OR $3 = $7)
                  RETURNING asset_id",
             )
@@ -391,6 +391,7 @@ impl Record {
             .bind(sent_at_ms)
             .bind(MailState::Sent.word())
             .bind(tries)
+            .bind(&mail.contact.email)
             .fetch_optional(&mut *transaction)
             .await?;
             let Some(row) = finished else { continue };
@@ -597,9 +598,14 @@ async fn mail_about(
     })
 }
 
-/// The recipient of an e-mail: the contact of its order.
+/// The recipient of an e-mail: the address that it was sent to, or else the contact of its order.
 fn read_contact(row: &SqliteRow) -> Result<Contact, RecordError> {
-    at_recipient(from_json(row, "contact")?, row)
+    let contact = at_recipient(from_json(row, "contact")?, row)?;
+    let sent_to: Option<String> = row.try_get("sent_to")?;
+    Ok(match sent_to {
+        Some(email) => Contact { email, ..contact },
+        None => contact,
+    })
 }
 
 /// A contact at another address, where the operator has named one for the e-mail.

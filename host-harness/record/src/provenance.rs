@@ -414,7 +414,9 @@ async fn begin_doubt(
     );
     push_times(&mut query, until);
     // A repetition is of an order that was bought before that moment, with the settings of then.
-    query.push(", COALESCE((SELECT MAX(version) FROM instance_history WHERE instance_id = assets.instance_id AND ");
+    query.push(
+        ", COALESCE((SELECT MAX(version) FROM instance_history WHERE instance_id = assets.instance_id AND ",
+    );
     query.push_bind(matches!(assets, InDoubt::Order(_)));
     query.push(" AND changed_at_ms <= ").push_bind(until.wall_ms);
     query.push("), (SELECT version FROM instances WHERE id = assets.instance_id))");

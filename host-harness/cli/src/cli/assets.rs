@@ -245,7 +245,7 @@ async fn list(host: &Host, list: ListAssets, json: bool) -> Outcome {
 /// A table of licenses, for people.
 pub(super) fn table(assets: &[view::Asset], has_keys: bool) -> Table {
     let columns = [
-        "Asset", "Ordered", "State", "Customer", "Instance", "Product", "Key", "Order",
+        "Asset", "Ordered", "State", "Customer", "Instance", "Product", "Key",
     ];
     let link = has_keys.then_some("Activation link");
     let mut table = show::table(&columns.into_iter().chain(link).collect::<Vec<_>>());
@@ -266,7 +266,6 @@ pub(super) fn table(assets: &[view::Asset], has_keys: bool) -> Table {
             asset.parties.instance.clone(),
             show::units(asset.quantity, &asset.product_code),
             key,
-            show::short(asset.order_id),
         ];
         table.add_row(columns.into_iter().chain(link));
     }

@@ -3,18 +3,21 @@
 use std::num::NonZeroU32;
 
 use bss_model::words::UnknownWord;
-use bss_model::{ActFilter, RecordedAct, SubjectKind};
+use bss_model::{ActFilter, IdKind, RecordedAct, SubjectKind};
 use clap::{Args, Subcommand};
 use host_harness::{Host, view};
 
 use super::csv_lines::{self, Column, CsvOption};
 use super::exit_status::ExitStatus;
-use super::failure::Outcome;
+use super::failure::{Failure, Outcome};
 use super::output::{self, Table};
-use super::{instances, show};
+use super::{instances, show, typed_ids};
 
 /// Acts that are read at a time.
 const ACTS_AT_ONCE: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
+
+/// The shortest text that is taken for the beginning of an id.
+const ID_CHARS_MIN: usize = 4;
 
 const COLUMNS: [Column; 9] = [
     Column::Of("number"),
@@ -85,7 +88,10 @@ async fn list(host: &Host, asked: ListActs, json: bool) -> Outcome {
             named => instances::filter_id(host, named).await?,
         },
         owner: host.owner().cloned(),
-        subject: asked.subject,
+        subject: match asked.subject {
+            Some(text) => Some(subject(host, text).await?),
+            None => None,
+        },
         subject_kind: asked.kind,
         after: asked.after,
     };
@@ -114,6 +120,21 @@ fn table(views: &[view::Act]) -> Table {
         ]);
     }
     table
+}
+
+/// The subject that a text means: the one thing whose id begins so, or the text itself.
+async fn subject(host: &Host, text: String) -> Result<String, Failure> {
+    let mut ids = Vec::new();
+    if text.len() >= ID_CHARS_MIN {
+        for kind in [IdKind::Order, IdKind::Asset, IdKind::Mail, IdKind::ServicesRun] {
+            ids.extend(host.record().ids_beginning(kind, &text, host.owner()).await?);
+        }
+    }
+    match ids.as_slice() {
+        [] => Ok(text),
+        [id] => Ok(id.to_string()),
+        several => Err(typed_ids::ambiguous(&text, "thing", several)),
+    }
 }
 
 async fn verify(host: &Host, noted: Option<&str>, json: bool) -> Outcome {

@@ -119,6 +119,12 @@ pub(super) enum MailCommand {
     },
 }
 
+/// A path, or an empty text, which removes what is there. The usual parser of paths refuses that.
+fn path_or_empty() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
+    use clap::builder::TypedValueParser as _;
+    clap::builder::OsStringValueParser::new().map(PathBuf::from)
+}
+
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("which").required(true))]
 pub(super) struct ResendMail {
@@ -205,10 +211,10 @@ pub(super) struct SetMail {
     #[arg(long, group = "change", value_name = "NAME")]
     hello_name: Option<String>,
     /// Trust the mail server by the certificate authorities in this PEM file, instead of the system's
-    #[arg(long, group = "change", value_name = "FILE")]
+    #[arg(long, group = "change", value_name = "FILE", value_parser = path_or_empty())]
     trust: Option<PathBuf>,
     /// The operator's own templates
-    #[arg(long, group = "change", value_name = "DIR")]
+    #[arg(long, group = "change", value_name = "DIR", value_parser = path_or_empty())]
     templates: Option<PathBuf>,
 }
 
@@ -532,7 +538,7 @@ async fn resend(host: &Host, asked: ResendMail, json: bool) -> Outcome {
     let what = format!(
         "send {} again, to {}",
         show::counted(mails.len() as u64, "e-mail"),
-        to.unwrap_or("the address of each customer")
+        to.unwrap_or("the address in each order")
     );
     if (asked.mail.is_none() || asked.bulk.is_dry()) && !asked.bulk.agreed(&what)? {
         return Tally::new(json).would(&mails);
@@ -550,8 +556,8 @@ async fn resend(host: &Host, asked: ResendMail, json: bool) -> Outcome {
             output::line(format!("e-mail {} to {}", copy.id, copy.contact.email));
         }
         output::line(format!(
-            "{} due now; `bss-host run` sends them",
-            show::counted(copies.len() as u64, "copy of an e-mail")
+            "{} to be sent again due now, as copies; `bss-host run` sends them",
+            show::counted(copies.len() as u64, "e-mail")
         ));
     }
     Ok(ExitStatus::Done)

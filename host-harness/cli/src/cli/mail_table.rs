@@ -8,7 +8,7 @@ use super::show;
 /// A table of e-mails: what became of each, to whom, and about which license.
 pub(super) fn table(mails: &[view::Mail]) -> Table {
     let mut table = show::table(&[
-        "E-mail", "Written", "State", "To", "Customer", "Instance", "License", "Problem",
+        "E-mail", "State", "To", "Customer", "Instance", "License", "Problem",
     ]);
     for mail in mails {
         let state = match (mail.state.as_str(), mail.attempts) {
@@ -20,7 +20,6 @@ pub(super) fn table(mails: &[view::Mail]) -> Table {
         let problem = mail.problem.as_ref();
         table.add_row([
             show::short(mail.id),
-            show::time(mail.created_at_ms),
             state,
             mail.contact.email.clone(),
             show::party(&customer.name, &customer.id),

@@ -130,9 +130,12 @@ async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
         }
         return Ok(ExitStatus::Done);
     }
-    check_repetition(&instance, &request).await?;
+    let same = check_repetition(&instance, &request).await?;
     let placed = instance.place(request, &operator()).await?;
     let is_new = placed.is_new();
+    if let Some(same) = same {
+        output::note(format!("{same}; this one is placed beside it. {KEY}"));
+    }
     let order = placed.into_order();
     let id = order.id();
     if !is_new {
@@ -163,10 +166,16 @@ async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
     Ok(ExitStatus::Done)
 }
 
-/// Asks a person on a terminal whether an order is placed once more on purpose, and tells anybody else that it is.
-async fn check_repetition(instance: &InstanceHandle, request: &OrderRequest) -> Result<(), Failure> {
+const KEY: &str =
+    "`--idempotency-key KEY` says whether an order is a repetition: it is placed once for each key";
+
+/// Asks a person on a terminal whether an order is placed once more on purpose. Returns what anybody else is told once it is.
+async fn check_repetition(
+    instance: &InstanceHandle,
+    request: &OrderRequest,
+) -> Result<Option<String>, Failure> {
     let Some(same) = instance.repeated(request).await? else {
-        return Ok(());
+        return Ok(None);
     };
     let same = same.read().await?;
     let same = format!(
@@ -174,14 +183,11 @@ async fn check_repetition(instance: &InstanceHandle, request: &OrderRequest) -> 
         same.id,
         rfc3339(same.placed_at_ms)
     );
-    const KEY: &str =
-        "`--idempotency-key KEY` says whether an order is a repetition: it is placed once for each key";
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        output::note(format!("{same}; this one is placed beside it. {KEY}"));
-        return Ok(());
+        return Ok(Some(same));
     }
     match confirms(&format!("{same}. Place it once more?"))? {
-        true => Ok(()),
+        true => Ok(None),
         false => Err(Failure::new(
             ErrorKind::Refused,
             "order-repeated",

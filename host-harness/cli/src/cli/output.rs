@@ -93,14 +93,28 @@ pub(super) struct Table(comfy_table::Table);
 
 impl Table {
     /// Wraps a table without rows, whose header is ours.
-    pub(super) fn new(header: comfy_table::Table) -> Self {
-        Self(header)
+    pub(super) fn new(table: comfy_table::Table) -> Self {
+        let heading = |cell: &comfy_table::Cell| longest_word(&cell.content());
+        let headings: Vec<u16> = table
+            .header()
+            .into_iter()
+            .flat_map(|row| row.cell_iter())
+            .map(heading)
+            .collect();
+        let mut table = Self(table);
+        table.keep_whole(headings);
+        table
     }
 
     pub(super) fn add_row<T: Into<Text>>(&mut self, row: impl IntoIterator<Item = T>) {
         let cells: Vec<String> = row.into_iter().map(|cell| cell.into().0).collect();
         let widths: Vec<u16> = cells.iter().map(|cell| longest_word(cell)).collect();
         self.0.add_row(cells);
+        self.keep_whole(widths);
+    }
+
+    /// Makes columns as wide as their longest words, at least.
+    fn keep_whole(&mut self, widths: Vec<u16>) {
         for (position, width) in widths.into_iter().enumerate() {
             if let Some(column) = self.0.column_mut(position).filter(|_| width > 0) {
                 let at_least = width.saturating_add(CELL_PADDING);

@@ -276,7 +276,11 @@ pub(super) fn with_variables(command: Command) -> Command {
 
 fn usual_file() -> Option<PathBuf> {
     // A relative path is ignored (XDG Base Directory Specification): what lies in the working directory may be somebody else's.
-    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let set = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|folder| folder.is_absolute())
+    };
     let folder = set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")));
     let of_user = folder.map(|folder| folder.join(USER_FILE));
     let of_system = PathBuf::from(SYSTEM_FILE);

@@ -156,6 +156,7 @@ pub(super) fn asset_table(assets: &[Asset], secrets: &BTreeMap<Uuid, LicenseSecr
         "Sync",
         "License token",
         "Return",
+        "Price",
     ]);
     for asset in assets {
         let secrets = secrets.get(&asset.id);
@@ -172,6 +173,7 @@ pub(super) fn asset_table(assets: &[Asset], secrets: &BTreeMap<Uuid, LicenseSecr
                 .license_token_status
                 .map_or_else(String::new, |status| status.to_string()),
             asset.return_status.to_string(),
+            asset.price.as_ref().map(ToString::to_string).unwrap_or_default(),
         ]);
     }
     table

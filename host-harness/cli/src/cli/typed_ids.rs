@@ -62,9 +62,12 @@ impl TypedId {
 }
 
 /// The failure of a text that begins the ids of several things.
-fn ambiguous(text: &str, name: &str, ids: &[Uuid]) -> Failure {
+pub(super) fn ambiguous(text: &str, name: &str, ids: &[Uuid]) -> Failure {
     let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
-    let message = format!("`{text}` begins the id of more than one {name}: {}", ids.join(", "));
+    let message = format!(
+        "`{text}` begins the id of more than one {name}: {}",
+        ids.join(", ")
+    );
     Failure::new(ErrorKind::Invalid, "id-ambiguous", message).hint("give more of the id")
 }
 
