@@ -18,15 +18,15 @@ struct Service {
 }
 
 impl Service {
-    /// A worker that a shell starts after what is said.
-    fn start_after(said: &str) -> Self {
+    /// A worker that a shell starts with what is said.
+    fn start_with(said: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let socket = folder.path().join("notify");
         let manager = UnixDatagram::bind(&socket).expect("a socket");
         manager.set_read_timeout(Some(PATIENCE)).expect("a time");
         initialize(&folder.path().join("bss"));
         let worker = Command::new("sh")
-            .args(["-c", &format!(r#"{said}; exec "$0" run --data-dir "$1""#)])
+            .args(["-c", &format!(r#"{said} "$0" run --data-dir "$1""#)])
             .arg(bss_host())
             .arg(folder.path().join("bss"))
             .env("BSS_PLUGIN", component())
@@ -81,7 +81,8 @@ impl Drop for Service {
 #[test]
 fn a_worker_tells_its_manager_that_it_is_ready_alive_and_stopping_and_ends_in_order_for_each_signal() {
     for signal in ["TERM", "INT", "HUP"] {
-        let mut service = Service::start_after(":");
+        // Who runs the tests may ignore hang-ups, as nohup(1) does.
+        let mut service = Service::start_with("exec env --default-signal=HUP");
         assert!(service.told_next().starts_with("READY=1\nSTATUS="), "{signal}");
         service.lives_on();
         service.ends_in_order(signal);
@@ -90,7 +91,7 @@ fn a_worker_tells_its_manager_that_it_is_ready_alive_and_stopping_and_ends_in_or
 
 #[test]
 fn a_worker_that_was_started_to_ignore_hang_ups_goes_on_after_one() {
-    let mut service = Service::start_after("trap '' HUP");
+    let mut service = Service::start_with("trap '' HUP; exec");
     service.told_next();
     send_signal("HUP", &service.worker);
     service.lives_on();
