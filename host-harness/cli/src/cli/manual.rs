@@ -1,5 +1,6 @@
 //! Completions of shells, and manual pages, from the same source as the help.
 
+use std::io;
 use std::path::PathBuf;
 
 use clap::{Args, Command, ValueEnum};
@@ -46,12 +47,25 @@ pub(super) fn man(command: Command, arguments: &ManArguments) -> Outcome {
     let Some(directory) = &arguments.directory else {
         let mut page = Vec::new();
         Man::new(command).render(&mut page).map_err(machine_failure)?;
-        return written(&page);
+        return written(ragged(&String::from_utf8_lossy(&page)).as_bytes());
     };
-    std::fs::create_dir_all(directory).map_err(|error| unwritable(directory, &error))?;
-    clap_mangen::generate_to(command, directory).map_err(|error| unwritable(directory, &error))?;
+    let failed = |error: io::Error| unwritable(directory, &error);
+    // Apart from what the directory has, until they are whole.
+    let pages = tempfile::tempdir().map_err(failed)?;
+    clap_mangen::generate_to(command, &pages).map_err(failed)?;
+    std::fs::create_dir_all(directory).map_err(failed)?;
+    for page in std::fs::read_dir(&pages).map_err(failed)? {
+        let page = page.map_err(failed)?;
+        let text = std::fs::read_to_string(page.path()).map_err(failed)?;
+        std::fs::write(directory.join(page.file_name()), ragged(&text)).map_err(failed)?;
+    }
     output::note(format!("the manual pages are in `{}`", directory.display()));
     Ok(ExitStatus::Done)
+}
+
+/// A page whose lines are as long as their words make them: a synopsis has words that no line can be adjusted with.
+fn ragged(page: &str) -> String {
+    page.replacen(".SH NAME", ".ad l\n.SH NAME", 1)
 }
 
 fn written(text: &[u8]) -> Outcome {
