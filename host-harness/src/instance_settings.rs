@@ -70,7 +70,7 @@ pub struct SettingsChange {
 pub enum TrustChange {
     /// The system's.
     System,
-    /// Those of a text in PEM, and not the system's.
+    /// Authorities of a text in PEM, and not the system's.
     Pem(String),
 }
 

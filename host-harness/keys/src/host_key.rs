@@ -37,7 +37,7 @@ pub struct HostKey {
 /// Who keeps the file of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Keeper {
-    /// This process's user alone.
+    /// The process's user alone.
     Own,
     /// The system, which lets this process read it: by a group, or an access list whose mask stands in the group's bits.
     SystemOrSelf,

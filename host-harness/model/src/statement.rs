@@ -34,7 +34,7 @@ impl StatementAmount {
             .collect();
         let are_groups = match groups.as_slice() {
             [_] => true,
-            // One group without decimals behind it may be the decimals themselves.
+            // A single group without decimals behind it may be the decimals themselves.
             [_, _] if part.is_empty() && whole.contains(other) => false,
             [first, others @ ..] => {
                 (1..=3).contains(&first.len()) && others.iter().all(|group| group.len() == 3)
@@ -138,7 +138,7 @@ pub enum PricesAre {
     /// The vendor's own, which are on no record: compared with those of other licenses of the same product in the statement.
     #[default]
     TheVendors,
-    /// Those that customers were charged, which are on record.
+    /// Prices that customers were charged, which are on record.
     Charged,
 }
 

@@ -57,13 +57,13 @@ pub enum RecordError {
         /// The kind of the file system.
         kind: &'static str,
     },
-    /// There is no record in the directory.
+    /// No record is in the directory.
     #[error("no record here: `{}`", path.display())]
     NoRecord {
         /// The directory.
         path: PathBuf,
     },
-    /// There is a record in the directory where a new one was to be made.
+    /// A record is in the directory where a new one was to be made.
     #[error("there is a record in `{}` already", path.display())]
     Exists {
         /// The directory.

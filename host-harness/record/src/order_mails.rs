@@ -1,6 +1,6 @@
-//! One message for the licenses of an order, where the instance has chosen that: its e-mails wait for each other, and a worker takes
-//! them together. Each stays an e-mail of its own on record, and is sent once: those that may have been handed over in one message
-//! are that message for good, and no other joins it.
+//! Messages for whole orders, where the instance has chosen that: the e-mails about an order's licenses wait for each other, and a
+//! worker takes them together. Each stays an e-mail of its own on record, and is sent once: those that may have been handed over in
+//! one message are that message for good, and no other joins it.
 
 use std::collections::BTreeSet;
 

@@ -535,7 +535,7 @@ async fn make_due(
     }
     query.push(")");
     if let MadeDue::One(mail_id) = which {
-        // Those that are one message go together: a part of it would be taken for all of it.
+        // E-mails that are one message go together: a part of it would be taken for all of it.
         query.push(" AND (id = ").push_bind(mail_id.to_string());
         query.push(" OR sent_with = (SELECT sent_with FROM mails WHERE id = ");
         query.push_bind(mail_id.to_string()).push("))");

@@ -39,7 +39,7 @@ pub struct MailChange {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MailChangeError {
-    /// There are none.
+    /// No settings are there to change.
     #[error("this host has no mail settings that could be changed")]
     NotConfigured,
     /// The change is of a mail server, and e-mails go into a directory.

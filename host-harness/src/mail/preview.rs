@@ -37,7 +37,7 @@ pub struct MailPreview {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PreviewMailError {
-    /// There is neither an asset nor an order with the id.
+    /// No asset and no order has the id.
     #[error("there is neither an order nor an asset `{id}`")]
     Nothing {
         /// The id that was asked for.

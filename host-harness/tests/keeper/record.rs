@@ -337,7 +337,7 @@ async fn a_record_that_is_there_is_not_made_again() {
         .unwrap_err();
     assert_eq!(error.diagnosis().code, "record-is-there");
     assert_eq!(record.opened_again().await.instances().await.unwrap().len(), 1);
-    // One that was there is not made anew either.
+    // A record that was there is not made anew either.
     let directory = record.closed().await;
     std::fs::remove_file(directory.path().join(RECORD_FILE)).unwrap();
     let error = Record::create(directory.path(), &HostKeySource::default())

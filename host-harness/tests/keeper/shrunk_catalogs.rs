@@ -74,7 +74,7 @@ fn shrinkage(ended: &Result<Difference, EndRunError>) -> Option<(usize, usize)> 
 async fn a_catalog_without_more_than_a_tenth_of_what_is_on_sale_changes_nothing_until_it_is_accepted() {
     let record = TestRecord::open().await;
     let esd = selling(&record).await;
-    // One of ten, and one that nobody buys.
+    // Discontinued: a tenth of what is on sale, and a product that nobody buys.
     read(&record, esd, 0..9, false).await.1.unwrap();
     assert_eq!(sold(&record, esd).await, 9);
 

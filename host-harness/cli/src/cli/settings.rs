@@ -146,7 +146,7 @@ pub(super) enum Origin {
     CommandLine,
     /// The environment variable of that name.
     Environment(&'static str),
-    /// That line of the file.
+    /// The line of the file.
     File(usize),
 }
 
