@@ -48,7 +48,8 @@ fn damage() -> impl Strategy<Value = Damage> {
         Just(Some(json!("two\nlines\u{202e}"))),
         Just(Some(json!({ "nested": [1, 2] }))),
         (-1_i64..1_000).prop_map(|number| Some(json!(number))),
-        "\\PC{0,300}".prop_map(|text| Some(json!(text))),
+        // No colon and no hyphen: the sandbox takes links and keys out of a log, and the native twin does not.
+        "[^\\pC:\\-]{0,300}".prop_map(|text| Some(json!(text))),
     ];
     (1..=OFFERS, fields, values).prop_map(|(offer, field, value)| Damage { offer, field, value })
 }
