@@ -10,6 +10,7 @@ use bss_sandbox::bindings::connection::Step;
 use bss_sandbox::bindings::failures::Problem;
 use bss_sandbox::call_event::CallListener;
 
+use crate::asked_instance::AskedInstance;
 use crate::connection::{CheckError, failed_step};
 use crate::host::Host;
 use crate::instance_settings::{ConfigureError, allowed_hosts};
@@ -112,12 +113,12 @@ impl Host {
     /// Nothing is changed then.
     pub async fn rotate_certificate(
         &self,
-        name: &str,
+        asked: impl Into<AskedInstance>,
         to: Thumbprint,
         actor: &Actor,
         listener: CallListener,
     ) -> Result<Rotation, RotateError> {
-        let instance = self.named_instance(name).await?;
+        let instance = self.asked_instance(asked).await?;
         if instance.standing != Standing::Ready {
             return Err(RotateError::NotReady(instance.name));
         }

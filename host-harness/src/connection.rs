@@ -5,6 +5,7 @@ use bss_sandbox::bindings::connection::{Step, StepResult};
 use bss_sandbox::call_event::CallListener;
 use bss_sandbox::error::FailedCall;
 
+use crate::asked_instance::AskedInstance;
 use crate::call_failure::not_offered;
 use crate::contract::contract_instance;
 use crate::host::Host;
@@ -56,10 +57,10 @@ impl Host {
     /// or the plugin offers no such function or brings no answer.
     pub async fn check_connection(
         &self,
-        name: &str,
+        asked: impl Into<AskedInstance>,
         listener: CallListener,
     ) -> Result<Vec<Step>, CheckError> {
-        let instance = self.named_instance(name).await?;
+        let instance = self.asked_instance(asked).await?;
         self.check_instance(&instance, listener).await
     }
 

@@ -7,6 +7,7 @@ use bss_model::{
 use bss_record::{CreateError, RecordError};
 use bss_sandbox::bindings::instance_settings::FieldKind;
 
+use crate::asked_instance::AskedInstance;
 use crate::host::Host;
 use crate::instance_settings::{ConfigureError, InstanceForm, allowed_hosts};
 use crate::plugin_options::{OptionError, check_options};
@@ -189,11 +190,11 @@ impl Host {
     /// field, and when its form has something that is the operator's to say. Nothing is changed then.
     pub async fn upgrade_instance(
         &self,
-        name: &str,
+        asked: impl Into<AskedInstance>,
         to: Option<PluginDigest>,
         actor: &Actor,
     ) -> Result<InstanceForm, UpgradeError> {
-        let instance = self.named_instance(name).await?;
+        let instance = self.asked_instance(asked).await?;
         // Without the former plugin on record, nothing tells which one is another version of it.
         let id = match instance.plugin {
             Some(digest) => match self.record().plugin(&digest).await? {

@@ -16,6 +16,7 @@ use bss_sandbox::outbound_https::Authority;
 use ipnet::IpNet;
 use uuid::Uuid;
 
+use crate::asked_instance::AskedInstance;
 use crate::contract::field_values;
 use crate::form_rules::{CheckedForm, FormError};
 use crate::host::Host;
@@ -252,8 +253,8 @@ impl Host {
     ///
     /// # Errors
     /// When there is no such instance, or the plugin brings no answer or a form that breaks the contract.
-    pub async fn form(&self, name: &str) -> Result<InstanceForm, ConfigureError> {
-        let instance = self.named_instance(name).await?;
+    pub async fn form(&self, asked: impl Into<AskedInstance>) -> Result<InstanceForm, ConfigureError> {
+        let instance = self.asked_instance(asked).await?;
         let plugin = self.plugin_of(&instance).await?;
         let form = self.judge(&plugin, &OperatorsWord::of_saved(&instance)).await?;
         Ok(InstanceForm {
@@ -269,11 +270,11 @@ impl Host {
     /// When there is no such instance, or the record can't be written.
     pub async fn choose_proxy(
         &self,
-        name: &str,
+        asked: impl Into<AskedInstance>,
         choice: &ProxyChoice,
         actor: &Actor,
     ) -> Result<Instance, ConfigureError> {
-        let instance = self.named_instance(name).await?;
+        let instance = self.asked_instance(asked).await?;
         let saved = self
             .record()
             .set_instance_proxy(instance.id, choice, actor)
@@ -289,12 +290,12 @@ impl Host {
     /// operator's to say, or there was another save, since the version that the change is based on or just now.
     pub async fn configure(
         &self,
-        name: &str,
+        asked: impl Into<AskedInstance>,
         change: impl Into<SettingsChange>,
         actor: &Actor,
     ) -> Result<InstanceForm, ConfigureError> {
         let change = change.into();
-        let instance = self.named_instance(name).await?;
+        let instance = self.asked_instance(asked).await?;
         if let Some(version) = change.based_on
             && instance.version != version
         {

@@ -41,6 +41,7 @@
 
 mod alert_telling;
 mod alerts;
+mod asked_instance;
 mod backoff;
 mod blocking;
 mod breaker;
@@ -103,6 +104,7 @@ struct PageForEmbedders;
 use no_mail as mail;
 
 pub use alert_telling::{AlertAddressesError, AlertListener};
+pub use asked_instance::AskedInstance;
 pub use bss_keys::{
     Caution, HostKey, HostKeyError, HostKeySource, InstalledCertificate, NewCertificate, PfxCode,
     UnusableReason,

@@ -14,6 +14,7 @@ use bss_sandbox::bindings::failures::{ChangeFailure, Delay};
 use bss_sandbox::bindings::license_order as contract;
 use uuid::Uuid;
 
+use crate::asked_instance::AskedInstance;
 use crate::call_failure::said;
 use crate::contract::{contract_instance, contract_party, recorded_problem};
 use crate::host::Host;
@@ -169,13 +170,13 @@ impl Host {
     /// When there is no such instance, or the record can't be read.
     pub async fn same_order(
         &self,
-        instance: &str,
+        asked: impl Into<AskedInstance>,
         request: &OrderRequest,
     ) -> Result<Option<Order>, PlaceError> {
         if request.idempotency_key.is_some() {
             return Ok(None);
         }
-        let instance = self.named_instance(instance).await?;
+        let instance = self.asked_instance(asked).await?;
         let filter = OrderFilter {
             instance: Some(instance.id),
             customer: Some(request.customer.id.clone()),
@@ -207,11 +208,11 @@ impl Host {
     /// out of its limits, or the order costs more than an amount can be; nothing is written then.
     pub async fn place_order(
         &self,
-        instance: &str,
+        asked: impl Into<AskedInstance>,
         request: OrderRequest,
         actor: &Actor,
     ) -> Result<Placed, PlaceError> {
-        let instance = self.named_instance(instance).await?;
+        let instance = self.asked_instance(asked).await?;
         let order = new_order(&instance, request);
         if let Some(placed) = self.record().placed_order(&order).await? {
             return Ok(Placed::Known(placed));
@@ -228,11 +229,11 @@ impl Host {
     /// Why it can't be placed.
     pub async fn check_order(
         &self,
-        instance: &str,
+        asked: impl Into<AskedInstance>,
         request: OrderRequest,
         listener: CallListener,
     ) -> Result<(), PlaceError> {
-        let instance = self.named_instance(instance).await?;
+        let instance = self.asked_instance(asked).await?;
         let call = self.ready_call(&instance, listener).await?;
         let order = new_order(&instance, request);
         let purchases = self.record().check_order(order.clone()).await?;

@@ -163,6 +163,7 @@ impl Host {
         let answer = match self.find(taken, listener, &seen).await {
             Ok(Some(found)) => look_up_answer(found),
             Ok(None) => LookUpAnswer::NotOffered,
+            Err(error @ PrepareError::SettingsChanged(_)) => LookUpAnswer::Overtaken(not_attempted(&error)),
             Err(error) => LookUpAnswer::Failed(not_attempted(&error), None),
         };
         let id = taken.attempt.client_transaction_id;

@@ -18,6 +18,7 @@ use bss_sandbox::call_event::{CallEvent, CallListener, LogLevel};
 use bss_sandbox::error::FailedCall;
 use uuid::Uuid;
 
+use crate::asked_instance::AskedInstance;
 use crate::blocking::run_blocking;
 use crate::call_failure::{problem_line, read_problem, said};
 use crate::catalog_rules::{self, CatalogError};
@@ -155,8 +156,12 @@ impl Host {
     ///
     /// # Errors
     /// When the instance is not ready, or has a run already.
-    pub async fn start_services_run(&self, name: &str, actor: &Actor) -> Result<Uuid, ServicesError> {
-        let instance = self.prepared_instance(name).await?;
+    pub async fn start_services_run(
+        &self,
+        asked: impl Into<AskedInstance>,
+        actor: &Actor,
+    ) -> Result<Uuid, ServicesError> {
+        let instance = self.prepared_instance(asked).await?;
         let started = self.record().start_services_run(instance.id, None, actor).await;
         Ok(started?)
     }
@@ -165,8 +170,12 @@ impl Host {
     ///
     /// # Errors
     /// When the instance is not ready, or has a run already; nothing is on record then.
-    pub async fn begin_services_run(&self, name: &str, actor: &Actor) -> Result<BegunRun, ServicesError> {
-        let (instance, lease) = (self.prepared_instance(name).await?, new_lease());
+    pub async fn begin_services_run(
+        &self,
+        asked: impl Into<AskedInstance>,
+        actor: &Actor,
+    ) -> Result<BegunRun, ServicesError> {
+        let (instance, lease) = (self.prepared_instance(asked).await?, new_lease());
         self.plugin_of(&instance).await?;
         let started = self.record().start_services_run(instance.id, Some(lease), actor);
         let run = started.await?;
@@ -178,8 +187,12 @@ impl Host {
     ///
     /// # Errors
     /// When no run awaits acceptance, the instance is not ready, or has a run already; nothing is on record then.
-    pub async fn begin_accepting_run(&self, name: &str, actor: &Actor) -> Result<BegunRun, ServicesError> {
-        let (instance, lease) = (self.prepared_instance(name).await?, new_lease());
+    pub async fn begin_accepting_run(
+        &self,
+        asked: impl Into<AskedInstance>,
+        actor: &Actor,
+    ) -> Result<BegunRun, ServicesError> {
+        let (instance, lease) = (self.prepared_instance(asked).await?, new_lease());
         self.plugin_of(&instance).await?;
         let started = self.record().start_accepting_run(instance.id, Some(lease), actor);
         let run = started.await?;
@@ -193,13 +206,13 @@ impl Host {
     /// When the instance is not ready, or the catalog was not read to its end.
     pub async fn preview_services(
         &self,
-        name: &str,
+        asked: impl Into<AskedInstance>,
         listener: CallListener,
     ) -> Result<(Difference, Shrinkage), ServicesError> {
-        let instance = self.prepared_instance(name).await?;
+        let instance = self.prepared_instance(asked).await?;
         let (outcome, products) = self.read(&instance, "", listener).await?;
         let Outcome::Complete(summary) = outcome else {
-            return Ok((Difference::default(), Shrinkage::default()));
+            return Err(CatalogError::UnchangedWithoutTag.into());
         };
         let left_out = skipped_items(&summary.skipped);
         self.check_reading(&instance, &summary, products.len()).await?;
@@ -275,9 +288,9 @@ impl Host {
             .await?)
     }
 
-    /// The instance of a name, if a call for it can be made now.
-    async fn prepared_instance(&self, name: &str) -> Result<Instance, ServicesError> {
-        let instance = self.named_instance(name).await?;
+    /// The instance that is asked for, if a call for it can be made now.
+    async fn prepared_instance(&self, asked: impl Into<AskedInstance>) -> Result<Instance, ServicesError> {
+        let instance = self.asked_instance(asked).await?;
         self.ready_call(&instance, nobody()).await?;
         Ok(instance)
     }

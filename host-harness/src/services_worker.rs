@@ -10,6 +10,7 @@ use bss_sandbox::CallListener;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::asked_instance::AskedInstance;
 use crate::host::Host;
 use crate::own_task::{hear, in_own_task, until_stopped};
 use crate::services_definition::{BegunRun, CompletedRun, ServicesError};
@@ -52,12 +53,12 @@ impl Host {
     /// is changed then.
     pub async fn fetch_services(
         &self,
-        name: &str,
+        asked: impl Into<AskedInstance>,
         actor: &Actor,
         listener: CallListener,
     ) -> Result<CompletedRun, ServicesError> {
-        let (host, name, actor) = (self.clone(), name.to_owned(), actor.clone());
-        let begun = async move { host.begin_services_run(&name, &actor).await };
+        let (host, asked, actor) = (self.clone(), asked.into(), actor.clone());
+        let begun = async move { host.begin_services_run(asked, &actor).await };
         self.executed(begun, listener).await
     }
 
@@ -68,12 +69,12 @@ impl Host {
     /// Like there, and when no run awaits acceptance.
     pub async fn accept_services(
         &self,
-        name: &str,
+        asked: impl Into<AskedInstance>,
         actor: &Actor,
         listener: CallListener,
     ) -> Result<CompletedRun, ServicesError> {
-        let (host, name, actor) = (self.clone(), name.to_owned(), actor.clone());
-        let begun = async move { host.begin_accepting_run(&name, &actor).await };
+        let (host, asked, actor) = (self.clone(), asked.into(), actor.clone());
+        let begun = async move { host.begin_accepting_run(asked, &actor).await };
         self.executed(begun, listener).await
     }
 

@@ -10,6 +10,7 @@ use crate::asset::Asset;
 use crate::attempt::Attempt;
 use crate::cancellation::Cancellation;
 use crate::charge::{Charge, Credit};
+use crate::ids::InstanceId;
 use crate::license_return::ReturnAttempt;
 use crate::mail::Mail;
 use crate::order::{Contact, Order, Party};
@@ -58,6 +59,8 @@ pub struct CustomerSummary {
     pub customer: Party,
     /// The contact of the latest order. `None`: it has none.
     pub contact: Option<Contact>,
+    /// The instance.
+    pub instance_id: InstanceId,
     /// The name of the instance.
     pub instance: String,
     /// The number of orders.

@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use crate::ids::InstanceId;
 use crate::order::Party;
 use crate::words::stored_enum;
 
@@ -45,7 +46,7 @@ pub enum FoundBy {
     CustomerId,
     /// A customer's name.
     CustomerName,
-    /// A customer's e-mail address.
+    /// A customer's e-mail address, or the one that an e-mail was sent to.
     Email,
     /// The end of a product key.
     ProductKey,
@@ -77,7 +78,9 @@ pub struct Found {
     pub by: FoundBy,
     /// The order that it belongs to; of a customer, the latest one.
     pub order_id: Uuid,
-    /// The name of the instance.
+    /// The instance.
+    pub instance_id: InstanceId,
+    /// The name of the instance. Another owner may have one of the same name.
     pub instance: String,
     /// The customer.
     pub customer: Party,

@@ -641,6 +641,8 @@ pub enum LookUpAnswer {
     Failed(Problem, Option<Duration>),
     /// The plugin gave up, or was stopped.
     BrokeOff(String),
+    /// The call was not made, because somebody changed the instance since the attempt began.
+    Overtaken(Problem),
 }
 
 /// The meaning of the answer to a look-up of a purchase that is not sent again for that reason, given what the host saw of
@@ -708,6 +710,7 @@ pub fn after_look_up(
             )),
             VendorSignal::Silent,
         ),
+        LookUpAnswer::Overtaken(problem) => (AttemptOutcome::LookedUp(problem), VendorSignal::Answered),
     };
     Attempted {
         outcome,

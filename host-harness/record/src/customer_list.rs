@@ -1,12 +1,12 @@
 //! Customers as a list shows them: one row for each customer of an instance, as the latest order names it.
 
-use bss_model::{CustomerFilter, CustomerSummary, Page, Rows};
+use bss_model::{CustomerFilter, CustomerSummary, InstanceId, Page, Rows};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 
 use super::paging::KeyColumn::{Integer, Text};
 use super::paging::List;
-use super::stored::{from_json, optional};
+use super::stored::{from_json, id, optional};
 use super::{Record, RecordError};
 
 /// Customers by the time of their latest orders.
@@ -63,6 +63,7 @@ fn read_summary(row: &SqliteRow) -> Result<CustomerSummary, RecordError> {
     Ok(CustomerSummary {
         customer: from_json(row, "customer")?,
         contact: optional(row, "contact", from_json)?,
+        instance_id: InstanceId(id(row, "instance_id")?),
         instance: row.try_get("instance")?,
         orders: number("orders")?,
         licenses: number("licenses")?,

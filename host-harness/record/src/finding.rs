@@ -1,14 +1,16 @@
 //! Finding: what is on record of a text that somebody has, such as a shop's number, a name or the end of a product key.
 //!
-//! Names and addresses are compared without regard to case, in any script. SQLite folds ASCII letters alone, so that it
-//! reads the rows that could match, and these are compared here.
+//! Names and addresses are compared without regard to case and accents, in any script. SQLite folds ASCII letters alone, so
+//! that it reads the rows that could match, and these are compared here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bss_model::{Contact, Finds, Found, FoundBy, FoundKind, Owner, Party, SerialNumber};
+use bss_model::{Contact, Finds, Found, FoundBy, FoundKind, InstanceId, Owner, Party, SerialNumber};
 use futures_util::TryStreamExt as _;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
 use uuid::Uuid;
 
 use super::short_ids::beginning;
@@ -21,6 +23,9 @@ const NAME_CHARS_MIN: usize = 8;
 /// The shortest beginning of an id of a UUID's form.
 const ID_CHARS_MIN: usize = 4;
 
+/// The characters of a group of a product key.
+const GROUP_CHARS: usize = 5;
+
 /// The columns of what is found, and the tables that they are in. A condition follows.
 macro_rules! found {
     ($id:literal, $at_ms:literal, $from:literal) => {
@@ -29,7 +34,7 @@ macro_rules! found {
             $id,
             " AS TEXT) AS found_id, ",
             $at_ms,
-            " AS at_ms, orders.id AS order_id, orders.customer, instances.name AS instance
+            " AS at_ms, orders.id AS order_id, orders.customer, orders.instance_id, instances.name AS instance
              FROM ",
             $from,
             " JOIN instances ON instances.id = orders.instance_id
@@ -65,6 +70,15 @@ const MAILS_BY_ID: &str = concat!(
         "mails JOIN orders ON orders.id = mails.order_id"
     ),
     "mails.id >= $2 AND mails.id < $2 || 'g' ORDER BY at_ms DESC LIMIT $3"
+);
+/// E-mails by an address that they were sent to, which the customer may not have any more.
+const MAILS_BY_ADDRESS: &str = concat!(
+    found!(
+        "mails.id",
+        "mails.created_at_ms",
+        "mails JOIN orders ON orders.id = mails.order_id"
+    ),
+    "mails.sent_to LIKE '%' || $2 || '%' ESCAPE '\\' ORDER BY at_ms DESC LIMIT $3"
 );
 const CHARGES_BY_NUMBER: &str = concat!(
     found!(
@@ -109,7 +123,7 @@ const ASSETS_BY_EXCHANGE: &str = concat!(
 );
 /// Orders whose customer, contact or idempotency key may be like the text, the latest first.
 const ORDERS_BY_PARTY: &str = "
-    SELECT orders.id, orders.customer, orders.contact, orders.idempotency_key, orders.placed_at_ms, instances.name AS instance
+    SELECT orders.id, orders.customer, orders.contact, orders.idempotency_key, orders.placed_at_ms, orders.instance_id, instances.name AS instance
     FROM orders JOIN instances ON instances.id = orders.instance_id
     WHERE ($1 IS NULL OR instances.owner = $1)
     AND (orders.customer LIKE $2 ESCAPE '\\' OR orders.contact LIKE $2 ESCAPE '\\' OR orders.idempotency_key LIKE $2 ESCAPE '\\')
@@ -118,7 +132,8 @@ const ORDERS_BY_PARTY: &str = "
 impl Record {
     /// Finds what a text may mean, at the instances of an owner or at all: ids by their beginning, idempotency keys, customers by
     /// id, name or e-mail address, licenses by the end of their product key or the whole of it, purchases and exchanges by their
-    /// names at the vendor, charges and credits by number. At most `limit` of each kind and reason.
+    /// names at the vendor, charges and credits by number, e-mails by the address that they were sent to. At most `limit` of each
+    /// kind and reason. An empty text finds nothing.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -130,16 +145,20 @@ impl Record {
             limit,
         };
         let mut finds = Finds::default();
+        if search.text.is_empty() {
+            return Ok(finds);
+        }
         search.by_id(&mut finds).await?;
         search.by_number(&mut finds).await?;
         search.by_party(&mut finds).await?;
+        search.by_sent_address(&mut finds).await?;
         search.by_product_key(&mut finds).await?;
         search.by_vendors_names(&mut finds).await?;
         // What is like the text in several ways is found once, by the first of them.
         let mut seen = BTreeSet::new();
         finds
             .found
-            .retain(|found| seen.insert((found.kind, found.id.clone(), found.instance.clone())));
+            .retain(|found| seen.insert((found.kind, found.id.clone(), found.instance_id)));
         finds
             .found
             .sort_by_key(|found| (found.kind, std::cmp::Reverse(found.at_ms)));
@@ -198,12 +217,12 @@ impl Search<'_> {
 
     /// Orders by their keys, and customers by the first of their orders that is like the text.
     async fn by_party(&self, finds: &mut Finds) -> Result<(), RecordError> {
-        let wanted = self.text.to_lowercase();
+        let wanted = folded(self.text);
         let mut rows = sqlx::query(ORDERS_BY_PARTY)
             .bind(self.owner.map(Owner::as_str))
-            .bind(format!("%{}%", escaped(ascii_part(&wanted))))
+            .bind(format!("%{}%", escaped(plain_part(&wanted))))
             .fetch(&self.record.readers);
-        let mut customers = BTreeMap::<(String, String), Found>::new();
+        let mut customers = BTreeMap::<(String, InstanceId), Found>::new();
         let mut orders = Vec::new();
         let limit = self.limit as usize;
         while let Some(row) = rows.try_next().await? {
@@ -213,7 +232,7 @@ impl Search<'_> {
             }
             if let Some(by) = order.is_like(&wanted) {
                 let found = order.found(FoundKind::Customer, order.customer.id.clone(), by);
-                let of_customer = (found.id.clone(), found.instance.clone());
+                let of_customer = (found.id.clone(), found.instance_id);
                 if customers.len() <= limit || customers.contains_key(&of_customer) {
                     customers.entry(of_customer).or_insert(found);
                 }
@@ -230,13 +249,20 @@ impl Search<'_> {
         Ok(())
     }
 
-    async fn by_product_key(&self, finds: &mut Finds) -> Result<(), RecordError> {
-        let is_key = |character: char| character.is_ascii_alphanumeric() || character == '-';
-        if self.text.len() < ID_CHARS_MIN || !self.text.chars().all(is_key) {
+    async fn by_sent_address(&self, finds: &mut Finds) -> Result<(), RecordError> {
+        if !self.text.contains('@') {
             return Ok(());
         }
-        let (key, end) = (self.text.to_ascii_uppercase(), escaped(self.text));
-        let digest = self.record.host_key.digest("product key", &key);
+        let address = escaped(self.text);
+        let found = (FoundKind::Mail, FoundBy::Email);
+        self.add(finds, found, MAILS_BY_ADDRESS, &address, "").await
+    }
+
+    async fn by_product_key(&self, finds: &mut Finds) -> Result<(), RecordError> {
+        let Some(key) = product_key(self.text) else {
+            return Ok(());
+        };
+        let (end, digest) = (escaped(&key), self.record.host_key.digest("product key", &key));
         let found = (FoundKind::Asset, FoundBy::ProductKey);
         self.add(finds, found, ASSETS_BY_KEY, &end, &digest).await
     }
@@ -275,6 +301,7 @@ impl Search<'_> {
                 id: row.try_get::<String, _>("found_id")?,
                 by,
                 order_id: id(row, "order_id")?,
+                instance_id: InstanceId(id(row, "instance_id")?),
                 instance: row.try_get("instance")?,
                 customer: from_json(row, "customer")?,
                 at_ms: row.try_get("at_ms")?,
@@ -290,6 +317,7 @@ struct OrderOf {
     customer: Party,
     contact: Option<Contact>,
     key: Option<String>,
+    instance_id: InstanceId,
     instance: String,
     placed_at_ms: i64,
 }
@@ -301,12 +329,13 @@ impl OrderOf {
             customer: from_json(row, "customer")?,
             contact: optional(row, "contact", from_json)?,
             key: row.try_get("idempotency_key")?,
+            instance_id: InstanceId(id(row, "instance_id")?),
             instance: row.try_get("instance")?,
             placed_at_ms: row.try_get("placed_at_ms")?,
         })
     }
 
-    /// What of the customer has a text, in lower case. `None`: nothing has.
+    /// What of the customer has a folded text. `None`: nothing has.
     fn is_like(&self, wanted: &str) -> Option<FoundBy> {
         let email = self.contact.as_ref().map(|contact| contact.email.as_str());
         [
@@ -324,6 +353,7 @@ impl OrderOf {
             id,
             by,
             order_id: self.id,
+            instance_id: self.instance_id,
             instance: self.instance.clone(),
             customer: self.customer.clone(),
             at_ms: self.placed_at_ms,
@@ -331,20 +361,58 @@ impl OrderOf {
     }
 }
 
-/// Whether a text in lower case is in another, whatever the case there.
+/// Whether a folded text is in another, whatever the case and the accents there.
 fn is_in(wanted: &str, text: &str) -> bool {
-    text.to_lowercase().contains(wanted)
+    match text.is_ascii() {
+        // Nearly all texts are: nothing of them needs to be decomposed.
+        true => text.to_ascii_lowercase().contains(wanted),
+        false => folded(text).contains(wanted),
+    }
 }
 
-/// The longest part of a text that SQLite finds without regard to case, and that JSON writes as it is. Empty: there is none, and
-/// every row may be like the text.
-fn ascii_part(text: &str) -> &str {
-    let is_plain = |character: char| {
-        character.is_ascii() && !character.is_ascii_control() && !"\"\\".contains(character)
-    };
+/// A text in lower case, without accents, as people type it: `Παπαδόπουλος` as `παπαδοπουλοσ`, `Weiß` as `weiss`.
+fn folded(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    for character in text.to_lowercase().nfd().filter(|&c| !is_combining_mark(c)) {
+        match character {
+            'ς' => folded.push('σ'),
+            'ß' => folded.push_str("ss"),
+            other => folded.push(other),
+        }
+    }
+    folded
+}
+
+/// The longest part of a folded text that stands in the record as it is, in ASCII and unescaped in JSON. Letters are none: an
+/// accent may be on them there. Empty: there is none, and every row may be like the text.
+fn plain_part(text: &str) -> &str {
+    let is_plain =
+        |character: char| character.is_ascii_digit() || matches!(character, '@' | '.' | '-' | '_' | ' ');
     text.split(|character: char| !is_plain(character))
         .max_by_key(|part| part.len())
         .unwrap_or_default()
+}
+
+/// A text as the end of a product key, or the whole of one, in groups as keys are stored: with spaces for hyphens, or, where it
+/// is as long as several groups of five characters, without any. `None`: it can't be of one.
+fn product_key(text: &str) -> Option<String> {
+    let key: String = text
+        .to_ascii_uppercase()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join("-");
+    let is_key = |character: char| character.is_ascii_alphanumeric() || character == '-';
+    if key.len() < ID_CHARS_MIN || !key.chars().all(is_key) {
+        return None;
+    }
+    let is_without_groups = !key.contains('-') && key.len() > GROUP_CHARS && key.len() % GROUP_CHARS == 0;
+    if !is_without_groups {
+        return Some(key);
+    }
+    let groups: Vec<&str> = (0..key.len() / GROUP_CHARS)
+        .map(|group| &key[group * GROUP_CHARS..][..GROUP_CHARS])
+        .collect();
+    Some(groups.join("-"))
 }
 
 /// A text as a pattern of `LIKE` that matches it alone.
@@ -357,10 +425,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_part_that_sqlite_can_compare_is_looked_for() {
-        assert_eq!(ascii_part("müller gmbh"), "ller gmbh");
-        assert_eq!(ascii_part("παπαδόπουλος"), "");
-        assert_eq!(ascii_part("a\"bc"), "bc");
+    fn a_text_is_compared_as_people_type_it() {
+        assert_eq!(folded("ΠΑΠΑΔΌΠΟΥΛΟΣ"), folded("παπαδοπουλος"));
+        assert_eq!(folded("Weiß Élan İ"), "weiss elan i");
+        assert!(is_in("muller", "Müller"));
+        assert!(is_in("muller", "MULLER"));
+        assert!(!is_in("mueller", "Müller"));
+    }
+
+    #[test]
+    fn a_product_key_is_known_however_its_groups_are_typed() {
+        for (typed, key) in [
+            ("x4y5z", Some("X4Y5Z")),
+            ("22333-x4y5z", Some("22333-X4Y5Z")),
+            ("22333 x4y5z", Some("22333-X4Y5Z")),
+            ("3f9kd1111122333x4y5z", Some("3F9KD-11111-22333-X4Y5Z")),
+            ("abcdefg", Some("ABCDEFG")),
+            ("4y5", None),
+            ("3f9kd/1", None),
+        ] {
+            assert_eq!(product_key(typed).as_deref(), key, "{typed}");
+        }
+    }
+
+    #[test]
+    fn the_longest_part_that_stands_in_the_record_as_it_is_is_looked_for() {
+        assert_eq!(plain_part("muller-24 gmbh"), "-24 ");
+        assert_eq!(plain_part("παπαδοπουλοσ"), "");
+        assert_eq!(plain_part("1\"23"), "23");
         assert_eq!(escaped(r"50%_\"), r"50\%\_\\");
     }
 }

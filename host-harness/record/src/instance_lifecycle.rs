@@ -11,6 +11,7 @@ use super::erasure::empty_log;
 use super::instances::{
     CreateError, SaveError, has_orders, instance_of_name, instance_to_change, is_instance_name,
 };
+use super::runs::open_run;
 use super::{Record, RecordError, begin_write};
 
 /// Why an instance is not renamed. Nothing is changed.
@@ -172,7 +173,7 @@ impl Record {
     ///
     /// # Errors
     /// When there is no such instance, or the record can't be written.
-    pub async fn enable_instance(
+    pub async fn set_instance_enabled(
         &self,
         instance_id: Uuid,
         is_enabled: bool,
@@ -225,7 +226,7 @@ impl Record {
         if has_orders(&mut transaction, instance_id).await? {
             return Err(RemoveInstanceError::HasOrders { name: old.name });
         }
-        if has_open_run(&mut transaction, instance_id).await? {
+        if open_run(&mut transaction, instance_id).await?.is_some() {
             return Err(RemoveInstanceError::RunOpen { name: old.name });
         }
         for statement in BELONGINGS
@@ -247,14 +248,4 @@ impl Record {
         }
         Ok(old)
     }
-}
-
-async fn has_open_run(transaction: &mut SqliteConnection, instance_id: Uuid) -> Result<bool, RecordError> {
-    let open = sqlx::query(
-        "SELECT 1 FROM services_runs WHERE instance_id = $1 AND state IN ('not_started', 'in_progress')",
-    )
-    .bind(instance_id.to_string())
-    .fetch_optional(transaction)
-    .await?;
-    Ok(open.is_some())
 }

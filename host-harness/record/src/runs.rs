@@ -105,8 +105,6 @@ pub enum EndRunError {
     /// The run would discontinue too much of what is on sale, and awaits acceptance.
     #[error("the catalog would discontinue {shrinkage} of instance `{instance}`, so nothing was applied")]
     Shrunk {
-        /// The run.
-        run: Uuid,
         /// The instance's name.
         instance: String,
         /// What it would discontinue.
@@ -217,21 +215,13 @@ impl Record {
         actor: &Actor,
     ) -> Result<Uuid, StartRunError> {
         let mut transaction = begin_write(&self.writer).await?;
-        end_dead(&mut transaction, uptime()).await?;
         let instance: Option<String> = sqlx::query_scalar("SELECT name FROM instances WHERE id = $1")
             .bind(instance_id.to_string())
             .fetch_optional(&mut *transaction)
             .await?;
         let instance = instance.ok_or(StartRunError::NoInstance { id: instance_id })?;
-        let open = sqlx::query(
-            "SELECT * FROM services_runs
-             WHERE instance_id = $1 AND state IN ('not_started', 'in_progress')",
-        )
-        .bind(instance_id.to_string())
-        .fetch_optional(&mut *transaction)
-        .await?;
-        if let Some(row) = open {
-            let run = Box::new(read_run(&row)?);
+        if let Some(run) = open_run(&mut transaction, instance_id).await? {
+            let run = Box::new(run);
             return Err(StartRunError::Running { instance, run });
         }
         let accepts = match acceptance {
@@ -581,6 +571,22 @@ async fn end(
     Ok(id(&row, "instance_id")?)
 }
 
+/// The run of an instance that waits or is in progress, after those have been ended whose processes died.
+pub(super) async fn open_run(
+    transaction: &mut SqliteConnection,
+    instance_id: Uuid,
+) -> Result<Option<ServicesRun>, RecordError> {
+    end_dead(&mut *transaction, uptime()).await?;
+    let open = sqlx::query(
+        "SELECT * FROM services_runs
+         WHERE instance_id = $1 AND state IN ('not_started', 'in_progress')",
+    )
+    .bind(instance_id.to_string())
+    .fetch_optional(transaction)
+    .await?;
+    open.as_ref().map(read_run).transpose()
+}
+
 /// Ends runs whose leases are over at that uptime, or are of another boot.
 async fn end_dead(transaction: &mut SqliteConnection, at: Uptime) -> Result<usize, RecordError> {
     let rows = sqlx::query(
@@ -725,11 +731,7 @@ async fn await_acceptance(
         .bind(instance_id.to_string())
         .fetch_one(&mut *transaction)
         .await?;
-    let shrunk = EndRunError::Shrunk {
-        run,
-        instance,
-        shrinkage,
-    };
+    let shrunk = EndRunError::Shrunk { instance, shrinkage };
     let Diagnosis { code, advice, .. } = shrunk.diagnosis();
     let advice = advice.map_or_else(String::new, |advice| advice.sentence().into_owned());
     let problem = Problem::new(code, shrunk.to_string(), advice);
@@ -752,13 +754,22 @@ async fn settle_awaiting(transaction: &mut SqliteConnection, instance_id: Uuid) 
     alerts::end(transaction, AlertKind::CatalogShrank, instance_id, now_ms()).await
 }
 
+/// Has the run that awaits acceptance be one that failed: it changed nothing, and what it would have changed is no news.
 async fn fail_awaiting(transaction: &mut SqliteConnection, instance_id: Uuid) -> Result<(), RecordError> {
-    sqlx::query("UPDATE services_runs SET state = $3 WHERE instance_id = $1 AND state = $2")
-        .bind(instance_id.to_string())
-        .bind(RunState::AwaitsAcceptance.word())
-        .bind(RunState::Failed.word())
-        .execute(transaction)
-        .await?;
+    let Some(run) = awaiting(&mut *transaction, instance_id).await? else {
+        return Ok(());
+    };
+    for statement in [
+        "DELETE FROM services_run_differences WHERE run_id = $1",
+        "UPDATE services_runs SET state = 'failed', new_products = 0, changed_products = 0, discontinued_products = 0,
+                                  revived_products = 0, skipped_items = 0
+         WHERE id = $1",
+    ] {
+        sqlx::query(statement)
+            .bind(run.to_string())
+            .execute(&mut *transaction)
+            .await?;
+    }
     Ok(())
 }
 

@@ -5,6 +5,8 @@ use bss_model::{
     Page, Placed, PluginDigest, Price, ProductFilter, Rows, Spending, SpendingToday, Thumbprint, UnsentMails,
 };
 
+use uuid::Uuid;
+
 use super::order::OrderHandle;
 use crate::error::Error;
 use crate::host::Host;
@@ -57,9 +59,7 @@ impl InstanceHandle {
     /// # Errors
     /// When the plugin can't be called, or brings a form that breaks the contract.
     pub async fn form(&self) -> Result<view::InstanceForm, Error> {
-        Ok(view::InstanceForm::from(
-            &self.host.form(&self.present_name().await?).await?,
-        ))
+        Ok(view::InstanceForm::from(&self.host.form(self.id).await?))
     }
 
     /// Changes settings, and saves them if no field has a problem: [`view::InstanceForm`] says whether it did.
@@ -72,10 +72,7 @@ impl InstanceHandle {
         change: impl Into<SettingsChange>,
         actor: &Actor,
     ) -> Result<view::InstanceForm, Error> {
-        let form = self
-            .host
-            .configure(&self.present_name().await?, change, actor)
-            .await?;
+        let form = self.host.configure(self.id, change, actor).await?;
         Ok(view::InstanceForm::from(&form))
     }
 
@@ -102,7 +99,7 @@ impl InstanceHandle {
         let saved = self
             .host
             .record()
-            .enable_instance(self.id.into(), false, actor)
+            .set_instance_enabled(self.id.into(), false, actor)
             .await?;
         Ok(view::Instance::from(&saved))
     }
@@ -115,7 +112,7 @@ impl InstanceHandle {
         let saved = self
             .host
             .record()
-            .enable_instance(self.id.into(), true, actor)
+            .set_instance_enabled(self.id.into(), true, actor)
             .await?;
         Ok(view::Instance::from(&saved))
     }
@@ -141,10 +138,7 @@ impl InstanceHandle {
         to: Option<PluginDigest>,
         actor: &Actor,
     ) -> Result<view::InstanceForm, Error> {
-        let form = self
-            .host
-            .upgrade_instance(&self.present_name().await?, to, actor)
-            .await?;
+        let form = self.host.upgrade_instance(self.id, to, actor).await?;
         Ok(view::InstanceForm::from(&form))
     }
 
@@ -160,7 +154,7 @@ impl InstanceHandle {
     ) -> Result<view::CertificateRotation, Error> {
         let rotated = self
             .host
-            .rotate_certificate(&self.present_name().await?, to, actor, self.host.listener())
+            .rotate_certificate(self.id, to, actor, self.host.listener())
             .await?;
         Ok(view::CertificateRotation::from(&rotated))
     }
@@ -170,9 +164,8 @@ impl InstanceHandle {
     /// # Errors
     /// When it could not be checked. A step that failed is no error: the view has it.
     pub async fn check_connection(&self) -> Result<view::ConnectionCheck, Error> {
-        let name = self.present_name().await?;
-        let steps = self.host.check_connection(&name, self.host.listener()).await?;
-        Ok(view::ConnectionCheck::new(&name, &steps))
+        let steps = self.host.check_connection(self.id, self.host.listener()).await?;
+        Ok(view::ConnectionCheck::new(&self.on_record().await?.name, &steps))
     }
 
     /// Reads the vendor's catalog, and brings the instance's products up to date. Where the caller is dropped, the run ends as
@@ -182,13 +175,11 @@ impl InstanceHandle {
     /// When the instance is not ready or has a run already, or the catalog was not read to its end; no product is changed
     /// then. Nor is any when much of what is on sale would be discontinued (`catalog-shrank`): [`Self::accept_services`] goes on.
     pub async fn fetch_services(&self, actor: &Actor) -> Result<view::ServicesRun, Error> {
-        let name = self.present_name().await?;
         let completed = self
             .host
-            .fetch_services(&name, actor, self.host.listener())
+            .fetch_services(self.id, actor, self.host.listener())
             .await?;
-        let run = self.host.run_on_record(completed.run).await?;
-        Ok(view::ServicesRun::new(&run, &name))
+        self.run_view(completed.run).await
     }
 
     /// Reads the vendor's catalog again, and discontinues what the last run would have, where that awaits acceptance because it
@@ -197,13 +188,11 @@ impl InstanceHandle {
     /// # Errors
     /// Like [`Self::fetch_services`], and when no run awaits acceptance.
     pub async fn accept_services(&self, actor: &Actor) -> Result<view::ServicesRun, Error> {
-        let name = self.present_name().await?;
         let completed = self
             .host
-            .accept_services(&name, actor, self.host.listener())
+            .accept_services(self.id, actor, self.host.listener())
             .await?;
-        let run = self.host.run_on_record(completed.run).await?;
-        Ok(view::ServicesRun::new(&run, &name))
+        self.run_view(completed.run).await
     }
 
     /// The products of the instance that match a filter, a page of them.
@@ -262,10 +251,7 @@ impl InstanceHandle {
     /// (`spending-limit`) or is not ready, its plugin can't be called, or a
     /// product can't be sold so; nothing is written then.
     pub async fn place(&self, request: OrderRequest, actor: &Actor) -> Result<Placed<OrderHandle>, Error> {
-        let placed = self
-            .host
-            .place_order(&self.present_name().await?, request, actor)
-            .await?;
+        let placed = self.host.place_order(self.id, request, actor).await?;
         Ok(placed.map(|order| self.order(&order)))
     }
 
@@ -275,7 +261,7 @@ impl InstanceHandle {
     /// # Errors
     /// When the record can't be read.
     pub async fn repeated(&self, request: &OrderRequest) -> Result<Option<OrderHandle>, Error> {
-        let same = self.host.same_order(&self.present_name().await?, request).await?;
+        let same = self.host.same_order(self.id, request).await?;
         Ok(same.map(|order| self.order(&order)))
     }
 
@@ -300,7 +286,7 @@ impl InstanceHandle {
     pub async fn check(&self, request: OrderRequest) -> Result<(), Error> {
         Ok(self
             .host
-            .check_order(&self.present_name().await?, request, self.host.listener())
+            .check_order(self.id, request, self.host.listener())
             .await?)
     }
 
@@ -379,9 +365,10 @@ impl InstanceHandle {
         Ok(found.ok_or(bss_record::PlaceError::NoInstance { id })?)
     }
 
-    /// The name that the instance has now: another process may have renamed it.
-    async fn present_name(&self) -> Result<String, Error> {
-        Ok(self.on_record().await?.name)
+    async fn run_view(&self, run: Uuid) -> Result<view::ServicesRun, Error> {
+        let run = self.host.run_on_record(run).await?;
+        // Another process may have renamed the instance since this handle was made.
+        Ok(view::ServicesRun::new(&run, &self.on_record().await?.name))
     }
 
     fn order(&self, order: &bss_model::Order) -> OrderHandle {

@@ -42,6 +42,8 @@ pub struct CustomerSummary {
     pub customer: Party,
     /// The contact of the latest order. `None`: it has none.
     pub contact: Option<Contact>,
+    /// The instance.
+    pub instance_id: Uuid,
     /// The name of the instance.
     pub instance: String,
     /// The number of orders.
@@ -57,6 +59,7 @@ impl From<&bss_model::CustomerSummary> for CustomerSummary {
         Self {
             customer: (&summary.customer).into(),
             contact: summary.contact.as_ref().map(Contact::from),
+            instance_id: summary.instance_id.into(),
             instance: summary.instance.clone(),
             orders: summary.orders,
             licenses: summary.licenses,

@@ -14,10 +14,12 @@ pub struct Found {
     /// The thing's own id: of a customer the platform's, of a charge or a credit the number.
     pub id: String,
     /// What of it is like the text: `id` (its beginning, or a whole number), `idempotency-key`, `customer-id`, `customer-name`,
-    /// `email`, `product-key` (its end, or the whole of it), `purchase-id`, `correlation-id`.
+    /// `email` (the customer's, or the one that an e-mail was sent to), `product-key` (its end, or the whole of it), `purchase-id`, `correlation-id`.
     pub found_by: String,
     /// The order that it belongs to; of a customer, the latest one that is like the text.
     pub order_id: Uuid,
+    /// The instance.
+    pub instance_id: Uuid,
     /// The name of the instance.
     pub instance: String,
     /// The customer.
@@ -52,6 +54,7 @@ impl From<bss_model::Found> for Found {
             id: found.id,
             found_by: word(found.by.word()),
             order_id: found.order_id,
+            instance_id: found.instance_id.into(),
             instance: found.instance,
             customer: (&found.customer).into(),
             at_ms: found.at_ms,

@@ -151,7 +151,10 @@ impl Site {
         execute(&record.path().join(RECORD_FILE), is_sent).await;
         let request = record.certificates().request(&new_certificate(), &actor()).await;
         let disabled = new_instance(&record, "disabled").await.id;
-        record.enable_instance(disabled, false, &actor()).await.unwrap();
+        record
+            .set_instance_enabled(disabled, false, &actor())
+            .await
+            .unwrap();
         Self {
             instance,
             disabled,
@@ -211,11 +214,11 @@ impl Site {
                 Subject::instance(renamed.id)
             }
             Act::DisableInstance => {
-                let saved = record.enable_instance(self.unsold, false, actor).await?;
+                let saved = record.set_instance_enabled(self.unsold, false, actor).await?;
                 Subject::instance(saved.id)
             }
             Act::EnableInstance => {
-                let saved = record.enable_instance(self.disabled, true, actor).await?;
+                let saved = record.set_instance_enabled(self.disabled, true, actor).await?;
                 Subject::instance(saved.id)
             }
             Act::RemoveInstance => {

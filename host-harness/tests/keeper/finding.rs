@@ -1,15 +1,15 @@
 //! Finding: a text that somebody has leads to what it is of, whatever part of it that is, and to nobody else's.
 
 use bss_model::{
-    AttemptOutcome, Contact, CustomerFilter, FoundBy, FoundKind, IdKind, Owner, Page, Party, Problem,
-    SortOrder,
+    AttemptOutcome, Contact, CustomerCorrection, CustomerFilter, FoundBy, FoundKind, IdKind, InstanceId,
+    MailOutcome, NewInstance, Owner, Page, Party, Problem, SortOrder,
 };
 use bss_record::{RECORD_FILE, Record};
 use uuid::Uuid;
 
 use crate::charges::{buy, execute};
 use crate::orders::{KEY, begin, license, order, problem, sell, shop};
-use crate::record::{TestRecord, actor, ready_instance};
+use crate::record::{TestRecord, actor, ready_instance, settings};
 use crate::services::{definition, product};
 
 const LIMIT: u32 = 20;
@@ -58,6 +58,9 @@ async fn customers_are_found_by_a_part_of_what_they_are_called_in_any_script_and
         ("50% off_", FoundBy::CustomerName, "c-300"),
         ("C-200", FoundBy::CustomerId, "c-200"),
         ("it+c-300@CUSTOMER", FoundBy::Email, "c-300"),
+        // As typed on a keyboard that has no accents.
+        ("muller & sohne", FoundBy::CustomerName, "c-100"),
+        ("παπαδοπουλος", FoundBy::CustomerName, "c-200"),
     ] {
         assert_eq!(
             found(&record, text).await,
@@ -66,7 +69,15 @@ async fn customers_are_found_by_a_part_of_what_they_are_called_in_any_script_and
         );
     }
     // Neither the names of the fields, nor what only looks alike.
-    for text in ["country", "50%xoff", "off-Ltd", "customer.example", "nobody"] {
+    for text in [
+        "country",
+        "50%xoff",
+        "off-Ltd",
+        "customer.example",
+        "nobody",
+        "",
+        "  ",
+    ] {
         assert_eq!(found(&record, text).await, [], "{text}");
     }
 }
@@ -114,6 +125,8 @@ async fn a_license_is_found_by_its_key_its_charge_and_the_vendor_s_names_for_it(
     let of_asset = |by| [(FoundKind::Asset, by, asset.to_string())];
     for (text, by) in [
         (KEY, FoundBy::ProductKey),
+        (&KEY.replace('-', " "), FoundBy::ProductKey),
+        (&KEY.replace('-', "").to_lowercase(), FoundBy::ProductKey),
         ("token of t-1", FoundBy::PurchaseId),
         (&client_transaction_id.to_string()[..13], FoundBy::PurchaseId),
         ("b7c3-correlation", FoundBy::CorrelationId),
@@ -194,6 +207,74 @@ async fn more_than_is_asked_for_is_said_and_an_owner_finds_nothing_of_others() {
         let begin_so = record.ids_beginning(IdKind::Order, prefix, owner).await.unwrap();
         assert_eq!(begin_so, ids, "{owner:?}");
     }
+}
+
+#[tokio::test]
+async fn a_customer_of_two_owners_whose_instances_have_one_name_is_found_at_both() {
+    let record = TestRecord::open().await;
+    let mut instances = Vec::new();
+    for owner in ["north", "south"] {
+        let new = NewInstance {
+            owner: Some(owner.parse().unwrap()),
+            ..NewInstance::new("esd", "EUR")
+        };
+        let id = record.create_instance(new, &actor()).await.unwrap().id;
+        record
+            .save_settings(id, 0, settings(None), &actor())
+            .await
+            .unwrap();
+        let offered = definition(vec![product("a", "Office")]);
+        record.apply_services_definition(id, offered).await.unwrap();
+        sell(&record, id, &["a"]).await;
+        placed(&record, id, "c-1", "Alike", None).await;
+        instances.push(InstanceId(id));
+    }
+    let mut at: Vec<InstanceId> = record
+        .find("alike", None, LIMIT)
+        .await
+        .unwrap()
+        .found
+        .iter()
+        .map(|found| found.instance_id)
+        .collect();
+    at.sort();
+    instances.sort();
+    assert_eq!(at, instances);
+    let listed = record
+        .customers(&CustomerFilter::default(), &Page::all())
+        .await
+        .unwrap()
+        .rows;
+    let mut at: Vec<InstanceId> = listed.iter().map(|customer| customer.instance_id).collect();
+    at.sort();
+    assert_eq!(at, instances);
+}
+
+#[tokio::test]
+async fn an_e_mail_is_found_by_the_address_that_it_went_to_whatever_the_customer_s_is_now() {
+    let record = TestRecord::open().await;
+    let instance = shop(&record).await;
+    let (_, asset) = placed(&record, instance, "c-1", "Customer", None).await;
+    buy(&record, asset).await;
+    let worker = record.start_worker().await.unwrap();
+    let mail = record.take_mails(worker.id(), 100).await.unwrap().remove(0);
+    let sent = MailOutcome::Sent(None);
+    record.finish_mail(worker.id(), &mail, sent, 0).await.unwrap();
+    let correction = CustomerCorrection {
+        email: Some("new@customer.test".to_owned()),
+        ..CustomerCorrection::default()
+    };
+    record
+        .correct_customer("c-1", Some(instance), &correction, &actor())
+        .await
+        .unwrap();
+    let by_address = [(FoundKind::Mail, FoundBy::Email, mail.id.to_string())];
+    assert_eq!(found(&record, "IT+c-1@").await, by_address);
+    assert_eq!(
+        found(&record, "new@customer.test").await,
+        [(FoundKind::Customer, FoundBy::Email, "c-1".to_owned())]
+    );
+    record.end_worker(worker).await.unwrap();
 }
 
 #[tokio::test]

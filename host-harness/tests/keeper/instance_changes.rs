@@ -230,7 +230,10 @@ async fn a_disabled_instance_takes_no_new_order_and_nothing_of_it_is_bought_but_
     begin(&record, doubtful).await;
     let unknown = AttemptOutcome::Unknown(problem("no-answer"));
     record.finish_attempt(doubtful, 1, unknown, 0).await.unwrap();
-    record.enable_instance(instance, false, &actor()).await.unwrap();
+    record
+        .set_instance_enabled(instance, false, &actor())
+        .await
+        .unwrap();
 
     let refused = record.place_order(order(instance, &[("a", 1)]), &actor()).await;
     assert!(matches!(refused, Err(PlaceError::Disabled { .. })), "{refused:?}");
@@ -254,7 +257,10 @@ async fn a_disabled_instance_takes_no_new_order_and_nothing_of_it_is_bought_but_
     let nothing = AttemptOutcome::LookedUp(problem("instance-disabled"));
     record.finish_attempt(doubtful, 2, nothing, 0).await.unwrap();
 
-    record.enable_instance(instance, true, &actor()).await.unwrap();
+    record
+        .set_instance_enabled(instance, true, &actor())
+        .await
+        .unwrap();
     let mut taken = take(&record, instance).await;
     taken.sort_by_key(|taken| taken.asset_id != never);
     let earlier: Vec<_> = taken

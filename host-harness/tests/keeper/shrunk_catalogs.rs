@@ -1,7 +1,8 @@
 //! Catalogs that would empty the shop: nothing is discontinued until somebody accepts it.
 
 use bss_model::{
-    AlertFilter, Choice, Decision, Diagnose as _, Difference, Page, ProductFilter, RunState, Shrinkage,
+    AlertFilter, Choice, Decision, Diagnose as _, Difference, Page, ProductFilter, RunCounts, RunState,
+    Shrinkage,
 };
 use bss_record::{EndRunError, Record, StartRunError};
 use uuid::Uuid;
@@ -104,6 +105,13 @@ async fn a_catalog_without_more_than_a_tenth_of_what_is_on_sale_changes_nothing_
     assert_eq!(
         (state(&record, run).await, state(&record, accepting).await),
         (RunState::Failed, RunState::Completed)
+    );
+    let failed = record.services_run(run).await.unwrap().unwrap();
+    let differences = record.services_run_differences(run, &Page::all()).await.unwrap();
+    assert_eq!(
+        (failed.counts, differences.rows),
+        (RunCounts::default(), vec![]),
+        "what failed has changed nothing"
     );
     assert_eq!(alerts(&record).await, [] as [&str; 0]);
     let nothing = record.start_accepting_run(esd, None, &actor()).await;

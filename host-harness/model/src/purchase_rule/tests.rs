@@ -446,6 +446,8 @@ fn a_look_up_finds_the_license_or_settles_nothing() {
             VendorSignal::LeaveAlone(Duration::from_secs(9)),
         ),
         (LookUpAnswer::BrokeOff("trapped".to_owned()), VendorSignal::Silent),
+        // What the operator does says nothing against the vendor.
+        (LookUpAnswer::Overtaken(problem()), VendorSignal::Answered),
     ] {
         let attempted = after_look_up(answer.clone(), ANSWERED, &reason, PURCHASE);
         assert!(
