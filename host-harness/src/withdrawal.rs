@@ -37,14 +37,45 @@ impl Host {
         };
         self.settle_orders(taking, LINES_AT_ONCE, listener).await?;
         let now = self.record().withdrawal_of_order(order_id, assets).await?;
-        let now: HashMap<Uuid, WithdrawalEnd> = now.iter().map(|line| (line.asset_id, line.end)).collect();
-        for line in lines.iter_mut().filter(|line| line.end == WithdrawalEnd::InDoubt) {
-            line.end = match now.get(&line.asset_id) {
-                Some(WithdrawalEnd::WithdrawnBefore) => WithdrawalEnd::Withdrawn,
-                Some(end) => *end,
-                None => line.end,
-            };
+        clear_up(&mut lines, &now);
+        Ok(lines)
+    }
+
+    /// Withdraws lines of an order as [`Host::withdraw_order`] does, and then those of them that no look-up can tell of, on the
+    /// actor's word that the vendor has not sold them: what the vendor answers comes first. What may be under way, and what the
+    /// vendor has accepted, stays in doubt all the same.
+    ///
+    /// # Errors
+    /// Like there, and when no line is named.
+    pub async fn withdraw_on_word(
+        &self,
+        order_id: Uuid,
+        assets: &[Uuid],
+        actor: &Actor,
+        listener: CallListener,
+    ) -> Result<Vec<LineWithdrawal>, WithdrawError> {
+        if assets.is_empty() {
+            return Err(WithdrawError::NoneNamed { order: order_id });
+        }
+        let mut lines = self.withdraw_order(order_id, assets, actor, listener).await?;
+        let in_doubt = lines.iter().filter(|line| line.end == WithdrawalEnd::InDoubt);
+        let in_doubt: Vec<Uuid> = in_doubt.map(|line| line.asset_id).collect();
+        if !in_doubt.is_empty() {
+            let now = self.record().withdraw_on_word(order_id, &in_doubt, actor).await?;
+            clear_up(&mut lines, &now);
         }
         Ok(lines)
+    }
+}
+
+/// Has lines that were in doubt end as they stand now.
+fn clear_up(lines: &mut [LineWithdrawal], now: &[LineWithdrawal]) {
+    let now: HashMap<Uuid, WithdrawalEnd> = now.iter().map(|line| (line.asset_id, line.end)).collect();
+    for line in lines.iter_mut().filter(|line| line.end == WithdrawalEnd::InDoubt) {
+        line.end = match now.get(&line.asset_id) {
+            Some(WithdrawalEnd::WithdrawnBefore) => WithdrawalEnd::Withdrawn,
+            Some(end) => *end,
+            None => line.end,
+        };
     }
 }

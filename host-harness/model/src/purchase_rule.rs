@@ -237,6 +237,20 @@ pub fn is_certainly_not_bought(
     in_doubt.is_none() && (was_refused || line.is_vouched_for(now))
 }
 
+/// Whether an operator's word that the vendor has sold nothing withdraws a line without license, given what is in doubt of its
+/// attempts. Not while a request may be under way, which the vendor could carry out after it was asked, nor what the vendor has
+/// accepted, nor while another copy of the record may go on with the line (`awaits_adoption`).
+pub fn is_withdrawn_on_word(
+    in_doubt: Option<Doubt>,
+    awaits_adoption: bool,
+    look_up_only: Duration,
+    now: Moment,
+) -> bool {
+    let is_over =
+        |doubt: Doubt| !doubt.is_accepted && look_up_only_left(doubt.since, look_up_only, now).is_none();
+    !awaits_adoption && in_doubt.is_none_or(is_over)
+}
+
 /// The first step of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FirstStep {

@@ -2,13 +2,16 @@
 //! certain.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use bss_model::clock::now_ms;
 use bss_model::moment::Moment;
-use bss_model::purchase_rule::{LineAge, is_certainly_not_bought};
+use bss_model::purchase_rule::{
+    Doubt, LineAge, is_certainly_not_bought, is_withdrawn_on_word, look_up_only_at,
+};
 use bss_model::{
-    Act, Actor, Advice, AssetStatus, AttemptResult, Diagnose, Diagnosis, ErrorKind, LineWithdrawal,
-    OutcomeKind, Subject, SyncStatus, WithdrawalEnd,
+    Act, Actor, Advice, AssetStatus, AttemptResult, Authority, Diagnose, Diagnosis, ErrorKind,
+    LineWithdrawal, OutcomeKind, Subject, SyncStatus, WithdrawalEnd,
 };
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
@@ -18,9 +21,10 @@ use uuid::Uuid;
 use super::acts::write_act;
 use super::earlier_attempts::earlier_of;
 use super::line_age::{line_age, read_age};
+use super::look_up_only::look_up_only;
 use super::order_mails::release_settled;
 use super::outcomes::tell;
-use super::stored::{ROWS_PER_STATEMENT, count, id};
+use super::stored::{ROWS_PER_STATEMENT, count, from_json, id};
 use super::{Record, RecordError, begin_write};
 
 /// Why nothing of an order is withdrawn.
@@ -41,6 +45,12 @@ pub enum WithdrawError {
         /// The order.
         order: Uuid,
     },
+    /// No line is named that somebody says was not bought.
+    #[error("no line of order `{order}` is named that was not bought")]
+    NoneNamed {
+        /// The order.
+        order: Uuid,
+    },
     /// The record failed.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -55,6 +65,8 @@ impl Diagnose for WithdrawError {
             Self::NotOfOrder { .. } => {
                 Diagnosis::new(ErrorKind::NotFound, "not-of-order").say("look at the assets of the order")
             }
+            Self::NoneNamed { .. } => Diagnosis::new(ErrorKind::Invalid, "no-line-named")
+                .say("name the asset of each line that the vendor has not sold"),
             Self::Record(error) => error.diagnosis(),
         }
     }
@@ -79,6 +91,42 @@ struct Line {
     age: LineAge,
 }
 
+/// What tells that a line was not bought.
+#[derive(Clone, Copy)]
+enum Basis {
+    /// The attempts on record.
+    Record,
+    /// The word of who withdraws it, beside them.
+    Word,
+}
+
+/// What decides whether somebody's word counts for the lines of an order.
+struct Word {
+    awaits_adoption: bool,
+    look_up_only: Duration,
+}
+
+impl Word {
+    fn counts(&self, doubt: Option<Doubt>, now: Moment) -> bool {
+        is_withdrawn_on_word(doubt, self.awaits_adoption, self.look_up_only, now)
+    }
+}
+
+async fn word(connection: &mut SqliteConnection, instance_id: Uuid) -> Result<Word, WithdrawError> {
+    let row = sqlx::query(
+        "SELECT look_up_only_ms, awaits_adoption, (SELECT authorities FROM instances WHERE id = $1) AS authorities
+         FROM provenance",
+    )
+    .bind(instance_id.to_string())
+    .fetch_one(connection)
+    .await?;
+    let authorities: Vec<Authority> = from_json(&row, "authorities")?;
+    Ok(Word {
+        awaits_adoption: row.try_get("awaits_adoption")?,
+        look_up_only: look_up_only_at(&authorities, look_up_only(&row)?),
+    })
+}
+
 impl Record {
     /// Withdraws lines of an order, or all of them, in one transaction. What is certainly not bought, refused lines included,
     /// is withdrawn at once: no worker takes it any more. What may be bought is only looked up from now on, and withdrawn
@@ -92,9 +140,38 @@ impl Record {
         assets: &[Uuid],
         actor: &Actor,
     ) -> Result<Vec<LineWithdrawal>, WithdrawError> {
+        self.withdraw(order, assets, Basis::Record, actor).await
+    }
+
+    /// Withdraws lines as [`Record::withdraw_order`] does, and those that may have been bought too, on the actor's word that the
+    /// vendor has not sold them. What may be under way, what the vendor has accepted, and what another copy of the record may
+    /// buy stays in doubt all the same.
+    ///
+    /// # Errors
+    /// Like there.
+    pub async fn withdraw_on_word(
+        &self,
+        order: Uuid,
+        assets: &[Uuid],
+        actor: &Actor,
+    ) -> Result<Vec<LineWithdrawal>, WithdrawError> {
+        self.withdraw(order, assets, Basis::Word, actor).await
+    }
+
+    async fn withdraw(
+        &self,
+        order: Uuid,
+        assets: &[Uuid],
+        basis: Basis,
+        actor: &Actor,
+    ) -> Result<Vec<LineWithdrawal>, WithdrawError> {
         let mut transaction = begin_write(&self.writer).await?;
         self.release_dead_workers(&mut transaction).await?;
         let instance_id = instance_of(&mut transaction, order).await?;
+        let word = match basis {
+            Basis::Record => None,
+            Basis::Word => Some(word(&mut transaction, instance_id).await?),
+        };
         let lines = chosen(lines(&mut transaction, order).await?, order, assets)?;
         let mut withdrawn = Vec::with_capacity(lines.len());
         for some in lines.chunks(ROWS_PER_STATEMENT) {
@@ -106,8 +183,13 @@ impl Record {
                     .get(&line.asset_id)
                     .and_then(|earlier| earlier.in_doubt(now));
                 let was_refused = line.sync_status == SyncStatus::Failed;
-                let end = end(line, is_certainly_not_bought(doubt, was_refused, &line.age, now));
-                let detail = json!({ "sync_status": line.sync_status.word(), "end": end.word() });
+                let is_certain = is_certainly_not_bought(doubt, was_refused, &line.age, now);
+                let on_word = !is_certain && word.as_ref().is_some_and(|word| word.counts(doubt, now));
+                let end = end(line, is_certain || on_word);
+                let mut detail = json!({ "sync_status": line.sync_status.word(), "end": end.word() });
+                if end == WithdrawalEnd::Withdrawn && on_word {
+                    detail["on_word"] = true.into();
+                }
                 let is_changed = match end {
                     WithdrawalEnd::Withdrawn => {
                         withdraw_line(&mut transaction, line.asset_id).await?;

@@ -72,6 +72,23 @@ impl OrderHandle {
         Ok(view::OrderWithdrawal::new(id, &lines))
     }
 
+    /// Withdraws lines as [`Self::withdraw`] does, and those that stay in doubt then too, on the actor's word that the vendor has
+    /// not sold them: somebody has asked there. For plugins and vendors that can't look a purchase up. What may be under way (for
+    /// five minutes, unless the record says otherwise), and what the vendor has accepted, stays in doubt all the same.
+    ///
+    /// # Errors
+    /// Like there, and when no asset is named.
+    pub async fn withdraw_on_word(
+        &self,
+        assets: &[AssetId],
+        actor: &Actor,
+    ) -> Result<view::OrderWithdrawal, Error> {
+        let (id, listener) = (self.id.into(), self.host.listener());
+        let assets: Vec<Uuid> = assets.iter().map(|asset| (*asset).into()).collect();
+        let lines = self.host.withdraw_on_word(id, &assets, actor, listener).await?;
+        Ok(view::OrderWithdrawal::new(id, &lines))
+    }
+
     async fn on_record(&self) -> Result<Vec<bss_model::Asset>, Error> {
         let filter = AssetFilter {
             order: Some(self.id.into()),

@@ -252,6 +252,56 @@ async fn a_line_in_doubt_is_only_looked_up_and_withdrawn_once_it_is_certain() {
 }
 
 #[tokio::test]
+async fn a_line_that_nobody_can_look_up_is_withdrawn_on_the_word_of_who_has_asked_the_vendor() {
+    let record = TestRecord::open().await;
+    let (order, assets) = placed(&record, 2).await;
+    for asset in &assets {
+        let begun = begin(&record, *asset).await;
+        let unknown = AttemptOutcome::Unknown(problem("no-answer"));
+        record
+            .finish_attempt(*asset, begun.number, unknown, 0)
+            .await
+            .unwrap();
+    }
+    let on_word = async |assets: &[Uuid]| {
+        let lines = record.withdraw_on_word(order, assets, &actor()).await.unwrap();
+        lines.iter().map(|line| line.end).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        on_word(&assets[..1]).await,
+        [WithdrawalEnd::InDoubt],
+        "the request may be under way"
+    );
+    record
+        .set_look_up_only(std::time::Duration::ZERO, &actor())
+        .await
+        .unwrap();
+    execute(
+        &record.path().join(RECORD_FILE),
+        "UPDATE attempts SET finished_at_ms = finished_at_ms - 3600000, finished_uptime_ms = finished_uptime_ms - 3600000,
+                             begun_at_ms = begun_at_ms - 3600000, begun_uptime_ms = begun_uptime_ms - 3600000",
+    )
+    .await;
+    assert_eq!(
+        withdraw(&record, order, &assets[..1]).await,
+        [WithdrawalEnd::InDoubt],
+        "without a word it stays in doubt"
+    );
+    assert_eq!(on_word(&assets[..1]).await, [WithdrawalEnd::Withdrawn]);
+    assert_withdrawn(&asset(&record, assets[0]).await);
+    let filter = ActFilter::default();
+    let acts = record.acts(&filter, 1_000.try_into().unwrap()).await.unwrap();
+    let words = acts.iter().filter(|act| act.detail["on_word"] == true).count();
+    assert_eq!(words, 1, "the books say on whose word");
+    let taken: Vec<Uuid> = take(&record, order)
+        .await
+        .iter()
+        .map(|taken| taken.asset_id)
+        .collect();
+    assert_eq!(taken, assets[1..], "what was not named goes on");
+}
+
+#[tokio::test]
 async fn who_tries_a_line_in_doubt_again_takes_the_withdrawal_back() {
     let record = TestRecord::open().await;
     let (order, assets) = placed(&record, 1).await;

@@ -35,6 +35,9 @@ pub(super) enum OrderCommand {
         /// Only the line of this asset; may be repeated
         #[arg(long, value_name = "ASSET")]
         asset: Vec<TypedId>,
+        /// You have asked the vendor, which has not sold the licenses: what no look-up can tell is withdrawn on your word
+        #[arg(long, requires = "asset")]
+        not_bought: bool,
     },
     /// Show orders, the latest first
     List(ListOrders),
@@ -85,10 +88,14 @@ pub(super) async fn run(host: &Host, command: OrderCommand, json: bool) -> Outco
     match command {
         OrderCommand::Place(place) => self::place(host, *place, json).await,
         OrderCommand::Resume { order } => resume(host, order.of(IdKind::Order, host).await?, json).await,
-        OrderCommand::Withdraw { order, asset } => {
+        OrderCommand::Withdraw {
+            order,
+            asset,
+            not_bought,
+        } => {
             let order = order.of(IdKind::Order, host).await?;
             let assets = typed_ids::all(&asset, IdKind::Asset, host).await?;
-            withdraw(host, order, &assets, json).await
+            withdraw(host, order, &assets, not_bought, json).await
         }
         OrderCommand::List(list) => order_list::run(host, list, json).await,
         OrderCommand::Show { order } => {
@@ -228,10 +235,13 @@ async fn resume(host: &Host, order: Uuid, json: bool) -> Outcome {
 }
 
 /// Withdraws lines of an order, and tells what is bought or may be.
-async fn withdraw(host: &Host, order: Uuid, assets: &[Uuid], json: bool) -> Outcome {
+async fn withdraw(host: &Host, order: Uuid, assets: &[Uuid], not_bought: bool, json: bool) -> Outcome {
     let handle = host.heard_by(listener()).order(order.into()).await?;
     let assets: Vec<AssetId> = assets.iter().map(|asset| AssetId(*asset)).collect();
-    let withdrawal = handle.withdraw(&assets, &operator()).await?;
+    let withdrawal = match not_bought {
+        true => handle.withdraw_on_word(&assets, &operator()).await?,
+        false => handle.withdraw(&assets, &operator()).await?,
+    };
     if json {
         show::json(&withdrawal)?;
     } else {
@@ -246,9 +256,17 @@ async fn withdraw(host: &Host, order: Uuid, assets: &[Uuid], json: bool) -> Outc
             "whether {} of order {order} can be withdrawn is not known yet",
             show::counted(withdrawal.in_doubt, "line")
         );
-        return Err(Failure::new(ErrorKind::Unavailable, "withdrawal-not-settled", message).hint(
-            "`bss-host run` looks them up, buys none of them, and withdraws those that were not bought; so does this command, given again",
-        ));
+        let hint = match not_bought {
+            false => {
+                "`bss-host run` looks them up, buys none of them, and withdraws those that were not bought; so does this command, \
+                 given again. Where the vendor can't be looked up, ask it, and then say `--not-bought`"
+            }
+            true => {
+                "a request may be under way for minutes, or the vendor has accepted the order, or this record is a copy; \
+                 `bss-host asset history ASSET` tells. Give the command again later"
+            }
+        };
+        return Err(Failure::new(ErrorKind::Unavailable, "withdrawal-not-settled", message).hint(hint));
     }
     if withdrawal.withdrawn == 0 {
         let message = format!("nothing of order {order} is left to withdraw");

@@ -852,6 +852,32 @@ fn a_line_that_is_to_be_withdrawn_is_not_bought_only_where_a_vendor_that_was_ask
 }
 
 #[test]
+fn a_word_withdraws_what_nothing_can_buy_any_more_and_nothing_else() {
+    let (now, only) = (at(1_000_000), Duration::from_secs(300));
+    let doubt = |seconds: i64, is_accepted| {
+        Some(Doubt {
+            since: at(1_000_000 - seconds * 1_000),
+            settings_version: Some(1),
+            is_accepted,
+        })
+    };
+    for (in_doubt, awaits_adoption, counts, why) in [
+        (None, false, true, "too old for the record to vouch for"),
+        (doubt(301, false), false, true, "long over"),
+        (doubt(299, false), false, false, "may be under way"),
+        (doubt(301, true), false, false, "accepted by the vendor"),
+        (doubt(301, false), true, false, "another copy may go on"),
+        (None, true, false, "another copy may go on"),
+    ] {
+        assert_eq!(
+            is_withdrawn_on_word(in_doubt, awaits_adoption, only, now),
+            counts,
+            "{why}"
+        );
+    }
+}
+
+#[test]
 fn a_line_is_certainly_not_bought_where_nothing_is_in_doubt_and_the_vendor_or_the_record_says_so() {
     let now = at(1_000 * MINUTE_MS);
     let young = new_line(now);
