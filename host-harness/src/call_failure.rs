@@ -25,9 +25,7 @@ pub(crate) fn read_problem(failure: &ReadFailure) -> &failures::Problem {
 
 /// The problem of a call that ended before the plugin was entered. Nothing was done then.
 pub(crate) fn not_entered(failed: &FailedCall) -> Problem {
-    let Diagnosis { code, advice, .. } = failed.diagnosis();
-    let advice = advice.map_or_else(String::new, |advice| advice.sentence().into_owned());
-    Problem::new(code, failed.to_string(), advice)
+    Problem::of(failed, failed.to_string())
 }
 
 /// The diagnosis of an error for which a problem has the code and the advice.

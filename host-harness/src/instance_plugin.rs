@@ -279,12 +279,11 @@ impl Host {
     /// # Errors
     /// When no instance can be worked on, and when the record can't be read.
     pub async fn check_plugins(&self) -> Result<(), CheckPluginsError> {
-        let instances = self.record().instances().await?;
-        let ready = instances
-            .iter()
-            .filter(|instance| instance.standing == Standing::Ready);
+        let mut instances = self.record().instances().await?;
+        // A disabled one gives a worker nothing to buy.
+        instances.retain(|instance| instance.standing == Standing::Ready && !instance.is_disabled());
         let without = self.without_plugin(&instances).await?;
-        if without.len() < ready.count() {
+        if without.len() < instances.len() {
             return Ok(());
         }
         match without.into_iter().next() {

@@ -557,12 +557,7 @@ fn reason(error: &ServicesError) -> Problem {
     if let ServicesError::Read(failure) = error {
         return recorded_problem(read_problem(failure).clone());
     }
-    let Diagnosis { code, advice, .. } = error.diagnosis();
-    Problem::new(
-        code,
-        with_causes(error),
-        advice.map_or_else(String::new, |advice| advice.sentence().into_owned()),
-    )
+    Problem::of(error, with_causes(error))
 }
 
 fn read_diagnosis(failure: &ReadFailure) -> Diagnosis {

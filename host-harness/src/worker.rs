@@ -410,11 +410,7 @@ async fn tell_overdue(record: &Record) -> Result<(), RecordError> {
 
 /// The problem of a plugin that can't be used, as an alert tells it.
 fn unusable_plugin(error: &PluginError) -> Problem {
-    let diagnosis = error.diagnosis();
-    let advice = diagnosis
-        .advice
-        .map_or_else(Default::default, |advice| advice.sentence());
-    Problem::new(diagnosis.code, with_causes(error), advice)
+    Problem::of(error, with_causes(error))
 }
 
 /// The most of a worker's slots that one instance may have.

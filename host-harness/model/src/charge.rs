@@ -7,6 +7,7 @@ use std::str::FromStr;
 use uuid::Uuid;
 
 use crate::diagnosis::{Diagnose, Diagnosis, ErrorKind};
+use crate::owner::Owner;
 use crate::price::Price;
 use crate::words::stored_enum;
 
@@ -285,6 +286,8 @@ pub struct Credit {
 pub struct ChargeFilter {
     /// Those of an instance.
     pub instance: Option<Uuid>,
+    /// Those of the instances of an owner.
+    pub owner: Option<Owner>,
     /// Those of an order.
     pub order: Option<Uuid>,
     /// Those of a customer, by the platform's own name.

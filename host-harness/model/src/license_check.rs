@@ -40,9 +40,7 @@ pub enum LicenseDefect {
 impl LicenseDefect {
     /// The defect as the problem of an attempt.
     pub fn problem(self) -> Problem {
-        let Diagnosis { code, advice, .. } = self.diagnosis();
-        let advice = advice.map_or_else(String::new, |advice| advice.sentence().into_owned());
-        Problem::new(code, self.to_string(), advice)
+        Problem::of(&self, self.to_string())
     }
 }
 

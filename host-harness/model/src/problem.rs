@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::diagnosis::{Diagnose, Diagnosis};
+
 /// A problem, described for programs and for operators. Never holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
@@ -25,5 +27,12 @@ impl Problem {
             advice: advice.into(),
             correlation_id: String::new(),
         }
+    }
+
+    /// Makes a problem of an error, with its code and its advice, in those words.
+    pub fn of(error: &impl Diagnose, message: impl Into<String>) -> Self {
+        let Diagnosis { code, advice, .. } = error.diagnosis();
+        let advice = advice.map_or_else(String::new, |advice| advice.sentence().into_owned());
+        Self::new(code, message, advice)
     }
 }

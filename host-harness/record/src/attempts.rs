@@ -242,7 +242,7 @@ impl Record {
         if let AttemptOutcome::Licensed(license) = outcome
             && let Some((result, error)) = self.not_its_license(transaction, &asset, license).await?
         {
-            let problem = as_problem(&error);
+            let problem = Problem::of(&error, error.to_string());
             finish(transaction, attempt, asset_id, result, Some(&problem)).await?;
             if result == AttemptResult::SecondLicense && attempt.result != Some(result) {
                 tell(transaction, OutcomeKind::SecondLicense, asset_id, Some(&problem)).await?;
@@ -417,15 +417,6 @@ impl Record {
         let mut connection = self.readers.acquire().await?;
         read_attempts(&mut connection, asset_id).await
     }
-}
-
-fn as_problem(error: &FinishError) -> Problem {
-    let Diagnosis { code, advice, .. } = error.diagnosis();
-    Problem::new(
-        code,
-        error.to_string(),
-        advice.map_or_else(String::new, |advice| advice.sentence().into_owned()),
-    )
 }
 
 /// An asset whose license is about to be bought, and what the purchase is made with.

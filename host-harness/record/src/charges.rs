@@ -95,6 +95,12 @@ fn filtered(select: &str, time: &str, filter: &ChargeFilter) -> QueryBuilder<Sql
     if let Some(instance) = filter.instance {
         query.push(" AND instance_id = ").push_bind(instance.to_string());
     }
+    if let Some(owner) = &filter.owner {
+        query
+            .push(" AND instance_id IN (SELECT id FROM instances WHERE owner = ")
+            .push_bind(owner.as_str().to_owned())
+            .push(")");
+    }
     if let Some(order) = filter.order {
         query.push(" AND order_id = ").push_bind(order.to_string());
     }

@@ -322,7 +322,7 @@ impl Record {
         let order = match written {
             Err(error @ PlaceError::SpendingLimit { .. }) => {
                 transaction.rollback().await?;
-                self.raise_spending_limit(new.instance_id, &as_problem(&error))
+                self.raise_spending_limit(new.instance_id, &Problem::of(&error, error.to_string()))
                     .await?;
                 return Err(error);
             }
@@ -666,12 +666,6 @@ async fn check_limit(
         used: today.used_of(&limit),
         limit,
     })
-}
-
-fn as_problem(error: &PlaceError) -> Problem {
-    let Diagnosis { code, advice, .. } = error.diagnosis();
-    let advice = advice.map_or_else(String::new, |advice| advice.sentence().into_owned());
-    Problem::new(code, error.to_string(), advice)
 }
 
 /// The product of a line that can be ordered, and whether its type splits quantities.

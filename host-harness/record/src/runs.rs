@@ -732,9 +732,7 @@ async fn await_acceptance(
         .fetch_one(&mut *transaction)
         .await?;
     let shrunk = EndRunError::Shrunk { instance, shrinkage };
-    let Diagnosis { code, advice, .. } = shrunk.diagnosis();
-    let advice = advice.map_or_else(String::new, |advice| advice.sentence().into_owned());
-    let problem = Problem::new(code, shrunk.to_string(), advice);
+    let problem = Problem::of(&shrunk, shrunk.to_string());
     fail_awaiting(transaction, instance_id).await?;
     sqlx::query("UPDATE services_runs SET state = $2 WHERE id = $1")
         .bind(run.to_string())

@@ -185,12 +185,16 @@ fn of_credit(credit: Credit) -> ReportEntry {
 }
 
 impl Host {
-    /// The report of the charges and credits that match a filter.
+    /// The report of the charges and credits that match a filter, at the instances of the host's owner or at all.
     ///
     /// # Errors
     /// When the record can't be read.
     pub async fn report(&self, filter: &ChargeFilter) -> Result<Report, RecordError> {
         let (record, all) = (self.record(), Page::all());
+        let filter = &ChargeFilter {
+            owner: self.owner().cloned().or_else(|| filter.owner.clone()),
+            ..filter.clone()
+        };
         let charges = record.charges(filter, &all).await?.rows;
         let credits = record.credits(filter, &all).await?.rows;
         let charges = self.charge_views(&charges, &[]).await?;

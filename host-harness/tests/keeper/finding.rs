@@ -2,15 +2,16 @@
 
 use bss_model::{
     AttemptOutcome, Contact, CustomerCorrection, CustomerFilter, FoundBy, FoundKind, IdKind, InstanceId,
-    MailOutcome, NewInstance, Owner, Page, Party, Problem, SortOrder,
+    MailOutcome, Owner, Page, Party, Problem, SortOrder,
 };
 use bss_record::{RECORD_FILE, Record};
 use uuid::Uuid;
 
 use crate::charges::{buy, execute};
 use crate::orders::{KEY, begin, license, order, problem, sell, shop};
-use crate::record::{TestRecord, actor, ready_instance, settings};
+use crate::record::{TestRecord, actor, ready_instance};
 use crate::services::{definition, product};
+use crate::tenants::shop_of;
 
 const LIMIT: u32 = 20;
 
@@ -214,18 +215,8 @@ async fn a_customer_of_two_owners_whose_instances_have_one_name_is_found_at_both
     let record = TestRecord::open().await;
     let mut instances = Vec::new();
     for owner in ["north", "south"] {
-        let new = NewInstance {
-            owner: Some(owner.parse().unwrap()),
-            ..NewInstance::new("esd", "EUR")
-        };
-        let id = record.create_instance(new, &actor()).await.unwrap().id;
-        record
-            .save_settings(id, 0, settings(None), &actor())
-            .await
-            .unwrap();
-        let offered = definition(vec![product("a", "Office")]);
-        record.apply_services_definition(id, offered).await.unwrap();
-        sell(&record, id, &["a"]).await;
+        let owner = owner.parse::<Owner>().unwrap();
+        let id = shop_of(&record, Some(&owner)).await.id;
         placed(&record, id, "c-1", "Alike", None).await;
         instances.push(InstanceId(id));
     }

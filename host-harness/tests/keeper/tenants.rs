@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use bss_keys::{HostKey, HostKeySource, InstalledCertificate, PfxCode};
 use bss_model::{
-    Act, ActFilter, Diagnose as _, Instance, NewInstance, NewOrder, Owner, Page, Reach, Thumbprint,
+    Act, ActFilter, ChargeFilter, Diagnose as _, Instance, NewInstance, NewOrder, Owner, Page, Reach,
+    Thumbprint,
 };
 use bss_record::{CreateError, IdentityError, RECORD_FILE, Record, RemoveError, SaveError, WITNESS_FILE};
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
@@ -223,7 +224,7 @@ async fn a_private_key_that_is_moved_to_another_owner_does_not_open() {
 }
 
 /// An instance of an owner that sells.
-async fn shop_of(record: &Record, owner: Option<&Owner>) -> Instance {
+pub(crate) async fn shop_of(record: &Record, owner: Option<&Owner>) -> Instance {
     let instance = create(record, owner, "esd").await;
     record
         .save_settings(instance.id, 0, settings(None), &actor())
@@ -258,6 +259,33 @@ async fn orders_of_two_owners_with_one_key_at_instances_of_one_name_are_two_orde
     placed.sort();
     placed.dedup();
     assert_eq!(placed.len(), 3);
+}
+
+#[tokio::test]
+async fn charges_of_an_owner_are_those_of_its_instances_alone() {
+    let record = TestRecord::open().await;
+    let (a, b) = (owner("a"), owner("b"));
+    let mut of_owner = Vec::new();
+    for owner in [&a, &b] {
+        let instance = shop_of(&record, Some(owner)).await;
+        let placed = record
+            .place_order(order(instance.id, &[("a", 1)]), &actor())
+            .await;
+        let placed = placed.unwrap().into_order();
+        buy(&record, placed.lines[0].asset_id).await;
+        of_owner.push((owner, placed.id));
+    }
+    for (owner, order) in of_owner {
+        let filter = ChargeFilter {
+            owner: Some(owner.clone()),
+            ..ChargeFilter::default()
+        };
+        let charges = record.charges(&filter, &Page::all()).await.unwrap().rows;
+        assert_eq!(
+            charges.iter().map(|charge| charge.order_id).collect::<Vec<_>>(),
+            [order]
+        );
+    }
 }
 
 #[tokio::test]
