@@ -29,6 +29,8 @@ pub(crate) struct Line {
     pub(crate) license: Option<License>,
     /// Whether the asset is cancelled.
     pub(crate) is_cancelled: bool,
+    /// Whether the line was withdrawn before its license was bought.
+    pub(crate) is_withdrawn: bool,
     /// Whether the line is the second vendor's.
     pub(crate) is_second: bool,
 }
@@ -41,13 +43,15 @@ pub(crate) struct Issued {
     pub(crate) is_returned: bool,
 }
 
-/// The figures of a comparison. All but `licenses_issued` and `licenses_returned` are errors.
+/// The figures of a comparison. All but `licenses_issued`, `licenses_returned` and `lines_withdrawn` are errors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Figures {
     /// Entries of the ledger. Each entry that is no error is the license of one order line.
     pub(crate) licenses_issued: usize,
     /// Assets whose license was returned, and that are cancelled and credited once.
     pub(crate) licenses_returned: usize,
+    /// Order lines that are withdrawn, and for which the ledger has no license.
+    pub(crate) lines_withdrawn: usize,
     /// Assets that are cancelled though their license was not returned, or the other way round.
     pub(crate) half_returned: usize,
     /// Cancelled assets without a credit or with several, and credits of other assets.
@@ -64,8 +68,8 @@ pub(crate) struct Figures {
     pub(crate) charged_twice: usize,
     /// E-mails beyond one per asset.
     pub(crate) mailed_twice: usize,
-    /// Order lines that ended without a license, the ledger having none either. All that the test orders can be
-    /// bought.
+    /// Order lines that ended without a license and were not withdrawn, the ledger having none either. All that the test
+    /// orders can be bought.
     pub(crate) not_bought: usize,
     /// Assets with a license and without a charge.
     pub(crate) not_charged: usize,
@@ -138,6 +142,7 @@ impl Figures {
                 self.lost += 1;
                 self.unaccounted += usize::from(!issued.is_empty());
             }
+            None if issued.is_empty() && line.is_withdrawn => self.lines_withdrawn += 1,
             None if issued.is_empty() => self.not_bought += 1,
             None => self.lost += 1,
         }
@@ -149,6 +154,7 @@ impl Figures {
         let Self {
             licenses_issued: _,
             licenses_returned: _,
+            lines_withdrawn: _,
             half_returned,
             wrongly_credited,
             lost,
@@ -232,6 +238,7 @@ mod tests {
             client_transaction_id: Uuid::from_u128(purchase).to_string(),
             license,
             is_cancelled: false,
+            is_withdrawn: false,
             is_second: false,
         }
     }
@@ -331,6 +338,18 @@ mod tests {
         let figures = compared(&[line(1, None)], &[license(1, "a")]);
         assert_eq!((figures.lost, figures.not_bought), (1, 0));
         assert!(!figures.is_right());
+    }
+
+    #[test]
+    fn a_line_that_was_withdrawn_has_no_license_at_all() {
+        let withdrawn = |license| Line {
+            is_withdrawn: true,
+            ..line(1, license)
+        };
+        let figures = compared(&[withdrawn(None)], &[]);
+        assert_eq!((figures.lines_withdrawn, figures.is_right()), (1, true));
+        let figures = compared(&[withdrawn(None)], &[license(1, "a")]);
+        assert_eq!((figures.lines_withdrawn, figures.lost), (0, 1));
     }
 
     #[test]

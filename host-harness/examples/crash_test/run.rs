@@ -76,6 +76,7 @@ impl Report {
         let mut all = self.facts().to_vec();
         all.push(("licenses issued", self.figures.licenses_issued.into()));
         all.push(("licenses returned", self.figures.licenses_returned.into()));
+        all.push(("lines withdrawn", self.figures.lines_withdrawn.into()));
         let errors = self.figures.errors();
         all.extend(errors.map(|(name, count)| (name, count.into())));
         all
@@ -163,6 +164,7 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
         }
         if test.returns {
             test.shop.return_some(test.processes.places(), RETURNS).await?;
+            test.shop.withdraw_some().await?;
         }
         test.kill(number, kills.len(), kill).await?;
     }
@@ -250,7 +252,7 @@ struct Test {
     forget: bool,
     /// Whether the record keeps what protects it from a disaster.
     protect: bool,
-    /// Whether licenses are returned. A record that forgets can't know which were.
+    /// Whether licenses are returned, lines withdrawn and an instance disabled. A record that forgets can't know which were.
     returns: bool,
     forgotten: u64,
     /// An older copy of the record, and whether it is a backup of the host's own.
@@ -372,6 +374,10 @@ impl Test {
     /// at once.
     async fn kill(&mut self, number: usize, of: usize, kill: &Kill) -> Result<()> {
         self.wait_for_work().await?;
+        let disables = self.returns && number % 2 == 0;
+        if disables {
+            self.shop.enable_second(false).await?;
+        }
         tokio::time::sleep(kill.delay).await;
         self.processes.check()?;
         self.processes.kill(kill.victim)?;
@@ -381,6 +387,9 @@ impl Test {
             self.forgotten += self.attempts.forget().await?;
         }
         self.processes.start_again(kill.victim)?;
+        if disables {
+            self.shop.enable_second(true).await?;
+        }
         if !self.protect && moved_ms > 0 {
             // The time of looking up only is over too, as soon as another worker has begun to look up.
             tokio::time::sleep(TAKEN_OVER).await;

@@ -11,7 +11,7 @@ use bss_keys::PfxCode;
 use bss_model::{
     Actor, AssetFilter, AssetStatus, CancellationFilter, ChargeFilter, Choice, Contact, Decision,
     MailDelivery, MailFilter, MailSettings, MailState, NewInstance, Page, Party, Price, ProductFilter, Reach,
-    Requester, RequesterKind, Secret,
+    Requester, RequesterKind, Secret, SyncStatus,
 };
 use bss_simulator::{TokenStatus, read_ledger};
 use host_harness::{Host, OfPlugin, OrderRequest, SettingsChange, Unfinished};
@@ -135,6 +135,35 @@ impl Shop {
         Ok(())
     }
 
+    /// Withdraws two lines of each vendor that have no license yet: the first, which is likely under way, and the last, which
+    /// likely waits.
+    pub(crate) async fn withdraw_some(&self) -> Result<()> {
+        let record = self.host.record();
+        let assets = record.assets(&AssetFilter::default(), &Page::all()).await?.rows;
+        let second = self.host.named_instance(INSTANCES[1]).await?.id;
+        for is_second in [false, true] {
+            let mut open = assets.iter().filter(|asset| {
+                asset.sync_status == SyncStatus::Unsynchronised && (asset.instance_id == second) == is_second
+            });
+            for asset in [open.next(), open.next_back()].into_iter().flatten() {
+                record
+                    .withdraw_order(asset.order_id, &[asset.id], &actor())
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the second vendor's instance buy nothing, or go on.
+    pub(crate) async fn enable_second(&self, is_enabled: bool) -> Result<()> {
+        let second = self.host.instance(INSTANCES[1]).await?;
+        match is_enabled {
+            true => second.enable(&actor()).await?,
+            false => second.disable(&actor()).await?,
+        };
+        Ok(())
+    }
+
     /// Makes a backup of the record.
     pub(crate) async fn backup(&self, file: &Path) -> Result<()> {
         self.host.record().backup(file).await?;
@@ -231,6 +260,7 @@ impl Shop {
                 client_transaction_id: purchase,
                 license,
                 is_cancelled: asset.status == AssetStatus::Cancelled,
+                is_withdrawn: asset.status == AssetStatus::Withdrawn,
                 is_second: asset.instance_id == second,
             }
         });
