@@ -85,6 +85,7 @@ pub use erased_customers::ERASED_CUSTOMERS_FILE;
 pub use instance_lifecycle::{RemoveInstanceError, RenameError};
 pub use instances::{CreateError, SaveError};
 pub use mail_copies::ResendMailError;
+pub use order_mails::LICENSES_PER_MAIL_MAX;
 pub use orders::PlaceError;
 pub use outbox::RetryMailError;
 pub use outcomes::OutcomesError;

@@ -12,7 +12,7 @@ use super::RecordError;
 use super::stored::{id, push_ids};
 
 /// The most licenses of a message. Longer ones are cut off by mail programs; a larger order gets several.
-const LICENSES_MAX: i64 = 50;
+pub const LICENSES_PER_MAIL_MAX: usize = 50;
 
 /// Lets the e-mails of an asset's order go that waited for it, if nothing of the order is being bought any more. Call it in the
 /// transaction in which it is known what becomes of the asset.
@@ -95,7 +95,9 @@ async fn join(
     query.push(" AND (other.worker IS NULL OR other.id IN (");
     push_ids(&mut query, taken);
     query.push(")) ORDER BY other.id <> ").push_bind(mail.to_string());
-    query.push(", other.position LIMIT ").push_bind(LICENSES_MAX);
+    query
+        .push(", other.position LIMIT ")
+        .push_bind(i64::try_from(LICENSES_PER_MAIL_MAX).unwrap_or(i64::MAX));
     let query = query.push(") RETURNING id").build().persistent(false);
     let joined = query.fetch_all(&mut *transaction).await?;
     let joined = joined.iter().map(|row| id(row, "id")).collect::<Result<_, _>>()?;

@@ -159,7 +159,7 @@ impl Context<'static> {
 }
 
 /// A key that is not a real one.
-const SAMPLE_KEY: &str = "XXXXX-XXXXX-XXXXX-XXXXX-XXXXX";
+pub(super) const SAMPLE_KEY: &str = "XXXXX-XXXXX-XXXXX-XXXXX-XXXXX";
 
 impl ContextLicense<'static> {
     fn sample() -> Self {

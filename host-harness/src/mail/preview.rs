@@ -1,28 +1,26 @@
 //! E-mails as they would be sent now, for a look at them: nothing is sent, or written down as sent.
 
 use bss_model::{
-    Advice, AssetFilter, AssetStatus, Diagnose, Diagnosis, ErrorKind, LicenseSecrets, MailKind, MailToSend,
-    Page, Problem, Secret,
+    Advice, Asset, AssetFilter, AssetStatus, Diagnose, Diagnosis, ErrorKind, LicenseSecrets, MailChoices,
+    MailKind, MailToSend, Page, Problem, Secret, SyncStatus,
 };
-use bss_record::RecordError;
+use bss_record::{LICENSES_PER_MAIL_MAX, RecordError};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::context::SAMPLE_KEY;
 use super::letter;
 use super::templates::TemplateError;
 use crate::blocking::run_blocking;
 use crate::host::Host;
 use crate::view::Keys;
 
-/// The key in the e-mail about a license that is not bought yet.
-const NO_KEY: &str = "XXXXX-XXXXX-XXXXX-XXXXX-XXXXX";
-
 /// An e-mail as it would be sent now.
 pub struct MailPreview {
     /// The asset that it is about; the first one where there are several.
     pub asset_id: Uuid,
-    /// The address that it would go to. Empty: the order has none.
-    pub to: String,
+    /// The address that it would go to. `None`: the order has none.
+    pub to: Option<String>,
     /// The subject.
     pub subject: String,
     /// The plain text.
@@ -43,6 +41,14 @@ pub enum PreviewMailError {
         /// The id that was asked for.
         id: Uuid,
     },
+    /// No e-mail is sent about the asset, or about any of the order.
+    #[error("no e-mail is sent about `{id}`: {why}")]
+    NotMailed {
+        /// The id that was asked for.
+        id: Uuid,
+        /// The reason.
+        why: &'static str,
+    },
     /// Not even the built-in template can be filled in.
     #[error(transparent)]
     Template(#[from] TemplateError),
@@ -57,31 +63,57 @@ impl Diagnose for PreviewMailError {
             Self::Nothing { .. } => {
                 Diagnosis::new(ErrorKind::NotFound, "nothing-to-preview").advise(Advice::ListAssets)
             }
+            Self::NotMailed { .. } => Diagnosis::new(ErrorKind::Conflict, "not-mailed")
+                .say("`bss-host mail choices` tells which e-mails the instance sends"),
             Self::Template(error) => error.diagnosis(),
             Self::Record(error) => error.diagnosis(),
         }
     }
 }
 
-/// E-mails about licenses of one order, those that bring a license as one.
+/// E-mails about licenses of one order, those that bring a license together, as many as go into one.
 fn together(mails: Vec<MailToSend>) -> Vec<MailToSend> {
     let (licenses, others): (Vec<_>, Vec<_>) =
         mails.into_iter().partition(|mail| mail.kind == MailKind::Welcome);
-    let mut licenses = licenses.into_iter();
-    let first = licenses.next().map(|first| MailToSend {
-        others: licenses.collect(),
-        ..first
-    });
-    first.into_iter().chain(others).collect()
+    let mut letters = Vec::<MailToSend>::new();
+    for mail in licenses {
+        match letters.last_mut() {
+            Some(letter) if letter.others.len() + 1 < LICENSES_PER_MAIL_MAX => letter.others.push(mail),
+            _ => letters.push(mail),
+        }
+    }
+    letters.extend(others);
+    letters
+}
+
+/// The e-mail that is sent about an asset of those states.
+///
+/// # Errors
+/// Why none is.
+fn kind_for(
+    status: AssetStatus,
+    sync_status: SyncStatus,
+    choices: MailChoices,
+) -> Result<MailKind, &'static str> {
+    match (status, sync_status) {
+        (AssetStatus::Cancelled, _) if choices.on_return => Ok(MailKind::Return),
+        (AssetStatus::Cancelled, _) => {
+            Err("the license was returned, and customers of the instance are not told of returns")
+        }
+        (_, SyncStatus::Withdrawn) => Err("it was withdrawn"),
+        (_, SyncStatus::Failed) => Err("the vendor refused it"),
+        (_, SyncStatus::Synchronized | SyncStatus::Unsynchronised) => Ok(MailKind::Welcome),
+    }
 }
 
 impl Host {
     /// The e-mails about an asset, or about the assets of an order, as they would be sent now: with the templates and the seller of
     /// this moment, and in another language where one is named. Keys are whole only where they are shown to somebody, which is an
-    /// act on record; a license that is not bought yet has a made-up one.
+    /// act on record; a license that is not bought yet has a made-up one. Of an order, assets are left out about which no e-mail is
+    /// sent: what was refused or withdrawn, and what was returned where customers are not told.
     ///
     /// # Errors
-    /// When there is no such asset or order, and when no template can be filled in.
+    /// When there is no such asset or order, when no e-mail is sent about it, and when no template can be filled in.
     pub async fn preview_mails(
         &self,
         asset_or_order: Uuid,
@@ -90,25 +122,33 @@ impl Host {
     ) -> Result<Vec<MailPreview>, PreviewMailError> {
         let settings = self.record().mail_settings().await?;
         let templates = settings.and_then(|settings| settings.templates);
-        let mut mails = Vec::<MailToSend>::new();
-        let mut per_order = false;
-        for asset in self.assets_to_preview(asset_or_order).await? {
-            let secrets = self.secrets_to_preview(&asset, &keys).await?;
-            let mail = self.record().mail_to_preview(asset.id, secrets).await?;
-            let mut mail = mail.ok_or(PreviewMailError::Nothing { id: asset_or_order })?;
-            if let Some(language) = language {
-                language.clone_into(&mut mail.contact.language);
+        let assets = self.assets_to_preview(asset_or_order).await?;
+        let choices = match assets.first() {
+            Some(asset) => self.record().mail_choices(asset.instance_id).await?,
+            None => MailChoices::default(),
+        };
+        let mut mails = Vec::new();
+        let mut why_not = None;
+        for asset in &assets {
+            match kind_for(asset.status, asset.sync_status, choices) {
+                Ok(kind) => {
+                    let mail = self.mail_to_preview(asset, kind, language, &keys).await?;
+                    mails.push(mail.ok_or(PreviewMailError::Nothing { id: asset_or_order })?);
+                }
+                Err(why) => why_not = Some(why),
             }
-            if asset.status == AssetStatus::Cancelled {
-                mail.kind = MailKind::Return;
-            }
-            per_order = self.record().mail_choices(asset.instance_id).await?.per_order;
-            mails.push(mail);
         }
-        let mut previews = Vec::new();
-        for mail in if per_order { together(mails) } else { mails } {
+        if let (true, Some(why)) = (mails.is_empty(), why_not) {
+            return Err(PreviewMailError::NotMailed {
+                id: asset_or_order,
+                why,
+            });
+        }
+        let mut previews = Vec::with_capacity(mails.len());
+        for mail in if choices.per_order { together(mails) } else { mails } {
             let asset_id = mail.asset.id;
-            let (to, templates) = (mail.contact.email.clone(), templates.clone());
+            let to = Some(mail.contact.email.clone()).filter(|to| !to.is_empty());
+            let templates = templates.clone();
             let filled_in = run_blocking(move || letter::fill_in(templates.as_deref(), &mail)).await?;
             previews.push(MailPreview {
                 asset_id,
@@ -122,7 +162,30 @@ impl Host {
         Ok(previews)
     }
 
-    async fn assets_to_preview(&self, id: Uuid) -> Result<Vec<bss_model::Asset>, PreviewMailError> {
+    async fn mail_to_preview(
+        &self,
+        asset: &Asset,
+        kind: MailKind,
+        language: Option<&str>,
+        keys: &Keys<'_>,
+    ) -> Result<Option<MailToSend>, RecordError> {
+        // The e-mail about a return has no key, so that nobody is shown one.
+        let keys = match kind {
+            MailKind::Welcome => keys,
+            MailKind::Return => &Keys::Masked,
+        };
+        let secrets = self.secrets_to_preview(asset, keys).await?;
+        let Some(mut mail) = self.record().mail_to_preview(asset.id, secrets).await? else {
+            return Ok(None);
+        };
+        mail.kind = kind;
+        if let Some(language) = language {
+            language.clone_into(&mut mail.contact.language);
+        }
+        Ok(Some(mail))
+    }
+
+    async fn assets_to_preview(&self, id: Uuid) -> Result<Vec<Asset>, PreviewMailError> {
         if let Some(asset) = self.own_asset(id).await? {
             return Ok(vec![asset]);
         }
@@ -142,7 +205,7 @@ impl Host {
 
     async fn secrets_to_preview(
         &self,
-        asset: &bss_model::Asset,
+        asset: &Asset,
         keys: &Keys<'_>,
     ) -> Result<LicenseSecrets, RecordError> {
         if let Keys::ShownTo(actor) = keys {
@@ -153,8 +216,33 @@ impl Host {
         }
         let link = asset.activation_link_host.as_ref();
         Ok(LicenseSecrets {
-            product_key: Secret::new(asset.masked_product_key.as_deref().unwrap_or(NO_KEY)),
+            product_key: Secret::new(asset.masked_product_key.as_deref().unwrap_or(SAMPLE_KEY)),
             activation_link: link.map(|host| Secret::new(&*format!("https://{host}/*****"))),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_e_mail_is_shown_only_where_one_is_sent() {
+        use AssetStatus::{Active, Cancelled, Withdrawn};
+        for (status, sync_status, on_return, kind) in [
+            (Active, SyncStatus::Synchronized, false, Some(MailKind::Welcome)),
+            (Active, SyncStatus::Unsynchronised, false, Some(MailKind::Welcome)),
+            (Active, SyncStatus::Failed, true, None),
+            (Withdrawn, SyncStatus::Withdrawn, true, None),
+            (Cancelled, SyncStatus::Synchronized, true, Some(MailKind::Return)),
+            (Cancelled, SyncStatus::Synchronized, false, None),
+        ] {
+            let choices = MailChoices {
+                on_return,
+                per_order: false,
+            };
+            let told = kind_for(status, sync_status, choices).ok();
+            assert_eq!(told, kind, "{status:?} {sync_status:?}");
+        }
     }
 }

@@ -167,6 +167,20 @@ pub struct MailPreview {
     pub problem: Option<Problem>,
 }
 
+#[cfg(feature = "mail")]
+impl From<&crate::mail::MailPreview> for MailPreview {
+    fn from(preview: &crate::mail::MailPreview) -> Self {
+        Self {
+            asset_id: preview.asset_id,
+            to: preview.to.clone(),
+            subject: preview.subject.clone(),
+            text: preview.text.to_string(),
+            html: preview.html.to_string(),
+            problem: preview.problem.as_ref().map(Problem::from),
+        }
+    }
+}
+
 /// Templates that were written into a directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -46,7 +46,7 @@ pub(super) async fn run(host: &Host, asked: &PreviewArguments, json: bool) -> Ou
         tell(preview);
     }
     if json {
-        show::json(&previews.iter().map(view).collect::<Vec<_>>())?;
+        show::json(&previews.iter().map(view::MailPreview::from).collect::<Vec<_>>())?;
     } else if asked.out.is_none() {
         previews
             .iter()
@@ -57,10 +57,8 @@ pub(super) async fn run(host: &Host, asked: &PreviewArguments, json: bool) -> Ou
 
 /// Says beside the text whom it would go to.
 fn tell(preview: &MailPreview) {
-    let to = match preview.to.as_str() {
-        "" => "nobody, because the order has no address",
-        to => to,
-    };
+    let to = preview.to.as_deref();
+    let to = to.unwrap_or("nobody, because the order has no address");
     output::note(format!("to {to}: {}", preview.subject));
     if let Some(problem) = &preview.problem {
         output::note(format!("warning: {}", problem.message));
@@ -76,17 +74,6 @@ fn numbered(file: &Path, nth: usize) -> PathBuf {
     let extension = file.extension().unwrap_or_default().to_string_lossy();
     let dot = if extension.is_empty() { "" } else { "." };
     file.with_file_name(format!("{stem}-{}{dot}{extension}", nth + 1))
-}
-
-fn view(preview: &MailPreview) -> view::MailPreview {
-    view::MailPreview {
-        asset_id: preview.asset_id,
-        to: Some(preview.to.clone()).filter(|to| !to.is_empty()),
-        subject: preview.subject.clone(),
-        text: preview.text.to_string(),
-        html: preview.html.to_string(),
-        problem: preview.problem.as_ref().map(view::Problem::from),
-    }
 }
 
 #[cfg(test)]
