@@ -1,6 +1,6 @@
 //! Failures of the plugin's calls, in the words of the record and of the errors that embedders get.
 
-use bss_model::{Diagnose as _, Diagnosis, ErrorKind, Problem};
+use bss_model::{Diagnosis, ErrorKind, Problem};
 use bss_sandbox::FailedCall;
 use bss_sandbox::bindings::failures::{self, ReadFailure};
 

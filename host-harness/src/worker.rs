@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use bss_model::clock::{millis, now_ms};
 use bss_model::purchase_rule::VendorSignal;
-use bss_model::{AssetSelection, Diagnose as _, Problem, overdue_since_ms, with_causes};
+use bss_model::{AssetSelection, Problem, overdue_since_ms, with_causes};
 use bss_record::{Record, RecordError, Worker};
 use bss_sandbox::call_event::CallListener;
 use tokio::runtime::Handle;

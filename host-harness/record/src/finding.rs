@@ -405,7 +405,8 @@ fn product_key(text: &str) -> Option<String> {
     if key.len() < ID_CHARS_MIN || !key.chars().all(is_key) {
         return None;
     }
-    let is_without_groups = !key.contains('-') && key.len() > GROUP_CHARS && key.len() % GROUP_CHARS == 0;
+    let is_without_groups =
+        !key.contains('-') && key.len() > GROUP_CHARS && key.len().is_multiple_of(GROUP_CHARS);
     if !is_without_groups {
         return Some(key);
     }

@@ -3,7 +3,6 @@
 use bss_model::clock::now_ms;
 use bss_model::{Act, Actor, Advice, Diagnose, Diagnosis, ErrorKind, Instance, Owner, Subject};
 use serde_json::{Value, json};
-use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::acts::write_act;

@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use bss_model::clock::now_ms;
 use bss_model::moment::Moment;
-use bss_model::purchase_rule::{
-    Doubt, LineAge, is_certainly_not_bought, is_withdrawn_on_word, look_up_only_at,
-};
+use bss_model::purchase_rule::{LineAge, is_certainly_not_bought, is_withdrawn_on_word, look_up_only_at};
 use bss_model::{
-    Act, Actor, Advice, AssetStatus, AttemptResult, Authority, Diagnose, Diagnosis, ErrorKind,
+    Act, Actor, Advice, AssetStatus, AttemptResult, Authority, Diagnose, Diagnosis, Doubt, ErrorKind,
     LineWithdrawal, OutcomeKind, Subject, SyncStatus, WithdrawalEnd,
 };
 use serde_json::json;
