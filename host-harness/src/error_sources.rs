@@ -41,6 +41,7 @@ becomes_an_error! {
     bss_record::RetryMailError,
     bss_record::SaveError,
     bss_record::SpendingLimitError,
+    bss_record::WebhookError,
     bss_record::WithdrawError,
     crate::builder::RestoredRecord,
     crate::certificate_rotation::RotateError,
@@ -53,6 +54,7 @@ becomes_an_error! {
     crate::license_return::ReturnError,
     crate::plugins::PluginError,
     crate::services_definition::ServicesError,
+    crate::webhooks::NewWebhookError,
 }
 
 #[cfg(feature = "mail")]

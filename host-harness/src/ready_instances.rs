@@ -143,6 +143,11 @@ impl ReadyInstances {
         }
     }
 
+    /// The proxies of instances whose operator has said nothing else.
+    pub(crate) fn own_proxies(&self) -> &ProxyRules {
+        &self.proxies
+    }
+
     /// Nothing yet, with the same proxies.
     pub(crate) fn afresh(&self) -> Self {
         Self::with_proxies(self.proxies.clone())

@@ -45,6 +45,7 @@ mod seller;
 mod services_run;
 mod spending;
 mod status;
+mod webhook;
 mod withdrawal;
 
 pub use act::{Act, Actor, AuditedActs, Subject};
@@ -90,6 +91,7 @@ pub use seller::Seller;
 pub use services_run::{Progress, ServicesLimit, ServicesPreview, ServicesRun, ServicesRunLogLine};
 pub use spending::{ShownInstance, SpendingToday};
 pub use status::{Status, Worker};
+pub use webhook::{Delivery, DeliveryAttempt, Webhook, WebhookWithSecret};
 pub use withdrawal::{LineWithdrawal, OrderWithdrawal};
 
 /// The word that programs get for an enum's case: the stored one, with hyphens.

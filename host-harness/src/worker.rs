@@ -213,9 +213,13 @@ impl Host {
         let (calls, runs) = (options.calls.clone(), options.runs.clone());
         let services = self.clone().work_on_services(calls, runs, parts_stopped.clone());
         let mut services = tokio::spawn(services);
-        let telling = self.clone().keep_telling(options.alerts.clone(), parts_stopped);
+        let telling = self
+            .clone()
+            .keep_telling(options.alerts.clone(), parts_stopped.clone());
         let mut telling = tokio::spawn(telling);
+        let mut delivering = tokio::spawn(self.clone().keep_delivering(parts_stopped));
         let (mut mails_ended, mut services_ended, mut telling_ended) = (None, None, None);
+        let mut delivering_ended = None;
         let stop = async {
             tokio::select! {
                 () = until_stopped(&mut stopped) => {}
@@ -223,6 +227,7 @@ impl Host {
                 ended = &mut mails => mails_ended = Some(ended),
                 ended = &mut services => services_ended = Some(ended),
                 ended = &mut telling => telling_ended = Some(ended),
+                ended = &mut delivering => delivering_ended = Some(ended),
             }
         };
         let worked = self.work_with_vendors(&options, stop).await;
@@ -239,10 +244,15 @@ impl Host {
             Some(ended) => ended,
             None => telling.await,
         };
+        let delivering_ended = match delivering_ended {
+            Some(ended) => ended,
+            None => delivering.await,
+        };
         let ended = |ended: Result<Result<(), RecordError>, JoinError>| joined(ended).unwrap_or(Ok(()));
         let parts = ended(services_ended)
             .and(ended(mails_ended))
-            .and(ended(telling_ended));
+            .and(ended(telling_ended))
+            .and(ended(delivering_ended));
         worked.and(parts)
     }
 
@@ -277,6 +287,7 @@ impl Host {
         worked?;
         self.follow_expiring_certificates().await?;
         let mut stopped = stopped;
+        self.deliver_due(&mut stopped).await?;
         self.tell_alerts(options.alerts.as_ref(), &mut stopped).await?;
         self.unfinished().await
     }

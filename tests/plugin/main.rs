@@ -66,4 +66,5 @@ mod trace_cli;
 mod trusted_plugin;
 mod vendors_answers;
 mod versions;
+mod webhooks_cli;
 mod worker;

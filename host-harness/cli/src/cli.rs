@@ -61,6 +61,7 @@ mod statement;
 mod status;
 mod trace;
 mod typed_ids;
+mod webhooks;
 mod worker;
 
 use std::ffi::OsString;

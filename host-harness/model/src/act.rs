@@ -97,6 +97,18 @@ pub enum Act {
     SaveSeller,
     /// Chose the e-mails of an instance.
     ChooseMails,
+    /// Put a receiver of outcomes on record.
+    CreateWebhook,
+    /// Gave a receiver of outcomes new keys.
+    RotateWebhook,
+    /// Had a receiver of outcomes be told again.
+    EnableWebhook,
+    /// Had a receiver of outcomes be told nothing.
+    DisableWebhook,
+    /// Removed a receiver of outcomes.
+    RemoveWebhook,
+    /// Had outcomes be sent to a receiver again.
+    Redeliver,
 }
 
 stored_enum!(Act {
@@ -142,6 +154,12 @@ stored_enum!(Act {
     SetChargePrefix = "set_charge_prefix", "set charge prefix";
     SaveSeller = "save_seller", "save seller";
     ChooseMails = "choose_mails", "choose mails";
+    CreateWebhook = "create_webhook", "create webhook";
+    RotateWebhook = "rotate_webhook", "rotate webhook";
+    EnableWebhook = "enable_webhook", "enable webhook";
+    DisableWebhook = "disable_webhook", "disable webhook";
+    RemoveWebhook = "remove_webhook", "remove webhook";
+    Redeliver = "redeliver", "redeliver";
 });
 
 /// The kind of thing that an act changed.
@@ -173,6 +191,8 @@ pub enum SubjectKind {
     Alert,
     /// The settings for telling of alerts. A host has one set.
     AlertSettings,
+    /// A receiver of outcomes, by its id.
+    Webhook,
 }
 
 stored_enum!(SubjectKind {
@@ -189,6 +209,7 @@ stored_enum!(SubjectKind {
     Customer = "customer", "customer";
     Alert = "alert", "alert";
     AlertSettings = "alert_settings", "alert settings";
+    Webhook = "webhook", "webhook";
 });
 
 /// The one thing that an act changed.
@@ -264,6 +285,11 @@ impl Subject {
     /// An alert.
     pub fn alert(number: i64) -> Self {
         Self::new(SubjectKind::Alert, number)
+    }
+
+    /// A receiver of outcomes.
+    pub fn webhook(id: Uuid) -> Self {
+        Self::new(SubjectKind::Webhook, id)
     }
 
     fn new(kind: SubjectKind, id: impl fmt::Display) -> Self {

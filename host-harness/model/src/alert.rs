@@ -40,6 +40,8 @@ pub enum AlertKind {
     CatalogShrank,
     /// The plugin of an instance can't be used, so nothing is bought for it. Over once it can.
     PluginUnusable,
+    /// A receiver of outcomes was gone for days, and is told nothing any more. Over once it is enabled or removed.
+    WebhookOff,
 }
 
 stored_enum!(AlertKind {
@@ -56,6 +58,7 @@ stored_enum!(AlertKind {
     SpendingLimit = "spending-limit", "spending limit";
     CatalogShrank = "catalog-shrank", "catalog shrank";
     PluginUnusable = "plugin-unusable", "plugin unusable";
+    WebhookOff = "webhook-off", "webhook off";
 });
 
 impl AlertKind {

@@ -47,6 +47,7 @@ mod spending;
 mod statement;
 pub mod text;
 mod thumbprint;
+mod webhook;
 mod withdrawal;
 pub mod words;
 
@@ -118,4 +119,8 @@ pub use services_run::{
 pub use spending::{Spending, SpendingToday, day_began_at_ms};
 pub use statement::{PricesAre, Statement, StatementAmount, StatementLine, StatementPrice};
 pub use thumbprint::{NotAThumbprint, Thumbprint};
+pub use webhook::{
+    Delivered, Delivery, DeliveryAttempt, DeliveryFilter, DeliveryState, DeliveryToSend, NewWebhook, Webhook,
+    WebhookKeys, WebhookState, event_type,
+};
 pub use withdrawal::{LineWithdrawal, WithdrawalEnd};

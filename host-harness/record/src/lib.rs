@@ -16,6 +16,7 @@ mod customer_erasure;
 mod customer_export;
 mod customer_list;
 mod database;
+mod deliveries;
 mod duties;
 mod earlier_attempts;
 mod erased_customers;
@@ -52,6 +53,7 @@ mod short_ids;
 mod spending;
 mod stored;
 mod taking;
+mod webhooks;
 mod withdrawals;
 mod workers;
 
@@ -98,6 +100,7 @@ pub use runs::{EndRunError, StartRunError};
 pub use sellers::SaveSellerError;
 pub use services::ApplyError;
 pub use spending::SpendingLimitError;
+pub use webhooks::WebhookError;
 pub use withdrawals::WithdrawError;
 pub use workers::{LivingWorker, WORKER_LEASE, Worker};
 

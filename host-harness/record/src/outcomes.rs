@@ -15,6 +15,24 @@ use super::alerts;
 use super::stored::{count, from_json, id, optional, to_json};
 use super::{Record, RecordError};
 
+/// The columns of an outcome `o` and of what it is about.
+macro_rules! outcome_columns {
+    () => {
+        "o.number, o.kind, o.problem, o.happened_at_ms, a.id AS asset_id, a.order_id, a.instance_id,
+         a.position, a.product_code, a.quantity, orders.idempotency_key"
+    };
+}
+pub(super) use outcome_columns;
+
+/// The tables of what an outcome `o` is about.
+macro_rules! outcome_tables {
+    () => {
+        "JOIN assets a ON a.id = o.asset_id JOIN orders ON orders.id = a.order_id
+         JOIN instances ON instances.id = a.instance_id"
+    };
+}
+pub(super) use outcome_tables;
+
 /// Why the feed can't go on from a cursor.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -95,13 +113,13 @@ impl Record {
         let unknown = || OutcomesError::UnknownCursor { cursor: after };
         let number = lives.number_after(after, last).ok_or_else(unknown)?;
         let life = lives.present().ok_or_else(unknown)?;
-        let rows = sqlx::query(
-            "SELECT o.number, o.kind, o.problem, o.happened_at_ms, a.id AS asset_id, a.order_id, a.instance_id,
-                    a.position, a.product_code, a.quantity, orders.idempotency_key
-             FROM outcomes o JOIN assets a ON a.id = o.asset_id JOIN orders ON orders.id = a.order_id
-             JOIN instances ON instances.id = a.instance_id
-             WHERE o.number > $1 AND ($3 IS NULL OR instances.owner = $3) ORDER BY o.number LIMIT $2",
-        )
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            outcome_columns!(),
+            " FROM outcomes o ",
+            outcome_tables!(),
+            " WHERE o.number > $1 AND ($3 IS NULL OR instances.owner = $3) ORDER BY o.number LIMIT $2"
+        ))
         .bind(number)
         .bind(i64::from(limit))
         .bind(of.map(Owner::as_str))
@@ -143,6 +161,14 @@ impl Record {
     }
 }
 
+/// The present life of the record, which cursors name.
+pub(super) async fn present_life(connection: &mut SqliteConnection) -> Result<Uuid, RecordError> {
+    let present = lives(connection).await?.present();
+    present.ok_or_else(|| RecordError::Damaged {
+        what: "the record has no id".to_owned(),
+    })
+}
+
 /// The lives of the record. The first one has the record's own id, which all of its copies have.
 async fn lives(connection: &mut SqliteConnection) -> Result<RecordLives, RecordError> {
     let rows = sqlx::query(
@@ -158,7 +184,7 @@ async fn lives(connection: &mut SqliteConnection) -> Result<RecordLives, RecordE
     ))
 }
 
-fn read_outcome(row: &SqliteRow, life: Uuid) -> Result<Outcome, RecordError> {
+pub(super) fn read_outcome(row: &SqliteRow, life: Uuid) -> Result<Outcome, RecordError> {
     Ok(Outcome {
         cursor: OutcomeCursor::after(life, row.try_get("number")?),
         kind: OutcomeKind::from_word(row.try_get("kind")?)?,

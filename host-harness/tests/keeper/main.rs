@@ -41,5 +41,6 @@ mod shrunk_catalogs;
 mod smtp_server;
 mod spending;
 mod tenants;
+mod webhooks;
 mod withdrawals;
 mod worker;

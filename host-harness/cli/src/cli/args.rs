@@ -33,6 +33,7 @@ use super::settings::Settings;
 use super::simulator::SimulatorArguments;
 use super::status::StatusArguments;
 use super::trace::TraceArguments;
+use super::webhooks::WebhookCommand;
 use super::worker::WorkerArguments;
 
 /// The host of service-manager plugins: configure an instance, fetch its services, order licenses.
@@ -189,6 +190,9 @@ pub(super) enum HostCommand {
     /// Show and acknowledge what has ended badly or stands still
     #[command(subcommand)]
     Alert(AlertCommand),
+    /// Tell programs what came of licenses: receivers over HTTPS, what they were told, and what they answered
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
     /// Show who did what, and verify that it is as it was written
     #[command(subcommand)]
     Audit(AuditCommand),

@@ -14,7 +14,7 @@ use super::settings::Settings;
 use super::{
     alerts, assets, audit, bench, certificates, charges, command_line, config, customers, demo, find, init,
     instances, mail, manual, orders, plugins, prerequisites, products, reconcile, record, replay, report,
-    services, simulator, status, trace, worker,
+    services, simulator, status, trace, webhooks, worker,
 };
 
 /// Runs one command to its end.
@@ -111,6 +111,7 @@ async fn run_command(arguments: Arguments) -> Outcome {
         HostCommand::Find(asked) => find::run(&host, &asked, json).await,
         HostCommand::Status(asked) => status::run(&host, &asked, json).await,
         HostCommand::Alert(command) => alerts::run(&host, command, json).await,
+        HostCommand::Webhook(command) => webhooks::run(&host, command, json).await,
         HostCommand::Audit(command) => audit::run(&host, command, json).await,
         HostCommand::Trace(asked) => trace::run(&host, &data_dir, &asked, json).await,
     }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::failure::Failure;
 
 /// The least that is typed in of an id.
-const CHARS_MIN: usize = 4;
+pub(super) const CHARS_MIN: usize = 4;
 
 /// An id, or its first characters.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,53 @@
+-- Receivers of outcomes over HTTPS.
+CREATE TABLE webhooks (
+    id TEXT PRIMARY KEY,
+    -- The owner of whose instances it is told. Empty: of all.
+    owner TEXT NOT NULL,
+    url TEXT NOT NULL,
+    -- The kinds of outcomes, as JSON. Empty: all.
+    kinds TEXT NOT NULL,
+    allowed_networks TEXT NOT NULL,
+    trusted_authorities_pem TEXT,
+    sealed_keys BLOB NOT NULL,
+    -- The keys before the last rotation, which sign as well until then.
+    sealed_former_keys BLOB,
+    former_keys_until_ms BIGINT,
+    state TEXT NOT NULL,
+    -- Why it is off, where nobody has said so.
+    problem TEXT,
+    -- The last outcome that deliveries were made of, or that it is not told of.
+    last_outcome BIGINT NOT NULL,
+    delivered_at_ms BIGINT,
+    created_at_ms BIGINT NOT NULL
+);
+
+-- Outcomes on their way to receivers. A receiver is told of an outcome once, and may hear it several times.
+CREATE TABLE deliveries (
+    id TEXT PRIMARY KEY,
+    webhook_id TEXT NOT NULL REFERENCES webhooks (id),
+    outcome BIGINT NOT NULL REFERENCES outcomes (number),
+    state TEXT NOT NULL,
+    attempts BIGINT NOT NULL,
+    -- While a worker sends it, the end of the time that it has for that.
+    due_at_ms BIGINT NOT NULL,
+    delivered_at_ms BIGINT,
+    UNIQUE (webhook_id, outcome)
+);
+
+-- Deliveries that are due.
+CREATE INDEX deliveries_by_due_time ON deliveries (due_at_ms) WHERE state = 'pending';
+
+-- Deliveries of a state to a receiver.
+CREATE INDEX deliveries_by_state ON deliveries (webhook_id, state, outcome);
+
+-- Every attempt of a delivery that has ended.
+CREATE TABLE delivery_attempts (
+    delivery_id TEXT NOT NULL REFERENCES deliveries (id),
+    number BIGINT NOT NULL,
+    at_ms BIGINT NOT NULL,
+    -- The HTTP status. NULL: there was no answer.
+    status BIGINT,
+    -- Why it was not taken. NULL: it was.
+    problem TEXT,
+    PRIMARY KEY (delivery_id, number)
+);

@@ -1,0 +1,307 @@
+//! Delivering: a worker sends what receivers are to be told, and writes down what came of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bss_model::clock::{millis, now_ms};
+use bss_model::{Delivered, DeliveryToSend, Problem, Webhook, WebhookKeys};
+use bss_record::RecordError;
+use bss_sandbox::outbound_https::{Authority, Egress, OutboundHttps, PermittedAuthority};
+use bss_sandbox::system_roots::{roots_of_pem, system_roots};
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{Response, StatusCode};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::event;
+use super::signature::signatures;
+use crate::error::Error;
+use crate::host::Host;
+use crate::own_task::until_stopped;
+use crate::view;
+
+/// The interval in which the record is asked for what is to be told.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The time in which a receiver has to answer (Standard Webhooks 1.0.0 suggests 15 to 30 seconds).
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+
+/// The deliveries that are under way at once.
+const AT_ONCE: usize = 16;
+
+/// The deliveries to one receiver that are under way at once, so that a slow one leaves room for the others.
+const AT_ONCE_EACH: usize = 4;
+
+/// The pauses after attempts, as Standard Webhooks 1.0.0 suggests them, in seconds: what is not taken in three days has failed.
+const PAUSES_S: [u64; 9] = [
+    5,
+    5 * 60,
+    30 * 60,
+    2 * 3_600,
+    5 * 3_600,
+    10 * 3_600,
+    14 * 3_600,
+    20 * 3_600,
+    24 * 3_600,
+];
+
+/// The longest pause that a receiver may ask for.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3_600);
+
+/// The most characters of an answer that are kept.
+const WORDS: usize = 300;
+
+impl Host {
+    /// Sends what receivers are to be told, until it is told to stop.
+    pub(crate) async fn keep_delivering(self, mut stopped: watch::Receiver<bool>) -> Result<(), RecordError> {
+        loop {
+            self.deliver_due(&mut stopped).await?;
+            tokio::select! {
+                biased;
+                () = until_stopped(&mut stopped) => return Ok(()),
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    /// Sends what is due now. What is under way when it is told to stop is sent again later.
+    pub(crate) async fn deliver_due(&self, stopped: &mut watch::Receiver<bool>) -> Result<(), RecordError> {
+        while self.record().make_deliveries().await? {}
+        let (https, mut sending) = (Arc::new(OutboundHttps::default()), JoinSet::new());
+        let mut of_webhook = HashMap::<Uuid, usize>::new();
+        loop {
+            while sending.len() < AT_ONCE && !*stopped.borrow() {
+                let busy: Vec<Uuid> = of_webhook
+                    .iter()
+                    .filter(|(_, count)| **count >= AT_ONCE_EACH)
+                    .map(|(webhook, _)| *webhook)
+                    .collect();
+                let taken = self.record().take_deliveries(1, &busy).await?;
+                let Some(taken) = taken.into_iter().next() else {
+                    break;
+                };
+                *of_webhook.entry(taken.webhook.id).or_default() += 1;
+                let (host, https) = (self.clone(), https.clone());
+                sending.spawn(async move {
+                    let sent = host.send_delivery(&https, &taken).await;
+                    (taken.webhook.id, sent)
+                });
+            }
+            let ended = tokio::select! {
+                biased;
+                () = until_stopped(stopped) => return Ok(()),
+                ended = sending.join_next() => ended,
+            };
+            match ended {
+                None => return Ok(()),
+                Some(Ok((webhook, sent))) => {
+                    sent?;
+                    if let Some(count) = of_webhook.get_mut(&webhook) {
+                        *count -= 1;
+                    }
+                }
+                Some(Err(_)) => return Err(RecordError::TaskEnded),
+            }
+        }
+    }
+
+    async fn send_delivery(&self, https: &OutboundHttps, sent: &DeliveryToSend) -> Result<(), RecordError> {
+        let (id, body) = (sent.delivery.event_id, event::body(&sent.delivery.outcome));
+        let answer = self.post(https, &sent.webhook, &sent.keys, id, body).await;
+        let end = judged(&answer, sent.delivery.attempts);
+        if let Delivered::Later(problem, ..) | Delivered::Failed(problem, _) | Delivered::Gone(problem) = &end
+        {
+            tracing::warn!(
+                webhook = %sent.webhook.id,
+                event = %id,
+                attempt = sent.delivery.attempts,
+                "a webhook was not taken: {}",
+                problem.message
+            );
+        }
+        self.record().finish_delivery(sent, end).await
+    }
+
+    /// Sends a receiver an event that tells nothing (`webhook.test`), once, and returns what it answered. Nothing is written
+    /// down.
+    ///
+    /// # Errors
+    /// When there is no such receiver.
+    pub async fn test_webhook(&self, id: Uuid) -> Result<view::DeliveryAttempt, Error> {
+        let (webhook, keys) = self.own_webhook(id).await?;
+        let (https, body) = (OutboundHttps::default(), event::test_body(now_ms()));
+        let answer = self.post(&https, &webhook, &keys, Uuid::new_v4(), body).await;
+        let (status, problem) = match judged(&answer, 1) {
+            Delivered::Taken(status) => (Some(status), None),
+            Delivered::Later(problem, status, _) | Delivered::Failed(problem, status) => {
+                (status, Some(problem))
+            }
+            Delivered::Gone(problem) => (Some(StatusCode::GONE.as_u16()), Some(problem)),
+        };
+        Ok(view::DeliveryAttempt {
+            number: 1,
+            at_ms: now_ms(),
+            status,
+            problem: problem.as_ref().map(view::Problem::from),
+        })
+    }
+
+    /// Posts an event to a receiver. The error says why there is no answer.
+    async fn post(
+        &self,
+        https: &OutboundHttps,
+        webhook: &Webhook,
+        keys: &[WebhookKeys],
+        id: Uuid,
+        body: String,
+    ) -> Result<Response<Bytes>, String> {
+        let (id, timestamp_s) = (id.to_string(), now_ms().div_euclid(1_000));
+        let request = http::Request::post(&webhook.of.url)
+            .header(CONTENT_TYPE, "application/json")
+            .header("webhook-id", &id)
+            .header("webhook-timestamp", timestamp_s)
+            .header("webhook-signature", signatures(keys, &id, timestamp_s, &body))
+            .body(Bytes::from(body))
+            .map_err(|error| error.to_string())?;
+        let egress = self.egress_to(webhook)?;
+        let answer = tokio::time::timeout(ANSWER_WITHIN, https.ask(&egress, request)).await;
+        let answer = answer.map_err(|_| format!("no answer within {} s", ANSWER_WITHIN.as_secs()))?;
+        answer.map_err(|error| error.to_string())
+    }
+
+    /// The way to a receiver: to its server alone, without a certificate, and to no network that is not public unless an operator
+    /// has allowed it.
+    fn egress_to(&self, webhook: &Webhook) -> Result<Egress, String> {
+        let authority = Authority::of_url(&webhook.of.url).ok_or("the address is no https address")?;
+        let trust_roots = match &webhook.of.trusted_authorities_pem {
+            None => system_roots(),
+            Some(pem) => roots_of_pem(pem),
+        };
+        Ok(Egress {
+            authorities: vec![PermittedAuthority {
+                authority,
+                client_certificate: false,
+                secret_headers: Vec::new(),
+            }],
+            trust_roots: Arc::new(trust_roots),
+            allowed_networks: webhook.of.allowed_networks.clone(),
+            proxies: self.own_proxies(),
+            ..Egress::of_nobody(&format!("webhook {}", webhook.id))
+        })
+    }
+}
+
+/// What an answer to an attempt comes to. Only 2xx takes an event; a redirection is not followed.
+fn judged(answer: &Result<Response<Bytes>, String>, attempt: u32) -> Delivered {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(why) => return not_taken(problem("webhook-unreachable", why), None, attempt, Duration::ZERO),
+    };
+    let status = answer.status();
+    if status.is_success() {
+        return Delivered::Taken(status.as_u16());
+    }
+    let words: String = String::from_utf8_lossy(answer.body())
+        .chars()
+        .take(WORDS)
+        .collect();
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = match words.as_str() {
+        "" => format!("the receiver answered {status}"),
+        words => format!(
+            "the receiver answered {status}: {}",
+            bss_model::text::visible(words)
+        ),
+    };
+    if status == StatusCode::GONE {
+        return Delivered::Gone(problem("webhook-gone", &said));
+    }
+    let asked = answer.headers().get(RETRY_AFTER);
+    let asked = asked.and_then(|asked| asked.to_str().ok()?.trim().parse().ok());
+    let asked = asked
+        .map_or(Duration::ZERO, Duration::from_secs)
+        .min(RETRY_AFTER_MAX);
+    not_taken(
+        problem("webhook-refused", &said),
+        Some(status.as_u16()),
+        attempt,
+        asked,
+    )
+}
+
+fn not_taken(problem: Problem, status: Option<u16>, attempt: u32, asked: Duration) -> Delivered {
+    let nth = usize::try_from(attempt).unwrap_or(usize::MAX).saturating_sub(1);
+    match PAUSES_S.get(nth) {
+        None => Delivered::Failed(problem, status),
+        Some(pause_s) => {
+            let pause = Duration::from_secs(*pause_s).max(asked);
+            Delivered::Later(problem, status, now_ms().saturating_add(millis(pause)))
+        }
+    }
+}
+
+fn problem(code: &str, message: &str) -> Problem {
+    Problem::new(
+        code,
+        message,
+        "correct the receiver, then try it with `webhook test`",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(status: u16, retry_after: Option<&str>) -> Result<Response<Bytes>, String> {
+        let mut answer = Response::builder().status(status);
+        if let Some(asked) = retry_after {
+            answer = answer.header(RETRY_AFTER, asked);
+        }
+        Ok(answer.body(Bytes::from_static(b"no\nroom")).unwrap())
+    }
+
+    /// In how many seconds another attempt is made, about.
+    fn pause_s(end: &Delivered) -> Option<i64> {
+        match end {
+            Delivered::Later(_, _, due_at_ms) => Some((due_at_ms - now_ms() + 500) / 1_000),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn an_event_is_taken_by_a_2xx_alone() {
+        for status in [200, 202, 204] {
+            assert_eq!(judged(&answered(status, None), 1), Delivered::Taken(status));
+        }
+        for status in [301, 307, 400, 404, 429, 500] {
+            assert_eq!(pause_s(&judged(&answered(status, None), 1)), Some(5), "{status}");
+        }
+        assert_eq!(pause_s(&judged(&Err("refused".to_owned()), 1)), Some(5));
+        assert!(matches!(judged(&answered(410, None), 1), Delivered::Gone(_)));
+    }
+
+    #[test]
+    fn pauses_grow_a_receiver_may_ask_for_longer_ones_and_after_three_days_it_has_failed() {
+        assert_eq!(pause_s(&judged(&answered(503, None), 2)), Some(300));
+        assert_eq!(pause_s(&judged(&answered(429, Some("600")), 2)), Some(600));
+        assert_eq!(pause_s(&judged(&answered(429, Some("9999999")), 1)), Some(86_400));
+        assert_eq!(pause_s(&judged(&answered(503, None), 9)), Some(86_400));
+        assert!(matches!(judged(&answered(503, None), 10), Delivered::Failed(..)));
+        let days: u64 = PAUSES_S.iter().sum();
+        assert!(days > 3 * 86_400);
+    }
+
+    #[test]
+    fn what_a_receiver_says_is_kept_on_one_line() {
+        let Delivered::Later(problem, Some(500), _) = judged(&answered(500, None), 1) else {
+            panic!("it is tried again");
+        };
+        assert_eq!(
+            problem.message,
+            "the receiver answered 500 Internal Server Error: no room"
+        );
+    }
+}
