@@ -14,3 +14,6 @@ mod resolver;
 #[expect(dead_code, reason = "shared with the other tests, which need more of it")]
 mod scenario;
 mod tls;
+#[path = "../plugin/webhook_receiver.rs"]
+#[expect(dead_code, reason = "shared with the other tests, which need more of it")]
+mod webhook_receiver;

@@ -6,6 +6,7 @@ mod manual;
 mod openapi;
 mod pfx;
 mod units;
+mod webhooks;
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -66,5 +66,6 @@ mod trace_cli;
 mod trusted_plugin;
 mod vendors_answers;
 mod versions;
+mod webhook_receiver;
 mod webhooks_cli;
 mod worker;

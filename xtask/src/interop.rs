@@ -55,7 +55,7 @@ const PARTS: [Part; 6] = [
     },
     Part {
         name: "readers",
-        about: "what this project writes, read by PyJWT, jsonschema, redocly, schemathesis, groff and systemd; PFX files of Java",
+        about: "what this project writes, read by PyJWT, jsonschema, redocly, schemathesis, standardwebhooks, groff and systemd; PFX files of Java",
         programs: &[
             ("python3", "python3-venv"),
             ("openssl", "openssl"),

@@ -1,5 +1,5 @@
-//! Installs the tools that read what we write: a Python environment from `tests/interop/requirements.txt`, and redocly
-//! on the Node.js of that environment.
+//! Installs the tools that read what we write: a Python environment from `tests/interop/requirements.txt`, and the
+//! packages of `tests/interop/package.json` on the Node.js of that environment.
 
 use std::path::Path;
 use std::process::Command;
