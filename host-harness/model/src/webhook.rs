@@ -122,6 +122,8 @@ pub struct DeliveryAttempt {
 pub struct DeliveryToSend {
     /// The delivery; the attempt that begins is counted.
     pub delivery: Delivery,
+    /// The number of attempts since somebody asked for it, or since it was made, this one included.
+    pub tries: u32,
     /// The receiver.
     pub webhook: Webhook,
     /// The keys that sign, the present ones first.

@@ -28,6 +28,8 @@ CREATE TABLE deliveries (
     outcome BIGINT NOT NULL REFERENCES outcomes (number),
     state TEXT NOT NULL,
     attempts BIGINT NOT NULL,
+    -- The attempts since somebody asked for it, or since it was made: pauses grow with them.
+    tries BIGINT NOT NULL,
     -- While a worker sends it, the end of the time that it has for that.
     due_at_ms BIGINT NOT NULL,
     delivered_at_ms BIGINT,

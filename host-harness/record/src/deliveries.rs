@@ -76,7 +76,7 @@ impl Record {
     }
 
     /// Takes deliveries that are due, at most `limit` of them, and none to receivers that are `busy`. Nobody else gets them for a
-    /// minute.
+    /// minute. None while another copy of the record may go on: it tells the receivers.
     ///
     /// # Errors
     /// When the record can't be read or written, or the host key does not open a receiver's keys.
@@ -96,7 +96,7 @@ impl Record {
         let mut taken = Vec::with_capacity(ids.len());
         let life = present_life(&mut transaction).await?;
         for delivery in ids {
-            sqlx::query("UPDATE deliveries SET attempts = attempts + 1, due_at_ms = $2 WHERE id = $1")
+            sqlx::query("UPDATE deliveries SET attempts = attempts + 1, tries = tries + 1, due_at_ms = $2 WHERE id = $1")
                 .bind(&delivery)
                 .bind(now_ms().saturating_add(millis(SENDING)))
                 .execute(&mut *transaction)
@@ -107,7 +107,7 @@ impl Record {
             .bind(&delivery)
             .fetch_one(&mut *transaction)
             .await?;
-            let delivery = read_delivery(&row, life)?;
+            let (delivery, tries) = (read_delivery(&row, life)?, count(&row, "tries")?);
             let row = sqlx::query("SELECT * FROM webhooks WHERE id = $1")
                 .bind(delivery.webhook_id.to_string())
                 .fetch_one(&mut *transaction)
@@ -116,6 +116,7 @@ impl Record {
                 keys: self.keys_of(delivery.webhook_id, &row)?,
                 webhook: read_webhook(&row)?,
                 delivery,
+                tries,
             });
         }
         transaction.commit().await?;
@@ -222,7 +223,7 @@ impl Record {
     pub async fn redeliver(&self, webhook: Uuid, delivery: Uuid, actor: &Actor) -> Result<(), WebhookError> {
         let mut transaction = begin_write(&self.writer).await?;
         let again = sqlx::query(
-            "UPDATE deliveries SET state = 'pending', due_at_ms = $3, delivered_at_ms = NULL
+            "UPDATE deliveries SET state = 'pending', tries = 0, due_at_ms = $3, delivered_at_ms = NULL
              WHERE id = $1 AND webhook_id = $2",
         )
         .bind(delivery.to_string())
@@ -247,7 +248,7 @@ impl Record {
     pub async fn redeliver_failed(&self, webhook: Uuid, actor: &Actor) -> Result<u64, RecordError> {
         let mut transaction = begin_write(&self.writer).await?;
         let again = sqlx::query(
-            "UPDATE deliveries SET state = 'pending', due_at_ms = $2 WHERE webhook_id = $1 AND state = 'failed'",
+            "UPDATE deliveries SET state = 'pending', tries = 0, due_at_ms = $2 WHERE webhook_id = $1 AND state = 'failed'",
         )
         .bind(webhook.to_string())
         .bind(now_ms())
@@ -270,7 +271,7 @@ const GONE: u16 = 410;
 /// Selects deliveries with what they tell.
 const DELIVERY: &str = concat!(
     "SELECT deliveries.id AS delivery_id, webhook_id, outcome, deliveries.state, deliveries.attempts,
-            deliveries.due_at_ms, deliveries.delivered_at_ms, webhooks.owner AS webhook_owner, ",
+            deliveries.tries, deliveries.due_at_ms, deliveries.delivered_at_ms, webhooks.owner AS webhook_owner, ",
     outcome_columns!(),
     " FROM deliveries JOIN webhooks ON webhooks.id = deliveries.webhook_id
       JOIN outcomes o ON o.number = deliveries.outcome ",
@@ -282,7 +283,8 @@ fn due(limit: u32, busy: &[Uuid]) -> QueryBuilder<Sqlite> {
     let now = now_ms();
     let mut query = QueryBuilder::new(
         "SELECT deliveries.id FROM deliveries JOIN webhooks ON webhooks.id = deliveries.webhook_id
-         WHERE deliveries.state = 'pending' AND webhooks.state = 'on' AND (due_at_ms <= ",
+         WHERE deliveries.state = 'pending' AND webhooks.state = 'on'
+           AND NOT (SELECT awaits_adoption FROM provenance) AND (due_at_ms <= ",
     );
     query.push_bind(now).push(" OR due_at_ms > ");
     query
@@ -327,7 +329,7 @@ async fn make_of(transaction: &mut SqliteConnection, webhook: &str) -> Result<bo
             continue;
         }
         sqlx::query(
-            "INSERT INTO deliveries (id, webhook_id, outcome, state, attempts, due_at_ms) VALUES ($1, $2, $3, 'pending', 0, $4)
+            "INSERT INTO deliveries (id, webhook_id, outcome, state, attempts, tries, due_at_ms) VALUES ($1, $2, $3, 'pending', 0, 0, $4)
              ON CONFLICT (webhook_id, outcome) DO NOTHING",
         )
         .bind(Uuid::new_v4().to_string())

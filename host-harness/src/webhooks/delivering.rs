@@ -111,7 +111,7 @@ impl Host {
     async fn send_delivery(&self, https: &OutboundHttps, sent: &DeliveryToSend) -> Result<(), RecordError> {
         let (id, body) = (sent.delivery.event_id, event::body(&sent.delivery.outcome));
         let answer = self.post(https, &sent.webhook, &sent.keys, id, body).await;
-        let end = judged(&answer, sent.delivery.attempts);
+        let end = judged(&answer, sent.tries);
         if let Delivered::Later(problem, ..) | Delivered::Failed(problem, _) | Delivered::Gone(problem) = &end
         {
             tracing::warn!(
@@ -194,11 +194,11 @@ impl Host {
     }
 }
 
-/// What an answer to an attempt comes to. Only 2xx takes an event; a redirection is not followed.
-fn judged(answer: &Result<Response<Bytes>, String>, attempt: u32) -> Delivered {
+/// What an answer comes to, after so many tries. Only 2xx takes an event; a redirection is not followed.
+fn judged(answer: &Result<Response<Bytes>, String>, tries: u32) -> Delivered {
     let answer = match answer {
         Ok(answer) => answer,
-        Err(why) => return not_taken(problem("webhook-unreachable", why), None, attempt, Duration::ZERO),
+        Err(why) => return not_taken(problem("webhook-unreachable", why), None, tries, Duration::ZERO),
     };
     let status = answer.status();
     if status.is_success() {
@@ -232,8 +232,8 @@ fn judged(answer: &Result<Response<Bytes>, String>, attempt: u32) -> Delivered {
     )
 }
 
-fn not_taken(problem: Problem, status: Option<u16>, attempt: u32, asked: Duration) -> Delivered {
-    let nth = usize::try_from(attempt).unwrap_or(usize::MAX).saturating_sub(1);
+fn not_taken(problem: Problem, status: Option<u16>, tries: u32, asked: Duration) -> Delivered {
+    let nth = usize::try_from(tries).unwrap_or(usize::MAX).saturating_sub(1);
     match PAUSES_S.get(nth) {
         None => Delivered::Failed(problem, status),
         Some(pause_s) => {

@@ -222,12 +222,20 @@ async fn what_fails_for_days_switches_the_receiver_off_unless_it_takes_other_thi
     record.finish_delivery(&again, failed.clone()).await.unwrap();
     assert_eq!(state().await, WebhookState::On, "it took another one meanwhile");
 
+    assert_eq!((again.delivery.attempts, again.tries), (2, 2));
     assert_eq!(record.redeliver_failed(webhook, &actor()).await.unwrap(), 1);
     assert_eq!(record.redeliver_failed(webhook, &actor()).await.unwrap(), 0);
     settle(&record, instance, true).await;
     record.make_deliveries().await.unwrap();
     for sent in record.take_deliveries(9, &[]).await.unwrap() {
-        if sent.delivery.attempts == 1 {
+        let is_asked_again = sent.delivery.id == again.delivery.id;
+        if is_asked_again {
+            assert_eq!(
+                (sent.delivery.attempts, sent.tries),
+                (3, 1),
+                "its pauses begin anew"
+            );
+        } else {
             record.finish_delivery(&sent, failed.clone()).await.unwrap();
         }
     }
