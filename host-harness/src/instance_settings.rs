@@ -423,6 +423,25 @@ impl Host {
         found.ok_or_else(|| ConfigureError::NoInstance(name.to_owned()))
     }
 
+    /// The instance that is asked for, among those of [the host's owner](Host::for_owner).
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) async fn asked_instance(
+        &self,
+        asked: impl Into<AskedInstance>,
+    ) -> Result<Instance, ConfigureError> {
+        let id = match asked.into() {
+            AskedInstance::Named(name) => return self.named_instance(&name).await,
+            AskedInstance::OfId(id) => id,
+        };
+        let found = self.record().instance_by_id(id.into()).await?;
+        let is_ours = |instance: &Instance| self.owner().is_none() || instance.owner.as_ref() == self.owner();
+        found
+            .filter(is_ours)
+            .ok_or_else(|| ConfigureError::NoInstance(id.to_string()))
+    }
+
     /// The instance of an id that is on record elsewhere.
     ///
     /// # Errors
