@@ -328,7 +328,7 @@ fn purpose(webhook: Uuid) -> String {
 }
 
 fn new_keys() -> Result<WebhookKeys, WebhookError> {
-    let key = |prefix: &str| {
+    let key = |prefix: &str| -> Result<Secret, WebhookError> {
         let mut bytes = Zeroizing::new([0; KEY_BYTES]);
         rand::fill(bytes.as_mut_slice()).map_err(|_| WebhookError::NoKeys)?;
         let text = Zeroizing::new(BASE64.encode(bytes.as_slice()));

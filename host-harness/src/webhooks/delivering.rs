@@ -227,7 +227,7 @@ fn judged(answer: &Result<Response<Bytes>, String>, tries: u32) -> Delivered {
     not_taken(
         problem("webhook-refused", &said),
         Some(status.as_u16()),
-        attempt,
+        tries,
         asked,
     )
 }
