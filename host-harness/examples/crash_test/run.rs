@@ -374,7 +374,7 @@ impl Test {
     /// at once.
     async fn kill(&mut self, number: usize, of: usize, kill: &Kill) -> Result<()> {
         self.wait_for_work().await?;
-        let disables = self.returns && number % 2 == 0;
+        let disables = self.returns && number.is_multiple_of(2);
         if disables {
             self.shop.enable_second(false).await?;
         }

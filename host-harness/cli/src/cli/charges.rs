@@ -137,9 +137,9 @@ impl ListArguments {
             instance: instances::filter_id(host, self.instance.as_deref()).await?,
             order: typed_ids::optional(self.order.as_ref(), IdKind::Order, host).await?,
             customer: self.customer.clone(),
-            number: None,
             since_ms: period.since_ms,
             until_ms: period.until_ms,
+            ..ChargeFilter::default()
         })
     }
 }

@@ -412,6 +412,7 @@ async fn every_list_is_read_from_an_index_in_its_order_whatever_it_is_filtered_b
             number: is(3).then(|| "ESD-1".parse().unwrap()),
             since_ms: is(4).then_some(1),
             until_ms: is(5).then_some(2),
+            ..ChargeFilter::default()
         };
         let is_filtered = (0..6).any(&is);
         let charges = || charges::charges_query(&filter);
