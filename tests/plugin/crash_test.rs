@@ -60,6 +60,8 @@ fn killed_workers_and_killed_vendors_leave_each_license_bought_charged_mailed_an
         "notMailed",
         "chargedWithoutLicense",
         "mailedWithoutLicense",
+        "notTold",
+        "wronglyTold",
         "halfReturned",
         "wronglyCredited",
     ];

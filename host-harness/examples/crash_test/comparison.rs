@@ -5,6 +5,8 @@ use std::collections::{HashMap, HashSet};
 use bss_model::Secret;
 use uuid::Uuid;
 
+use crate::receiver;
+
 /// A license, by everything that tells it from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct License {
@@ -79,6 +81,10 @@ pub(crate) struct Figures {
     pub(crate) charged_without_license: usize,
     /// Assets with an e-mail and without a license.
     pub(crate) mailed_without_license: usize,
+    /// Assets with a license of which the receiver of webhooks has heard nothing.
+    pub(crate) not_told: usize,
+    /// Events that the receiver got under several ids, ids that stood for several things, and events about no license.
+    pub(crate) wrongly_told: usize,
 }
 
 impl Figures {
@@ -88,6 +94,7 @@ impl Figures {
             charged,
             mailed,
             credited,
+            events,
         } = told;
         let mut figures = Self {
             licenses_issued: ledger.len(),
@@ -131,6 +138,11 @@ impl Figures {
         let once = Once::of(&licensed, mailed);
         (figures.mailed_twice, figures.not_mailed) = (once.twice, once.missing);
         figures.mailed_without_license = once.for_nothing;
+        if let Some(events) = events {
+            let once = Once::of(&licensed, &events.licensed);
+            figures.not_told = once.missing;
+            figures.wrongly_told = once.twice + once.for_nothing + events.ambiguous;
+        }
         figures
     }
 
@@ -149,7 +161,7 @@ impl Figures {
     }
 
     /// The figures that must be zero, by name.
-    pub(crate) fn errors(&self) -> [(&'static str, usize); 12] {
+    pub(crate) fn errors(&self) -> [(&'static str, usize); 14] {
         // The struct is taken apart, so that no new figure is forgotten.
         let Self {
             licenses_issued: _,
@@ -167,6 +179,8 @@ impl Figures {
             not_mailed,
             charged_without_license,
             mailed_without_license,
+            not_told,
+            wrongly_told,
         } = *self;
         [
             ("lost", lost),
@@ -181,6 +195,8 @@ impl Figures {
             ("mailed without license", mailed_without_license),
             ("half returned", half_returned),
             ("wrongly credited", wrongly_credited),
+            ("not told", not_told),
+            ("wrongly told", wrongly_told),
         ]
     }
 
@@ -199,6 +215,8 @@ pub(crate) struct Told {
     pub(crate) mailed: Vec<Uuid>,
     /// The credits.
     pub(crate) credited: Vec<Uuid>,
+    /// What the receiver of webhooks heard. `None`: where a record forgets, it may hear of a license twice.
+    pub(crate) events: Option<receiver::Told>,
 }
 
 /// How far there is one of something for each licensed asset, such as a charge.
@@ -256,6 +274,7 @@ mod tests {
             charged: charged.to_vec(),
             mailed: mailed.to_vec(),
             credited: Vec::new(),
+            events: None,
         }
     }
 
@@ -338,6 +357,29 @@ mod tests {
         let figures = compared(&[line(1, None)], &[license(1, "a")]);
         assert_eq!((figures.lost, figures.not_bought), (1, 0));
         assert!(!figures.is_right());
+    }
+
+    #[test]
+    fn a_receiver_hears_of_each_license_under_one_id() {
+        let lines = [line(1, Some(license(1, "a"))), line(2, None)];
+        let [asset, other] = [lines[0].asset_id, lines[1].asset_id];
+        let of = |licensed: &[Uuid], ambiguous| {
+            let told = Told {
+                events: Some(receiver::Told {
+                    licensed: licensed.to_vec(),
+                    ambiguous,
+                    repeated: 3,
+                }),
+                ..told(&[asset], &[asset])
+            };
+            let figures = Figures::compare(&lines, &issued(&[license(1, "a")]), &told);
+            (figures.not_told, figures.wrongly_told)
+        };
+        assert_eq!(of(&[asset], 0), (0, 0));
+        assert_eq!(of(&[], 0), (1, 0));
+        assert_eq!(of(&[asset, asset], 0), (0, 1));
+        assert_eq!(of(&[asset, other], 0), (0, 1));
+        assert_eq!(of(&[asset], 1), (0, 1));
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod comparison;
 mod disasters;
 mod forgetting;
 mod processes;
+mod receiver;
 mod run;
 mod schedule;
 mod shop;

@@ -14,6 +14,7 @@ use crate::comparison::{Figures, Told};
 use crate::disasters::{self, Disaster, SteppedClock};
 use crate::forgetting::Attempts;
 use crate::processes::{Places, Processes, must_exist, run_directory};
+use crate::receiver::Receiver;
 use crate::schedule::{self, Kill, Victim};
 use crate::shop::{self, Shop};
 
@@ -145,6 +146,8 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
         processes.clock = Some(SteppedClock::make(&places.directory)?);
     }
     let mut coming = Coming::new(arguments.orders, kills.len());
+    let receiver = Receiver::start().await?;
+    shop.tell(&receiver).await?;
     shop.order(coming.first()).await?;
     processes.start_workers()?;
     let mut test = Test {
@@ -171,7 +174,7 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
     if test.returns {
         test.kill_while_returning().await?;
     }
-    let is_quiet = test.settle().await?;
+    let is_quiet = test.settle().await? && test.become_told().await?;
     let Test {
         processes,
         shop,
@@ -186,7 +189,15 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
     }
     let lines = shop.lines().await?;
     let ledger = shop::ledger(places).await?;
+    let events = receiver.told();
+    eprintln!(
+        "the receiver of webhooks was told {} licenses, and {} times what it knew",
+        events.licensed.len(),
+        events.repeated
+    );
+    let remembers = arguments.disaster.is_none() && !arguments.forget_attempts;
     let told = Told {
+        events: remembers.then_some(events),
         charged: shop.charged().await?,
         mailed: shop::mailed(places, &lines)?,
         credited: shop.credited().await?,
@@ -368,6 +379,19 @@ impl Test {
                 return Ok(true);
             }
         }
+    }
+
+    /// Waits until the receiver of webhooks has taken all events. Returns `false` when some are left for long.
+    async fn become_told(&mut self) -> Result<bool> {
+        let begin = Instant::now();
+        while self.shop.untold().await? > 0 {
+            if begin.elapsed() > STILL_MAX {
+                return Ok(false);
+            }
+            self.processes.check()?;
+            tokio::time::sleep(QUIET_LOOK).await;
+        }
+        Ok(true)
     }
 
     /// Waits until lines are worked on, and then as long as the schedule says; kills a process, and starts it again

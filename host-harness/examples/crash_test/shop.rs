@@ -10,17 +10,18 @@ use anyhow::{Context, Result, ensure};
 use bss_keys::PfxCode;
 use bss_model::{
     Actor, AssetFilter, AssetStatus, CancellationFilter, ChargeFilter, Choice, Contact, Decision,
-    MailDelivery, MailFilter, MailSettings, MailState, NewInstance, Page, Party, Price, ProductFilter, Reach,
-    Requester, RequesterKind, Secret, SyncStatus,
+    DeliveryFilter, DeliveryState, MailDelivery, MailFilter, MailSettings, MailState, NewInstance,
+    NewWebhook, Page, Party, Price, ProductFilter, Reach, Requester, RequesterKind, Secret, SyncStatus,
 };
 use bss_simulator::{TokenStatus, read_ledger};
-use host_harness::{Host, OfPlugin, OrderRequest, SettingsChange, Unfinished};
+use host_harness::{Host, IpNet, OfPlugin, OrderRequest, SettingsChange, Unfinished};
 use mail_parser::MessageParser;
 use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::comparison::{Issued, License, Line};
 use crate::processes::{Details, LOOK_UP_ONLY, Places, SecondDetails};
+use crate::receiver::Receiver;
 
 /// The instances, of Microsoft and of the second vendor.
 const INSTANCES: [&str; 2] = ["esd", "acme"];
@@ -133,6 +134,30 @@ impl Shop {
             }
         }
         Ok(())
+    }
+
+    /// Has a receiver be told what comes of licenses.
+    pub(crate) async fn tell(&self, receiver: &Receiver) -> Result<()> {
+        let new = NewWebhook {
+            url: receiver.url.clone(),
+            owner: None,
+            kinds: Vec::new(),
+            allowed_networks: this_machine(),
+            trusted_authorities_pem: Some(receiver.authority_pem.clone()),
+        };
+        self.host.create_webhook(new, &actor()).await?;
+        Ok(())
+    }
+
+    /// The events that no receiver has taken yet.
+    pub(crate) async fn untold(&self) -> Result<usize> {
+        let pending = DeliveryFilter {
+            state: Some(DeliveryState::Pending),
+            ..DeliveryFilter::default()
+        };
+        let record = self.host.record();
+        while record.make_deliveries().await? {}
+        Ok(record.deliveries(&pending, None, &Page::all()).await?.rows.len())
     }
 
     /// Withdraws two lines of each vendor that have no license yet: the first, which is likely under way, and the last, which
@@ -369,6 +394,14 @@ pub(crate) async fn ledger(places: &Places) -> Result<Vec<Issued>> {
     Ok(issued)
 }
 
+/// The networks of this machine alone.
+fn this_machine() -> Vec<IpNet> {
+    vec![
+        ipnet::Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8).into(),
+        ipnet::Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
+    ]
+}
+
 /// Creates an instance that may reach a vendor on this machine.
 async fn create(
     host: &Host,
@@ -384,10 +417,7 @@ async fn create(
         options,
         reach: Reach {
             trusted_authorities_pem: Some(std::fs::read_to_string(authority)?),
-            allowed_networks: vec![
-                ipnet::Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8).into(),
-                ipnet::Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
-            ],
+            allowed_networks: this_machine(),
             ..Reach::default()
         },
         plugin: None,
