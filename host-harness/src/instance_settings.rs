@@ -76,6 +76,12 @@ pub enum TrustChange {
 }
 
 impl SettingsChange {
+    /// Whether nothing is changed, whatever version it is based on.
+    pub fn is_empty(&self) -> bool {
+        let hosts = self.allow_hosts.iter().chain(&self.disallow_hosts);
+        self.values.is_empty() && self.secrets.is_empty() && hosts.count() == 0 && !self.is_correction()
+    }
+
     fn is_correction(&self) -> bool {
         let networks = self.allow_networks.iter().chain(&self.disallow_networks);
         !self.options.is_empty() || self.trust.is_some() || networks.count() > 0 || self.currency.is_some()

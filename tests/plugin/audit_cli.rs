@@ -114,6 +114,43 @@ async fn acts_are_found_by_instance_subject_kind_and_number() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_subject_is_what_was_typed_before_it_is_the_beginning_of_an_id() {
+    let scenario = Scenario::selling().await;
+    let offer = scenario.offers().await.remove(0);
+    let order = scenario.order(&offer, 1).await[0].order_id.to_string();
+    let beginning = &order[..8];
+    let subjects = |subject: &str| -> Vec<String> {
+        let acts = listed(&scenario, &["--subject", subject]);
+        acts.iter()
+            .map(|act| text(&act["subject"]["id"]).to_owned())
+            .collect()
+    };
+    assert_eq!(subjects(beginning), [order.as_str()]);
+    // A customer whose id looks like the beginning of an order's.
+    let place = [
+        "order",
+        "place",
+        INSTANCE,
+        "--offer",
+        &offer,
+        "--customer",
+        beginning,
+    ];
+    let party = [
+        "--customer-name",
+        "Beispiel GmbH",
+        "--customer-country",
+        "DE",
+        "--customer-email",
+        "it@beispiel.example",
+    ];
+    scenario.json(&[&place[..], &party].concat());
+    scenario.json(&["customer", "correct", beginning, "--name", "Muster GmbH"]);
+    assert_eq!(subjects(beginning), [beginning]);
+    assert_eq!(subjects(&order[..9]), [order.as_str()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_person_reads_who_did_what_to_what() {
     let scenario = Scenario::ready().await;
     let created = ["instance", "create", "other", "--currency", "EUR"];

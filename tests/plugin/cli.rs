@@ -555,7 +555,7 @@ fn what_can_not_be_understood_is_a_usage_error() {
         &["no-such-command"][..],
         &["instance", "create", "esd"],
         &["instance", "configure", "esd", "--set", "no-equals-sign"],
-        &["order", "resume", "not-an-id"],
+        &["asset", "show", "not-an-id"],
     ] {
         assert_ends(&desk.run(arguments), USAGE);
     }

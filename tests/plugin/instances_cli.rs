@@ -228,6 +228,13 @@ async fn a_disabled_instance_takes_no_order_and_buys_nothing_until_it_is_enabled
     let listed = scenario.bss_host(&["instance", "list"]);
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
     assert!(listed.contains("disabled"), "{listed}");
+    let csv = scenario.bss_host(&["instance", "list", "--csv"]);
+    let mut rows = csv::Reader::from_reader(csv.stdout.as_slice());
+    let headings = rows.headers().expect("headings").clone();
+    let at = headings.iter().position(|heading| heading == "disabledAt");
+    let row = rows.records().next().expect("a row").expect("CSV");
+    let since: jiff::Timestamp = row[at.expect("a column")].parse().expect("a time");
+    assert_eq!(disabled["disabledAtMs"], since.as_millisecond());
 
     // What is in doubt is looked up, and stays so; what was never attempted is nobody's work.
     assert_ends(&scenario.bss_host(&["run", "--once"]), NO_ANSWER);

@@ -147,6 +147,18 @@ async fn a_refused_return_says_why_and_an_open_one_that_it_goes_on() {
         shown.contains("refused") && shown.contains("attempt 1 at the return, "),
         "{shown}"
     );
+    let listed = json(&scenario.bss_host(&["asset", "cancellations", "--json"]), DONE);
+    let csv = scenario.bss_host(&["asset", "cancellations", "--csv"]);
+    let mut rows = csv::Reader::from_reader(csv.stdout.as_slice());
+    let mut rows = rows.deserialize::<std::collections::BTreeMap<String, String>>();
+    let row = rows.next().expect("a row").expect("CSV");
+    for (heading, name) in [
+        ("reasonResult", "result"),
+        ("reasonCode", "code"),
+        ("reasonMessage", "message"),
+    ] {
+        assert_eq!(listed[0]["reason"][name], row[heading].as_str(), "{heading}");
+    }
     assert!(credited(&scenario).await.is_empty());
 }
 

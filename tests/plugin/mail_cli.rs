@@ -57,7 +57,14 @@ async fn an_operator_finds_every_license_charged_and_mailed_and_no_key_in_it() {
         err(&waiting)
     );
     let charges = json(&scenario.bss_host(&["charge", "show", &order, "--json"]));
-    let all = json(&scenario.bss_host(&["charge", "list", "--json"]));
+    let mut all = json(&scenario.bss_host(&["charge", "list", "--json"]));
+    // A list has the day of each, and the latest first.
+    let listed = all.as_array_mut().expect("a list");
+    listed.reverse();
+    for charge in listed {
+        let charge = charge.as_object_mut().expect("a charge");
+        assert!(charge.remove("date").is_some_and(|date| date.is_string()));
+    }
     assert_eq!(all, charges);
     assert_eq!(charges.as_array().map(Vec::len), Some(2), "{charges}");
     let price = assets[0].price.as_ref().expect("it has a price").minor_units;
@@ -629,7 +636,11 @@ async fn an_instance_sends_one_e_mail_for_an_order_and_one_for_a_return_where_th
         shown.contains("for each license, and none for a return"),
         "{shown}"
     );
-    let chosen = [&choices[..], &["--returns", "on", "--one-per", "order", "--json"]].concat();
+    let chosen = [
+        &choices[..],
+        &["--on-return", "on", "--per-order", "on", "--json"],
+    ]
+    .concat();
     let chosen = json(&scenario.bss_host(&chosen));
     assert_eq!(
         (&chosen["onReturn"], &chosen["perOrder"]),
@@ -665,6 +676,24 @@ async fn an_instance_sends_one_e_mail_for_an_order_and_one_for_a_return_where_th
         .collect();
     assert_eq!(told.len(), 3, "{listed}");
     assert!(told.iter().all(|(_, state)| **state == "sent"), "{listed}");
+    let counted = |filter: &[&str]| {
+        let listed = json(&scenario.bss_host(&[&["mail", "list", "--json"], filter].concat()));
+        listed.as_array().map(Vec::len)
+    };
+    let customer = assets[0].id.to_string();
+    let customer =
+        json(&scenario.bss_host(&["asset", "show", &customer, "--json"]))["customer"]["id"].clone();
+    let customer = customer.as_str().expect("an id");
+    for (filter, count) in [
+        (&["--kind", "welcome"][..], 2),
+        (&["--kind", "return"], 1),
+        (&["--customer", customer], 3),
+        (&["--customer", customer, "--kind", "return"], 1),
+        (&["--customer", "nobody"], 0),
+        (&["--kind", "return", "--failed"], 0),
+    ] {
+        assert_eq!(counted(filter), Some(count), "{filter:?}");
+    }
     let of_order = listed.as_array().expect("a list").iter();
     let of_order: Vec<_> = of_order.filter(|mail| mail["kind"] == "welcome").collect();
     assert_eq!(of_order.len(), 2, "{listed}");

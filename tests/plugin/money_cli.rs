@@ -262,6 +262,106 @@ async fn a_statement_that_says_what_the_record_says_has_no_differences_and_every
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_statement_of_another_month_is_no_statement_without_differences() {
+    let scenario = Scenario::selling().await;
+    let offer = scenario.offers().await.remove(0);
+    let assets = scenario.order(&offer, 2).await;
+    let whole = statement(&assets, |_| "Purchased");
+    let day = |asset: &Asset| {
+        let at = Timestamp::from_millisecond(asset.purchased_at_ms.expect("it is bought"));
+        at.expect("a time").to_zoned(TimeZone::UTC).date().to_string()
+    };
+    let dated = whole
+        .replace("Status\r\n", "Status;Tag\r\n")
+        .replace("Purchased", &format!("Purchased;{}", day(&assets[0])));
+    let date = ["--column", "date=Tag"];
+    let (code, same) = reconcile(&scenario, &dated, &date);
+    assert_eq!((code, kinds(&same)), (DONE, vec![]), "{same}");
+    let month = ["--month", "2000-01"];
+    for (text, options) in [(&dated, [&month[..], &date].concat()), (&whole, month.to_vec())] {
+        let (code, other) = reconcile(&scenario, text, &options);
+        assert_eq!((code, kinds(&other)), (REFUSED, vec![]), "{other}");
+        assert_eq!(other["isOfAnotherTime"], true);
+    }
+    // A license that is not on record is a difference, whatever its time.
+    let license = assets[0].license_token_id.clone().expect("a license");
+    let stranger = whole.replace(&license, "00000000-0000-0000-0000-000000000001");
+    let (code, found) = reconcile(&scenario, &stranger, &month);
+    assert_eq!((code, kinds(&found)), (DIFFERENCES, vec!["bought-there"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn charges_are_listed_latest_first_and_go_on_after_a_place() {
+    let scenario = Scenario::selling().await;
+    let offer = scenario.offers().await.remove(0);
+    scenario.order(&offer, 3).await;
+    let all = json(&scenario.bss_host(&["charge", "list", "--json"]));
+    let numbers = |charges: &Value| -> Vec<String> {
+        let numbers = list(charges).iter().map(|charge| charge["number"].as_str());
+        numbers
+            .map(|number| number.expect("a number").to_owned())
+            .collect()
+    };
+    let mut times: Vec<_> = list(&all)
+        .iter()
+        .map(|charge| charge["chargedAtMs"].as_i64())
+        .collect();
+    times.reverse();
+    assert!(times.is_sorted(), "{times:?}");
+    let first = scenario.bss_host(&["charge", "list", "--limit", "2", "--json"]);
+    let place = String::from_utf8_lossy(&first.stderr).into_owned();
+    let place = place.split('`').nth(1).expect("a place").to_owned();
+    let place: Vec<&str> = place.split(' ').collect();
+    let rest = scenario.bss_host(&[&["charge", "list", "--json"], &place[..]].concat());
+    assert_eq!(
+        [numbers(&json(&first)), numbers(&json(&rest))].concat(),
+        numbers(&all)
+    );
+}
+
+/// The names of a value and of what is within it, each as CSV has them; and those of which nothing is there.
+fn names_within(name: &str, value: &Value, names: &mut Vec<String>, nothing: &mut Vec<String>) {
+    let stripped = name
+        .strip_suffix("Ms")
+        .filter(|_| value.is_i64() || value.is_null());
+    names.push(stripped.unwrap_or(name).to_owned());
+    match value {
+        Value::Null => nothing.push(name.to_owned()),
+        Value::Array(all) if all.is_empty() => nothing.push(name.to_owned()),
+        Value::Array(all) => all.iter().for_each(|one| names_within(name, one, names, nothing)),
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                let (letter, rest) = field.split_at(1);
+                let within = format!("{name}{}{rest}", letter.to_uppercase());
+                names_within(&within, value, names, nothing);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Fails unless each heading of a CSV is a name of the JSON objects.
+fn assert_headings_are_names(command: &[&str], csv: &Output, listed: &Value) {
+    let (mut names, mut nothing) = (Vec::new(), Vec::new());
+    for one in list(listed) {
+        for (name, value) in one.as_object().expect("an object") {
+            names_within(name, value, &mut names, &mut nothing);
+        }
+    }
+    let mut reader = csv::Reader::from_reader(csv.stdout.as_slice());
+    for heading in reader.headers().expect("headings") {
+        // Money has its currency in the next column; what is optional is beside nothing.
+        let is_name = names.iter().any(|name| name == heading)
+            || nothing.iter().any(|name| heading.starts_with(name.as_str()))
+            || heading.starts_with("differences");
+        assert!(
+            list(listed).is_empty() || is_name,
+            "`{heading}` of {command:?} is in no JSON: {names:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_list_is_csv_with_the_values_of_its_json() {
     let scenario = Scenario::selling().await;
     let offer = scenario.offers().await.remove(0);
@@ -306,9 +406,14 @@ async fn every_list_is_csv_with_the_values_of_its_json() {
             other => other.to_string(),
         });
         assert_eq!(found, expected.collect::<Vec<_>>(), "{command:?}");
+        assert_headings_are_names(&command, &csv, &listed);
         let both = scenario.bss_host(&[&command[..], &["--csv", "--json"]].concat());
         assert_ends(&both, USAGE);
     }
+    let report = ["report", "--since", "2000-01-01"];
+    let entries = json(&scenario.bss_host(&[&report[..], &["--json"]].concat()))["entries"].clone();
+    let csv = scenario.bss_host(&[&report[..], &["--csv"]].concat());
+    assert_headings_are_names(&report, &csv, &entries);
     let cancellation = rows(&scenario.bss_host(&["asset", "cancellations", "--csv"])).remove(0);
     assert_eq!(cancellation["comment"], "'=1+1");
     let at = cancellation["requestedAt"]

@@ -307,10 +307,15 @@ fn many_are_counted_first_and_done_only_where_somebody_says_so() {
     assert_fails(&refused, REFUSED, &["3 licenses", "nobody can be asked", "--yes"]);
     let would = desk.run(&[&cancel[..], &["--dry-run", "--json"]].concat());
     assert_ends(&would, DONE);
-    assert_eq!(
-        String::from_utf8_lossy(&would.stdout).lines().count(),
-        4,
-        "each, and the sum"
+    let would = String::from_utf8_lossy(&would.stdout).into_owned();
+    assert_eq!(would.lines().count(), 4, "each, and the sum");
+    let sum: Value = serde_json::from_str(would.lines().last().expect("a line")).expect("JSON");
+    assert_eq!((&sum["dryRun"], &sum["done"]), (&true.into(), &0.into()));
+    let nobody = uuid::Uuid::nil().to_string();
+    assert_fails(
+        &desk.run(&["asset", "cancel", &nobody, "--dry-run"]),
+        REFUSED,
+        &[&nobody],
     );
     assert_eq!(desk.json(&["asset", "list"])[0]["status"], "active");
     let done = desk.run(&[&cancel[..], &["--yes", "--json"]].concat());
@@ -318,6 +323,7 @@ fn many_are_counted_first_and_done_only_where_somebody_says_so() {
     let printed = String::from_utf8_lossy(&done.stdout).into_owned();
     let sum: Value = serde_json::from_str(printed.lines().last().expect("a line")).expect("JSON");
     assert_eq!((&sum["chosen"], &sum["done"]), (&3.into(), &3.into()));
+    assert_eq!(sum["dryRun"], Value::Null);
     let assets = desk.json(&["asset", "list"]);
     assert!(
         assets
@@ -443,8 +449,122 @@ fn products_are_listed_by_what_an_operator_looks_for() {
     assert_eq!(unpriced.len(), all.len() - 1, "{unpriced:?}");
     assert!(!unpriced.contains(&offer));
     assert_eq!(listed(&["--on-sale", "--without-price"]), [""; 0]);
-    assert_eq!(listed(&["--text", &offer.to_lowercase()]), [offer.as_str()]);
-    assert_eq!(listed(&["--text", "no such product"]), [""; 0]);
+    let products = desk.json(&["services", "products", "esd"]);
+    let products = products.as_array().expect("a list");
+    let word = "OFFICE";
+    let named = listed(&["--name-contains", word]);
+    let is_named = |product: &&Value| text(product, "productName").to_uppercase().contains(word);
+    assert_eq!(named.len(), products.iter().filter(is_named).count());
+    assert!(!named.is_empty() && named.len() < all.len(), "{named:?}");
+    assert_eq!(listed(&["--name-contains", "no such product"]), [""; 0]);
+    // What is listed is what a decision by the same words is about.
+    let decided = desk.json(&["product", "publish", "esd", "--name-contains", word]);
+    assert_eq!(decided["changed"], named.len());
+}
+
+#[test]
+fn an_order_goes_by_its_id_the_beginning_of_that_or_the_shops_key_and_two_that_are_meant_are_named() {
+    let (desk, offer) = selling();
+    let order = |key: &str| {
+        let placed = desk.json(&place(&offer, &["--idempotency-key", key]));
+        text(&placed, "id").to_owned()
+    };
+    let first = order("BASKET-7");
+    let shown = |named: &str| {
+        let order = desk.json(&["order", "show", named]);
+        text(&order, "id").to_owned()
+    };
+    for named in ["BASKET-7", &first, &first[..8]] {
+        assert_eq!(shown(named), first, "{named}");
+    }
+    let listed = desk.json(&["asset", "list", "--order", "BASKET-7"]);
+    assert_eq!(listed[0]["orderId"], first.as_str());
+    assert_fails(
+        &desk.run(&["order", "show", "basket-8"]),
+        REFUSED,
+        &["no order has the key `basket-8`"],
+    );
+    // A key that looks like the first order's id.
+    let second = order(&first[..8]);
+    assert_fails(
+        &desk.run(&["order", "show", &first[..8]]),
+        REFUSED,
+        &["more than one order", &first, &second],
+    );
+    let third = order(&first);
+    assert_eq!(shown(&first), first, "a whole id is that order's");
+    assert_eq!(shown(&third), third);
+    assert_ends(&desk.run(&["order", "resume", "BASKET-7"]), DONE);
+    assert_eq!(
+        desk.json(&["charge", "show", "BASKET-7"])[0]["orderId"],
+        first.as_str()
+    );
+    assert_eq!(
+        desk.json(&["mail", "preview", "BASKET-7"])[0]["to"],
+        "it@beispiel.example"
+    );
+    assert_eq!(
+        desk.json(&["mail", "list", "--order", "BASKET-7"])[0]["orderId"],
+        first.as_str()
+    );
+}
+
+#[test]
+fn a_charge_is_named_by_its_number_or_by_its_order_whose_id_may_begin_with_digits_alone() {
+    let (desk, offer) = selling();
+    // About one id of seven begins with four digits.
+    let orders = (0..100).map(|number| {
+        let placed = desk.json(&place(&offer, &["--idempotency-key", &format!("k-{number}")]));
+        text(&placed, "id").to_owned()
+    });
+    let mut orders = orders;
+    let order = orders.find(|id| id.bytes().take(4).all(|byte| byte.is_ascii_digit()));
+    let order = order.expect("one of a hundred ids begins with four digits");
+    drop(orders);
+    let show = ["charge", "show", &order[..4]];
+    assert_fails(&desk.run(&show), REFUSED, &[&order, "has no charge"]);
+    assert_ends(&desk.run(&["order", "resume", &order]), DONE);
+    let charge = &desk.json(&show)[0];
+    assert_eq!(charge["orderId"], order.as_str());
+    let number = text(charge, "number").to_owned();
+    assert_eq!(desk.json(&["charge", "show", &number])["number"], number.as_str());
+    // A shop whose key is a charge's number.
+    let other = desk.json(&place(&offer, &["--idempotency-key", &number]));
+    let both = desk.run(&["charge", "show", &number, "--json"]);
+    assert_eq!(crate::scenario::result(&both)["orderId"], order.as_str());
+    let said = String::from_utf8_lossy(&both.stderr).into_owned();
+    assert!(said.contains(text(&other, "id")), "{said}");
+    assert_fails(
+        &desk.run(&["charge", "show", "ESD-999999"]),
+        REFUSED,
+        &["no charge `ESD-999999`"],
+    );
+}
+
+#[test]
+fn a_person_is_asked_before_a_license_is_returned_and_a_script_is_not() {
+    let (desk, offer) = selling();
+    let order = desk.json(&place(&offer, &["--quantity", "3", "--wait"]));
+    let asset = |at: usize| text(&order["assets"][at], "id").to_owned();
+    let status = |at: usize| desk.json(&["asset", "show", &asset(at)])["status"].clone();
+    let (shown, code) = desk.on_terminal(&["asset", "cancel", &asset(0)], "n");
+    for told in [
+        "return the license of asset",
+        &offer,
+        "Beispiel GmbH (C-1)",
+        "149.00 EUR",
+        "[y/N]",
+    ] {
+        assert!(shown.contains(told), "`{told}` in {shown}");
+    }
+    assert_eq!((code, status(0)), (Some(REFUSED), "active".into()));
+    let (_, code) = desk.on_terminal(&["asset", "cancel", &asset(0)], "y");
+    assert_eq!((code, status(0)), (Some(DONE), "cancelled".into()));
+    let (shown, code) = desk.on_terminal(&["asset", "cancel", &asset(1), "--yes"], "");
+    assert!(!shown.contains("[y/N]"), "{shown}");
+    assert_eq!((code, status(1)), (Some(DONE), "cancelled".into()));
+    assert_ends(&desk.run(&["asset", "cancel", &asset(2)]), DONE);
+    assert_eq!(status(2), "cancelled");
 }
 
 /// What a command prints for people.
@@ -501,6 +621,15 @@ fn what_a_customer_says_on_the_telephone_leads_to_the_license() {
         REFUSED,
         &["nothing is on record"],
     );
+    let nothing = desk.run(&["find", "nobody at all", "--json"]);
+    assert_fails(&nothing, REFUSED, &["nothing is on record"]);
+    let lines = String::from_utf8_lossy(&nothing.stdout).into_owned();
+    let lines: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(lines[0]["found"], serde_json::json!([]));
+    assert_eq!(lines[1]["error"]["code"], "nothing-found");
     assert_fails(&desk.run(&["find", "ab"]), USAGE, &["too short"]);
 
     let id = text(&customer, "id");

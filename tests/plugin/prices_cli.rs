@@ -51,7 +51,7 @@ fn a_price_that_may_be_a_mistake_is_set_only_where_somebody_says_so() {
     assert_eq!(result(&first), expected);
     for (doubtful, said) in [
         (&["--minor-units", "249"][..], "2.49 EUR"),
-        (&["--amount", "4980"], "the last price was 249.00 EUR"),
+        (&["--amount", "2490"], "the last price was 249.00 EUR"),
         (&["--minor-units", "0"], "it would be free"),
         (
             &["--amount", "249", "--currency", "USD"],
@@ -126,6 +126,62 @@ fn a_price_is_removed_and_who_changed_it_is_shown() {
 }
 
 #[test]
+fn a_dry_run_refuses_what_the_real_one_would_and_changes_nothing() {
+    let (desk, codes) = with_products();
+    let code = codes[0].as_str();
+    let dry = |arguments: &[&str]| {
+        desk.run(&[&["product", "price", "esd"], arguments, &["--dry-run", "--json"]].concat())
+    };
+    for (arguments, refusal) in [
+        (&["NOTHING", "--amount", "1.00"][..], "no-product"),
+        (&[code, "--minor-units", "-1"], "negative-price"),
+        (
+            &[code, "--minor-units", "1", "--currency", "XXQ"],
+            "invalid-currency",
+        ),
+        (&[code, "--remove"], "no-price"),
+    ] {
+        let refused = dry(arguments);
+        assert_ends(&refused, REFUSED);
+        assert_eq!(told_error(&refused)["code"], refusal, "{arguments:?}");
+    }
+    let would = result(&dry(&[code, "--amount", "249"]));
+    assert_eq!((&would["dryRun"], &would["changed"]), (&json!(true), &json!(1)));
+    assert_eq!(prices(&desk, code), []);
+    desk.json(&["product", "price", "esd", code, "--amount", "249"]);
+    let would = result(&dry(&[code, "--remove"]));
+    assert_eq!(would["prices"][0]["before"]["minorUnits"], 24_900);
+    assert_eq!(prices(&desk, code), euros(24_900));
+}
+
+#[test]
+fn a_first_price_whose_unit_may_be_mistaken_is_shown_to_a_person_first() {
+    let (desk, codes) = with_products();
+    let price = |at: usize, price: &[&'static str], typed: &str| {
+        let command = [&["product", "price", "esd", codes[at].as_str()], price].concat();
+        desk.on_terminal(&command, typed)
+    };
+    let (asked, status) = price(0, &["--minor-units", "149"], "n");
+    assert!(asked.contains("a first price of 1.49 EUR"), "{asked}");
+    assert_eq!((status, prices(&desk, &codes[0])), (Some(REFUSED), vec![]));
+    let (asked, status) = price(0, &["--amount", "14900"], "y");
+    assert!(asked.contains("a first price of 14900.00 EUR"), "{asked}");
+    assert_eq!((status, prices(&desk, &codes[0])), (Some(DONE), euros(1_490_000)));
+    for (at, amount) in [
+        (1, &["--amount", "149.00"][..]),
+        (2, &["--minor-units", "14900", "--yes"]),
+    ] {
+        let (asked, status) = price(at, amount, "");
+        assert!(!asked.contains("[y/N]"), "{asked}");
+        assert_eq!((status, prices(&desk, &codes[at])), (Some(DONE), euros(14_900)));
+    }
+    // The second one is compared with the first.
+    let (asked, status) = price(1, &["--amount", "159"], "");
+    assert!(!asked.contains("[y/N]"), "{asked}");
+    assert_eq!(status, Some(DONE));
+}
+
+#[test]
 fn a_price_list_is_taken_as_a_whole_or_not_at_all() {
     let (desk, codes) = with_products();
     let [a, b, c] = [0, 1, 2].map(|at: usize| codes[at].as_str());
@@ -144,7 +200,7 @@ fn a_price_list_is_taken_as_a_whole_or_not_at_all() {
             "3 lines have a mistake",
             "line 3: `twelve` is no amount in EUR",
             "line 4: the instance has no product `NOTHING`",
-            &format!("line 5: `{a}` has a price on line 2 already"),
+            &format!("line 5: `{a}` is on line 2 already"),
         ],
     );
     let told = told_error(&list(&["--json"]));
@@ -155,7 +211,16 @@ fn a_price_list_is_taken_as_a_whole_or_not_at_all() {
     assert_eq!(prices(&desk, a), [], "the line without a mistake neither");
 
     write(&format!("code,price\n{a},249.00\n{b},99.90\n{c},0\n"));
-    assert_ends(&list(&["--dry-run"]), DONE);
+    let dry = list(&["--dry-run"]);
+    assert_ends(&dry, DONE);
+    let said = String::from_utf8_lossy(&dry.stderr).into_owned();
+    assert!(
+        said.contains(&format!("`--yes`, to set 0.00 EUR for `{c}` (it would be free)")),
+        "{said}"
+    );
+    let dry = result(&list(&["--dry-run", "--json"]));
+    assert_eq!((&dry["dryRun"], &dry["changed"]), (&json!(true), &json!(3)));
+    assert_eq!(dry["doubts"], json!([{ "productCode": c, "doubts": ["zero"] }]));
     assert_fails(
         &list(&[]),
         REFUSED,
@@ -164,6 +229,7 @@ fn a_price_list_is_taken_as_a_whole_or_not_at_all() {
     assert_eq!(prices(&desk, a), []);
     let set = result(&list(&["--yes", "--json"]));
     assert_eq!((&set["changed"], prices(&desk, b)), (&json!(3), euros(9_990)));
+    assert_eq!(set["dryRun"], Value::Null);
     let again = result(&list(&["--json"]));
     assert_eq!(again["changed"], 0, "what is so already is not asked about");
 }

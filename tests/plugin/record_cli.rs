@@ -737,6 +737,18 @@ fn init_makes_a_record_and_its_key_once_and_leaves_them_as_they_are_where_a_scri
     let (out, err) = shown(folder, "other", &["init"]);
     assert_says(&out, &["made the record", "took the host key"]);
     assert_says(&err, &["belong together", "record backup"]);
+    // A key that is kept elsewhere is in no file here, whatever else is there; and an empty variable is none.
+    let key = String::from_utf8(key).expect("text");
+    for (name, variable, is_in_file) in [("elsewhere", key.trim(), false), ("empty", "", true)] {
+        directory_with_key(folder, name, ORIGINAL);
+        let made = command(folder, name, &["init", "--json"])
+            .env("BSS_HOST_KEY", variable)
+            .output()
+            .expect("the program runs");
+        assert_ends(&made, DONE);
+        assert_eq!(result(&made)["hostKeyFile"].is_string(), is_in_file, "{name}");
+        told(folder, name, &["record", "show"]);
+    }
     // A record that is lost is no new one.
     std::fs::remove_file(folder.join("other").join(RECORD_FILE)).expect("it is removed");
     refused(

@@ -196,6 +196,7 @@ async fn a_catalog_that_lost_half_of_what_is_on_sale_is_shown_first_and_applied_
 
     let preview = scenario.json(&["services", "fetch", INSTANCE, "--dry-run"]);
     // Some offers of the catalog are not sold.
+    assert_eq!(preview["dryRun"], true);
     let lost = preview["discontinued"].as_array().expect("a list").len();
     assert!(lost * 3 > before && lost < before, "{preview}");
     let fetched = scenario.bss_host(&["services", "fetch", INSTANCE]);
@@ -217,6 +218,7 @@ async fn a_catalog_that_lost_half_of_what_is_on_sale_is_shown_first_and_applied_
 
     let accepted = scenario.json(&["services", "accept", INSTANCE]);
     assert_eq!(accepted["discontinued"], lost);
+    assert_eq!(accepted["accepts"], run, "the run that is accepted is named");
     assert_eq!(sold(), before - lost);
     assert_eq!(scenario.json(&["alert", "list"]), serde_json::json!([]));
     assert_fails(

@@ -97,3 +97,22 @@ fn a_worker_that_was_started_to_ignore_hang_ups_goes_on_after_one() {
     service.lives_on();
     service.ends_in_order("TERM");
 }
+
+#[test]
+fn a_worker_whose_manager_can_not_be_told_anything_works_all_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    initialize(&folder.path().join("bss"));
+    let worked = Command::new(bss_host())
+        .args(["run", "--once", "--data-dir"])
+        .arg(folder.path().join("bss"))
+        .env("BSS_PLUGIN", component())
+        .env("NOTIFY_SOCKET", folder.path().join("nobody"))
+        .output()
+        .expect("the worker runs");
+    let said = String::from_utf8_lossy(&worked.stderr).into_owned();
+    assert_eq!(worked.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("warning: the service manager") && said.contains("nobody"),
+        "{said}"
+    );
+}

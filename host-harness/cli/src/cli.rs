@@ -11,8 +11,10 @@ mod certificates;
 mod charges;
 mod command_line;
 mod commands;
+mod completions;
 mod config;
 mod contact_doubts;
+mod csv_file;
 mod csv_lines;
 mod customers;
 mod demo;
@@ -106,12 +108,7 @@ pub(crate) async fn run(command_line: impl IntoIterator<Item = OsString>) -> Exi
     };
     match output::lost() {
         // What was asked is done, and who asked did not learn of all that came of it.
-        Some(error)
-            if matches!(
-                status,
-                ExitStatus::Done | ExitStatus::Alerts | ExitStatus::Differences
-            ) =>
-        {
+        Some(error) if matches!(status, ExitStatus::Done | ExitStatus::Attention) => {
             let failure = output_lost(error);
             failure.show(false);
             failure.status

@@ -78,6 +78,16 @@ impl HostKeySource {
             Self::EnvironmentOrFile => HostKey::load(data_dir, is_new).map(Arc::new),
         }
     }
+
+    /// The file in the data directory that the key is in. `None`: the key is kept elsewhere.
+    pub fn file(&self, data_dir: &Path) -> Option<PathBuf> {
+        let is_elsewhere = match self {
+            Self::Given(_) => true,
+            Self::File => false,
+            Self::EnvironmentOrFile => HostKey::is_in_environment(),
+        };
+        (!is_elsewhere).then(|| data_dir.join(HOST_KEY_FILE))
+    }
 }
 
 /// Why there is no host key, or why it did not seal or open something.
@@ -173,13 +183,20 @@ impl HostKey {
     /// # Errors
     /// When there is none, when it is no key, or when others than the owner may read the file.
     pub fn load(data_dir: &Path, may_create: bool) -> Result<Self, HostKeyError> {
+        if !Self::is_in_environment() {
+            return Self::from_file(&data_dir.join(HOST_KEY_FILE), may_create);
+        }
         match std::env::var(HOST_KEY_VARIABLE) {
             Ok(text) => Self::from_base64(&Zeroizing::new(text), HOST_KEY_VARIABLE),
-            Err(std::env::VarError::NotUnicode(_)) => Err(HostKeyError::NotAKey {
+            Err(_) => Err(HostKeyError::NotAKey {
                 origin: HOST_KEY_VARIABLE.to_owned(),
             }),
-            Err(std::env::VarError::NotPresent) => Self::from_file(&data_dir.join(HOST_KEY_FILE), may_create),
         }
+    }
+
+    /// Whether the environment variable `BSS_HOST_KEY` holds a key. One that is empty is as one that is not set.
+    pub fn is_in_environment() -> bool {
+        std::env::var_os(HOST_KEY_VARIABLE).is_some_and(|key| !key.is_empty())
     }
 
     /// The key from a file that somebody else hands this process, such as a credential of systemd: its owner is root or this

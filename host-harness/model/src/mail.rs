@@ -159,14 +159,18 @@ pub struct MailStop {
 }
 
 /// Filter of e-mails: those that match every given field.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct MailFilter {
     /// E-mails in this state.
     pub state: Option<MailState>,
+    /// E-mails of this kind.
+    pub kind: Option<MailKind>,
     /// E-mails about an order.
     pub order: Option<Uuid>,
     /// E-mails about an asset.
     pub asset: Option<Uuid>,
+    /// E-mails about orders of a customer, by the platform's own name.
+    pub customer: Option<String>,
 }
 
 /// E-mails that are to be sent again.

@@ -57,8 +57,8 @@ impl Price {
 }
 
 /// How many times larger or smaller than the last price a new one is, from which on it is probably a mistake: as an amount in the
-/// smallest unit is that was typed in the currency's.
-const FAR: i128 = 20;
+/// smallest unit is that was typed in the currency's, or one with a digit too many.
+const FAR: i128 = 10;
 
 /// Why a new price may be a mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +94,17 @@ impl PriceDoubt {
             sells_in: sells_in.to_owned(),
         });
         [zero, far, other].into_iter().flatten().collect()
+    }
+}
+
+impl PriceDoubt {
+    /// A stable word for programs.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Zero => "zero",
+            Self::FarFromLast { .. } => "far-from-last",
+            Self::OtherCurrency { .. } => "other-currency",
+        }
     }
 }
 
@@ -160,8 +171,8 @@ mod tests {
         for (new, last) in [
             (24_900, None),
             (24_900, Some(24_900)),
-            (1_246, Some(24_900)),
-            (497_999, Some(24_900)),
+            (2_491, Some(24_900)),
+            (248_999, Some(24_900)),
             (1, Some(0)),
             (0, Some(0)),
         ] {
@@ -170,8 +181,8 @@ mod tests {
         assert_eq!(doubts(0, Some(24_900)), [PriceDoubt::Zero]);
         assert_eq!(doubts(0, None), [PriceDoubt::Zero]);
         assert_eq!(doubts(249, Some(24_900)), far(24_900));
-        assert_eq!(doubts(1_245, Some(24_900)), far(24_900));
-        assert_eq!(doubts(498_000, Some(24_900)), far(24_900));
+        assert_eq!(doubts(2_490, Some(24_900)), far(24_900));
+        assert_eq!(doubts(249_000, Some(24_900)), far(24_900));
         assert_eq!(doubts(i64::MAX, Some(i64::MAX - 1)), []);
         let other = PriceDoubt::about(&euros(1), None, "USD");
         assert_eq!(

@@ -93,6 +93,18 @@ pub struct Product {
     pub discontinued: bool,
 }
 
+impl Product {
+    /// Whether the product can be ordered: the operator has activated it, and the vendor sells it.
+    pub fn is_on_sale(&self) -> bool {
+        self.active && !self.discontinued
+    }
+
+    /// Whether a text is in the product's name, ignoring case.
+    pub fn name_contains(&self, text: &str) -> bool {
+        self.offered.name.to_lowercase().contains(&text.to_lowercase())
+    }
+}
+
 /// A complete reading of the vendor's catalog.
 #[derive(Clone, Debug, Default)]
 pub struct ServicesDefinition {
@@ -155,6 +167,17 @@ pub struct ProductFilter {
     pub published: Option<bool>,
     /// Discontinued products, or those that are not.
     pub discontinued: Option<bool>,
+}
+
+impl ProductFilter {
+    /// Products that can be ordered: see [`Product::is_on_sale`].
+    pub fn on_sale() -> Self {
+        Self {
+            active: Some(true),
+            discontinued: Some(false),
+            ..Self::default()
+        }
+    }
 }
 
 /// A decision about products.

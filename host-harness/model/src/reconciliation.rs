@@ -134,8 +134,20 @@ pub struct Reconciliation {
     pub lines_left_out: u64,
     /// The licenses on record that the statement should have.
     pub licenses: u64,
+    /// The returns on record that are of the statement's time.
+    pub returns: u64,
     /// The differences: those of the statement's lines by line, then those of licenses without a line.
     pub discrepancies: Vec<Discrepancy>,
+}
+
+impl Reconciliation {
+    /// Whether the statement seems to be of another time than the one that was compared: all of its lines were left out, or they
+    /// are what the record has, and the record has nothing of that time. That nothing differs says nothing then.
+    pub fn is_of_another_time(&self) -> bool {
+        let is_left_out = self.lines == 0 && self.lines_left_out > 0;
+        let is_of_none = self.lines > 0 && self.licenses == 0 && self.returns == 0;
+        is_left_out || (is_of_none && self.discrepancies.is_empty())
+    }
 }
 
 /// Compares the record of an instance with a statement. Lines of another time than the statement's are left out.
@@ -162,11 +174,12 @@ pub fn reconcile(recorded: &[RecordedLicense], statement: &Statement) -> Reconci
     }
     comparison.compare_returns();
     comparison.found.sort_by_key(|(line, _)| *line);
-    let licenses = comparison.look_for_others();
+    let (licenses, returns) = comparison.look_for_others();
     Reconciliation {
         lines: lines.len() as u64,
         lines_left_out: left_out.len() as u64,
         licenses,
+        returns,
         discrepancies: comparison.found.into_iter().map(|(_, found)| found).collect(),
     }
 }
@@ -379,15 +392,16 @@ impl Comparison<'_> {
             .is_some_and(|returned_at_ms| returned_at_ms < until_ms)
     }
 
-    /// Notes the licenses and returns that the statement should have and has not, and counts the licenses that it should have.
-    fn look_for_others(&mut self) -> u64 {
-        let mut expected = 0;
+    /// Notes the licenses and returns that the statement should have and has not, and counts those of its time.
+    fn look_for_others(&mut self) -> (u64, u64) {
+        let (mut licenses, mut returns) = (0, 0);
         let bought = self.recorded.iter().zip(&self.seen);
         for (license, seen) in bought.filter(|(license, _)| license.license_token_id.is_some()) {
             let is_bought = self.statement.covers(license.bought_at_ms);
             let is_returned =
                 license.returned_at_ms.is_some() && self.statement.covers(license.returned_at_ms);
-            expected += u64::from(is_bought);
+            licenses += u64::from(is_bought);
+            returns += u64::from(is_returned);
             let kind = match (seen.bought, seen.returned) {
                 (None, None) if is_bought => DiscrepancyKind::BoughtHere,
                 (None, None) if is_returned && self.statement.tells_returns => DiscrepancyKind::ReturnedHere,
@@ -396,7 +410,7 @@ impl Comparison<'_> {
             // Behind those of lines.
             self.found.push((u64::MAX, of_license(license, kind, None)));
         }
-        expected
+        (licenses, returns)
     }
 
     fn differs(&mut self, kind: DiscrepancyKind, at: usize, line: u64) {

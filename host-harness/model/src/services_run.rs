@@ -135,7 +135,7 @@ pub struct ProductDifference {
 pub struct Shrinkage {
     /// The products on sale that the catalog does not have any more.
     pub lost: usize,
-    /// All products on sale: active or published, and not discontinued.
+    /// All products on sale: see [`Product::is_on_sale`](crate::Product::is_on_sale).
     pub on_sale: usize,
 }
 
@@ -193,6 +193,8 @@ pub struct ServicesRun {
     pub unchanged: bool,
     /// Why it failed. `None`: it has not.
     pub reason: Option<Problem>,
+    /// The run that awaited acceptance and that it accepts. `None`: it accepts none.
+    pub accepts: Option<Uuid>,
 }
 
 /// The holder of a run, and how long the lease lasts unless it is renewed.

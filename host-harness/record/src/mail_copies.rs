@@ -184,8 +184,10 @@ fn is_returned(row: &SqliteRow) -> Result<bool, RecordError> {
 async fn copy(transaction: &mut SqliteConnection, mail: Uuid, to: Option<&str>) -> Result<Mail, RecordError> {
     let copy = Uuid::new_v4();
     sqlx::query(
-        "INSERT INTO mails (id, kind, asset_id, order_id, position, state, attempts, due_at_ms, created_at_ms, copy_of, recipient)
-         SELECT $1, kind, asset_id, order_id, position, $3, 0, $4, $4, id, COALESCE($5, recipient) FROM mails WHERE id = $2",
+        "INSERT INTO mails (id, kind, asset_id, order_id, position, customer_id, state, attempts, due_at_ms, created_at_ms, copy_of,
+                            recipient)
+         SELECT $1, kind, asset_id, order_id, position, customer_id, $3, 0, $4, $4, id, COALESCE($5, recipient)
+         FROM mails WHERE id = $2",
     )
     .bind(copy.to_string())
     .bind(mail.to_string())

@@ -101,6 +101,18 @@ pub(super) fn mails_query(filter: &MailFilter) -> QueryBuilder<Sqlite> {
     if let Some(asset) = filter.asset {
         query.push(" AND asset_id = ").push_bind(asset.to_string());
     }
+    if let Some(customer) = &filter.customer {
+        query.push(" AND customer_id = ").push_bind(customer.clone());
+    }
+    if let Some(kind) = filter.kind {
+        let is_alone = filter.state.is_none()
+            && filter.order.is_none()
+            && filter.asset.is_none()
+            && filter.customer.is_none();
+        // Beside another condition, whose index has the kind in its order, SQLite would sort what is in order already.
+        query.push(if is_alone { " AND kind = " } else { " AND +kind = " });
+        query.push_bind(kind.word());
+    }
     query
 }
 
@@ -130,8 +142,9 @@ pub(super) async fn enqueue(
     now_ms: i64,
 ) -> Result<(), RecordError> {
     sqlx::query(
-        "INSERT INTO mails (id, kind, asset_id, order_id, position, state, attempts, due_at_ms, created_at_ms, waits_for_order)
-         SELECT $1, $2, assets.id, assets.order_id, assets.position,
+        "INSERT INTO mails (id, kind, asset_id, order_id, position, customer_id, state, attempts, due_at_ms, created_at_ms,
+                            waits_for_order)
+         SELECT $1, $2, assets.id, assets.order_id, assets.position, assets.customer_id,
                 CASE WHEN assets.purchased_at_ms < orders.placed_at_ms - $6
                        OR EXISTS (SELECT 1 FROM attempts
                                   WHERE asset_id = assets.id AND result = $7
@@ -168,8 +181,8 @@ pub(super) async fn enqueue_return(
     now_ms: i64,
 ) -> Result<(), RecordError> {
     sqlx::query(
-        "INSERT INTO mails (id, kind, asset_id, order_id, position, state, attempts, due_at_ms, created_at_ms)
-         SELECT $1, $2, assets.id, assets.order_id, assets.position,
+        "INSERT INTO mails (id, kind, asset_id, order_id, position, customer_id, state, attempts, due_at_ms, created_at_ms)
+         SELECT $1, $2, assets.id, assets.order_id, assets.position, assets.customer_id,
                 CASE WHEN (SELECT awaits_adoption FROM provenance)
                        OR EXISTS (SELECT 1 FROM return_attempts WHERE cancellation_id = $6 AND result = $7)
                        OR EXISTS (SELECT 1 FROM restorations WHERE noticed_at_ms >= assets.created_at_ms)

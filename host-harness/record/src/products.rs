@@ -200,28 +200,25 @@ impl Record {
         prices: &[NewPrice],
         actor: &Actor,
     ) -> Result<Vec<PriceChange>, ProductError> {
-        for NewPrice { price, .. } in prices {
-            if !is_currency(&price.currency) {
-                return Err(ProductError::InvalidCurrency {
-                    currency: price.currency.clone(),
-                });
-            }
-            if price.minor_units < 0 {
-                return Err(ProductError::NegativePrice {
-                    minor_units: price.minor_units,
-                });
-            }
-        }
-        let codes = prices.iter().map(|new| new.code.clone()).collect();
         let mut transaction = begin_write(&self.writer).await?;
-        chosen(&mut transaction, instance_id, &Choice::Codes(codes)).await?;
-        let mut changes = Vec::with_capacity(prices.len());
-        for NewPrice { code, price } in prices {
-            let after = Some(price.minor_units);
-            let changed = set_price(&mut transaction, instance_id, code, &price.currency, after, actor);
-            changes.push(changed.await?);
-        }
+        let changes = set_each(&mut transaction, instance_id, prices, actor).await?;
         transaction.commit().await?;
+        Ok(changes)
+    }
+
+    /// What [`Self::set_each_price`] would change, without a change.
+    ///
+    /// # Errors
+    /// As [`Self::set_each_price`].
+    pub async fn preview_each_price(
+        &self,
+        instance_id: Uuid,
+        prices: &[NewPrice],
+        actor: &Actor,
+    ) -> Result<Vec<PriceChange>, ProductError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        let changes = set_each(&mut transaction, instance_id, prices, actor).await?;
+        transaction.rollback().await?;
         Ok(changes)
     }
 
@@ -237,22 +234,25 @@ impl Record {
         actor: &Actor,
     ) -> Result<Vec<PriceChange>, ProductError> {
         let mut transaction = begin_write(&self.writer).await?;
-        let choice = Choice::Codes(codes.to_vec());
-        let mut changes = Vec::new();
-        for product in chosen(&mut transaction, instance_id, &choice).await? {
-            let code = &product.offered.code;
-            let changed = set_price(&mut transaction, instance_id, code, currency, None, actor);
-            changes.push(changed.await?);
-        }
-        let without = changes.iter().filter(|change| change.before.is_none());
-        let without: Vec<String> = without.map(|change| change.code.clone()).collect();
-        if !without.is_empty() {
-            return Err(ProductError::NoPrice {
-                codes: without,
-                currency: currency.to_owned(),
-            });
-        }
+        let changes = remove_each(&mut transaction, instance_id, codes, currency, actor).await?;
         transaction.commit().await?;
+        Ok(changes)
+    }
+
+    /// What [`Self::remove_prices`] would change, without a change.
+    ///
+    /// # Errors
+    /// As [`Self::remove_prices`].
+    pub async fn preview_removed_prices(
+        &self,
+        instance_id: Uuid,
+        codes: &[String],
+        currency: &str,
+        actor: &Actor,
+    ) -> Result<Vec<PriceChange>, ProductError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        let changes = remove_each(&mut transaction, instance_id, codes, currency, actor).await?;
+        transaction.rollback().await?;
         Ok(changes)
     }
 
@@ -356,6 +356,59 @@ fn price_change(act: RecordedAct) -> Result<RecordedPriceChange, RecordError> {
     })
 }
 
+async fn set_each(
+    transaction: &mut SqliteConnection,
+    instance_id: Uuid,
+    prices: &[NewPrice],
+    actor: &Actor,
+) -> Result<Vec<PriceChange>, ProductError> {
+    for NewPrice { price, .. } in prices {
+        if !is_currency(&price.currency) {
+            return Err(ProductError::InvalidCurrency {
+                currency: price.currency.clone(),
+            });
+        }
+        if price.minor_units < 0 {
+            return Err(ProductError::NegativePrice {
+                minor_units: price.minor_units,
+            });
+        }
+    }
+    let codes = prices.iter().map(|new| new.code.clone()).collect();
+    chosen(transaction, instance_id, &Choice::Codes(codes)).await?;
+    let mut changes = Vec::with_capacity(prices.len());
+    for NewPrice { code, price } in prices {
+        let after = Some(price.minor_units);
+        let changed = set_price(transaction, instance_id, code, &price.currency, after, actor);
+        changes.push(changed.await?);
+    }
+    Ok(changes)
+}
+
+async fn remove_each(
+    transaction: &mut SqliteConnection,
+    instance_id: Uuid,
+    codes: &[String],
+    currency: &str,
+    actor: &Actor,
+) -> Result<Vec<PriceChange>, ProductError> {
+    let mut changes = Vec::new();
+    for product in chosen(transaction, instance_id, &Choice::Codes(codes.to_vec())).await? {
+        let code = &product.offered.code;
+        let changed = set_price(transaction, instance_id, code, currency, None, actor);
+        changes.push(changed.await?);
+    }
+    let without = changes.iter().filter(|change| change.before.is_none());
+    let without: Vec<String> = without.map(|change| change.code.clone()).collect();
+    match without.is_empty() {
+        true => Ok(changes),
+        false => Err(ProductError::NoPrice {
+            codes: without,
+            currency: currency.to_owned(),
+        }),
+    }
+}
+
 /// Sets the price of a product, or removes it where there is to be none, unless that is so already.
 async fn set_price(
     transaction: &mut SqliteConnection,
@@ -429,8 +482,7 @@ async fn chosen(
     match choice {
         Choice::All => Ok(products),
         Choice::NameContains(text) => {
-            let text = text.to_lowercase();
-            let holds = |product: &Product| product.offered.name.to_lowercase().contains(&text);
+            let holds = |product: &Product| product.name_contains(text);
             Ok(products.into_iter().filter(holds).collect())
         }
         Choice::NewIn(run) => {

@@ -848,5 +848,6 @@ fn read_run(row: &SqliteRow) -> Result<ServicesRun, RecordError> {
         },
         unchanged: row.try_get("unchanged")?,
         reason: optional(row, "reason", from_json)?,
+        accepts: optional(row, "accepts", id)?,
     })
 }

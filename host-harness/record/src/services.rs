@@ -229,12 +229,15 @@ pub(super) struct Update<'a> {
 impl Update<'_> {
     /// The part of what is on sale that it discontinues.
     pub(super) fn shrinkage(&self) -> Shrinkage {
-        let is_on_sale = |product: &Product| (product.active || product.published) && !product.discontinued;
         let lost = self.difference.discontinued.iter();
         let lost = lost.filter_map(|code| self.stored.get(code));
         Shrinkage {
-            lost: lost.filter(|product| is_on_sale(product)).count(),
-            on_sale: self.stored.values().filter(|product| is_on_sale(product)).count(),
+            lost: lost.filter(|product| product.is_on_sale()).count(),
+            on_sale: self
+                .stored
+                .values()
+                .filter(|product| product.is_on_sale())
+                .count(),
         }
     }
 }

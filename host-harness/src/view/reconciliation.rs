@@ -21,6 +21,11 @@ pub struct Reconciliation {
     pub lines_left_out: u64,
     /// The number of licenses on record that the statement should have.
     pub licenses: u64,
+    /// The number of returns on record that are of the statement's time.
+    pub returns: u64,
+    /// Whether the statement seems to be of another time: all of its lines were left out, or they are on record, and nothing on
+    /// record is of that time.
+    pub is_of_another_time: bool,
     /// Whether the statement says what is returned, so that returns were compared.
     pub are_returns_compared: bool,
     /// The differences: those of the statement's lines by line, then those of licenses without a line.
@@ -98,6 +103,8 @@ impl Host {
             lines: outcome.lines,
             lines_left_out: outcome.lines_left_out,
             licenses: outcome.licenses,
+            returns: outcome.returns,
+            is_of_another_time: outcome.is_of_another_time(),
             are_returns_compared: statement.tells_returns,
             differences: outcome
                 .discrepancies

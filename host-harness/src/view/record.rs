@@ -78,7 +78,7 @@ pub struct MadeRecord {
     pub is_new: bool,
     /// The database.
     pub file: PathBuf,
-    /// The file of the host key. `None`: the key is in the environment.
+    /// The file of the host key in the data directory. `None`: the key is kept elsewhere.
     pub host_key_file: Option<PathBuf>,
 }
 

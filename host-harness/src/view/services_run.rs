@@ -41,6 +41,8 @@ pub struct ServicesRun {
     pub unchanged: bool,
     /// Why the run failed.
     pub problem: Option<Problem>,
+    /// The run that awaited acceptance and that this one accepts.
+    pub accepts: Option<Uuid>,
 }
 
 /// The progress that a plugin reports.
@@ -132,6 +134,7 @@ impl ServicesRun {
             skipped: run.counts.skipped,
             unchanged: run.unchanged,
             problem: run.reason.as_ref().map(Problem::from),
+            accepts: run.accepts,
         }
     }
 }
@@ -202,6 +205,7 @@ mod tests {
             },
             unchanged: false,
             reason: None,
+            accepts: Some(id(7)),
         };
         assert_json(
             &ServicesRun::new(&run, "esd"),
@@ -225,7 +229,8 @@ mod tests {
   "revived": 4,
   "skipped": 5,
   "unchanged": false,
-  "problem": null
+  "problem": null,
+  "accepts": "00000000-0000-0000-0000-000000000007"
 }"#,
         );
     }

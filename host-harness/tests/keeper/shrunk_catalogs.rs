@@ -43,12 +43,9 @@ async fn read(
 }
 
 async fn sold(record: &Record, instance: Uuid) -> usize {
-    let filter = ProductFilter {
-        active: Some(true),
-        discontinued: Some(false),
-        ..ProductFilter::default()
-    };
-    let products = record.products(instance, &filter, &Page::all()).await;
+    let products = record
+        .products(instance, &ProductFilter::on_sale(), &Page::all())
+        .await;
     products.unwrap().rows.len()
 }
 

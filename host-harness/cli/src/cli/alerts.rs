@@ -84,7 +84,7 @@ pub(super) fn end(open: u64) -> ExitStatus {
         show::counted(open, "alert"),
         if open == 1 { "it" } else { "them" }
     ));
-    ExitStatus::Alerts
+    ExitStatus::Attention
 }
 
 async fn list(host: &Host, all: bool, form: Form) -> Outcome {

@@ -22,7 +22,7 @@ use super::pages::{self, PageArguments};
 use super::period::PeriodArguments;
 use super::progress::listener;
 use super::returns::{self, ReturnCommand};
-use super::typed_ids::{self, TypedId};
+use super::typed_ids::{self, TypedId, TypedOrder};
 use super::{instances, output, show};
 
 const COLUMNS: [Column; 28] = [
@@ -84,9 +84,9 @@ pub(super) struct ListAssets {
     /// Only licenses of this instance
     #[arg(long, value_name = "NAME")]
     instance: Option<String>,
-    /// Only licenses of this order
-    #[arg(long, value_name = "ID")]
-    order: Option<TypedId>,
+    /// Only licenses of this order, by its id or the shop's key
+    #[arg(long, value_name = "ORDER")]
+    order: Option<TypedOrder>,
     /// Only licenses of this customer, by the platform's id
     #[arg(long, value_name = "ID")]
     customer: Option<String>,
@@ -156,8 +156,8 @@ pub(super) struct RetryAssets {
     #[arg(long, requires = "failed", value_name = "NAME")]
     instance: Option<String>,
     /// Only failed licenses of this order
-    #[arg(long, requires = "failed", value_name = "ID")]
-    order: Option<TypedId>,
+    #[arg(long, requires = "failed", value_name = "ORDER")]
+    order: Option<TypedOrder>,
     /// Only failed licenses of this customer, by the platform's id
     #[arg(long, requires = "failed", value_name = "ID")]
     customer: Option<String>,
@@ -213,7 +213,7 @@ async fn list(host: &Host, list: ListAssets, json: bool) -> Outcome {
     let period = list.period.period()?;
     let filter = AssetFilter {
         instance: instances::filter_id(host, list.instance.as_deref()).await?,
-        order: typed_ids::optional(list.order.as_ref(), IdKind::Order, host).await?,
+        order: typed_ids::order(list.order.as_ref(), host).await?,
         customer: list.customer,
         product: list.product,
         sync_status: list.sync_status.map(SyncStatus::from),
@@ -403,7 +403,7 @@ async fn retry_many(host: &Host, asked: RetryAssets, json: bool) -> Outcome {
         true => {
             let filter = AssetFilter {
                 instance: instances::filter_id(host, asked.instance.as_deref()).await?,
-                order: typed_ids::optional(asked.order.as_ref(), IdKind::Order, host).await?,
+                order: typed_ids::order(asked.order.as_ref(), host).await?,
                 customer: asked.customer,
                 product: asked.product,
                 sync_status: Some(SyncStatus::Failed),
@@ -417,7 +417,12 @@ async fn retry_many(host: &Host, asked: RetryAssets, json: bool) -> Outcome {
     };
     if assets.is_empty() {
         output::note("no license failed there");
-        return Tally::new(json).would(&[]);
+    }
+    if assets.is_empty() && !asked.bulk.is_dry() {
+        return Tally::new(json).none();
+    }
+    if asked.bulk.is_dry() {
+        returns::check_all(host, &assets).await?;
     }
     let what = format!(
         "try to buy {} again",

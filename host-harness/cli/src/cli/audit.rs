@@ -122,8 +122,16 @@ fn table(views: &[view::Act]) -> Table {
     table
 }
 
-/// The subject that a text means: the one thing whose id begins so, or the text itself.
+/// The subject that a text means: the text itself where acts are on it, or else the one thing whose id begins so.
 async fn subject(host: &Host, text: String) -> Result<String, Failure> {
+    let itself = ActFilter {
+        owner: host.owner().cloned(),
+        subject: Some(text.clone()),
+        ..ActFilter::default()
+    };
+    if !host.record().acts(&itself, NonZeroU32::MIN).await?.is_empty() {
+        return Ok(text);
+    }
     let mut ids = Vec::new();
     if text.len() >= ID_CHARS_MIN {
         for kind in [IdKind::Order, IdKind::Asset, IdKind::Mail, IdKind::ServicesRun] {

@@ -1,4 +1,4 @@
-//! `bss-host bench`: what a plugin costs in its sandbox, beside the same code without one.
+//! `bss-host bench`: how long calls of a plugin, its work and an operator's lists take, beside the goals.
 
 mod calls;
 mod lists;
@@ -21,6 +21,7 @@ use super::failure::{Outcome, machine_failure, unwritable};
 use super::files::write_whole;
 use super::output;
 use calls::CallsArguments;
+use lists::LICENSES;
 use measured::{Machine, build};
 
 /// What to measure.
@@ -89,7 +90,6 @@ struct ServicesArguments {
 /// Sizes that the commands measure unless they are told others.
 const OFFERS: [u32; 4] = [100, 1_000, 10_000, 100_000];
 const LINES: u32 = 2_000;
-const LICENSES: u32 = 20_000;
 const LINES_AT_ONCE: [usize; 3] = [1, 8, 64];
 
 /// Sizes of a run of everything.

@@ -1,7 +1,5 @@
 //! Many things at once: their number is said first, a person is asked, and a sum is told at the end.
 
-use std::io::IsTerminal as _;
-
 use bss_model::ErrorKind;
 use clap::Args;
 use host_harness::view::{BulkItem, BulkSum};
@@ -9,8 +7,7 @@ use uuid::Uuid;
 
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome};
-use super::input::confirms;
-use super::{output, show};
+use super::{input, output, show};
 
 /// The failures that are told in a line each; the others are in the sum.
 const TOLD_MAX: u64 = 10;
@@ -42,13 +39,21 @@ impl BulkArguments {
             return Ok(true);
         }
         let refused = |message: String| Failure::new(ErrorKind::Refused, "not-confirmed", message);
-        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        if !input::is_on_a_terminal() {
             let message = format!("would {what}, but nobody can be asked; nothing was done");
             return Err(refused(message).hint("`--yes` does it without asking, `--dry-run` only says what"));
         }
-        match confirms(&format!("This will {what}. Do it?"))? {
+        match input::confirms(&format!("This will {what}. Do it?"))? {
             true => Ok(true),
             false => Err(refused("nothing was done".to_owned())),
+        }
+    }
+
+    /// As [`Self::agreed`], but nobody has to say `--yes` where there is no terminal.
+    pub(super) fn agreed_on_a_terminal(self, what: &str) -> Result<bool, Failure> {
+        match self.dry_run || input::is_on_a_terminal() {
+            true => self.agreed(what),
+            false => Ok(true),
         }
     }
 }
@@ -74,6 +79,14 @@ impl Tally {
             self.sum.chosen += 1;
             self.tell(*id, "would", None)?;
         }
+        if self.json {
+            show::dry_json(&self.sum)?;
+        }
+        Ok(ExitStatus::Done)
+    }
+
+    /// Tells that there is none to work on.
+    pub(super) fn none(self) -> Outcome {
         if self.json {
             show::json(&self.sum)?;
         }

@@ -140,7 +140,7 @@ pub(super) async fn run(host: &Host, command: CertificateCommand, json: bool) ->
             let is_soon = |certificate: &InstalledCertificate| certificate.not_after_ms <= until_ms;
             let found = list(host, is_soon, csv.form(json)).await?;
             Ok(match fail && found > 0 {
-                true => ExitStatus::Alerts,
+                true => ExitStatus::Attention,
                 false => ExitStatus::Done,
             })
         }

@@ -1,16 +1,19 @@
 //! `charge …` and `credit …`: what customers were charged and credited.
 
-use bss_model::{Advice, ChargeFilter, ChargePrefix, ErrorKind, IdKind, Price, SerialNumber, SortOrder};
+use bss_model::{Advice, ChargeFilter, ChargePrefix, ErrorKind, SerialNumber, SortOrder};
 use clap::{Args, Subcommand};
 use host_harness::Host;
 use host_harness::view::{Charge, ChargeNumbers, Credit, Parties};
+use serde::Serialize;
 
-use super::csv_lines::{self, Column, CsvOption, Form};
+use super::csv_lines::{self, Column, CsvOption};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, parsed};
 use super::input::operator;
+use super::output::Table;
+use super::pages::PageArguments;
 use super::period::{Period, PeriodArguments};
-use super::typed_ids::{self, TypedId};
+use super::typed_ids::{self, TypedOrder};
 use super::{instances, output, pages, show};
 
 const CHARGE_COLUMNS: [Column; 12] = [
@@ -47,7 +50,7 @@ const CREDIT_COLUMNS: [Column; 14] = [
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ChargeCommand {
-    /// Show charges: one for each license that was bought
+    /// Show charges, the latest first: one for each license that was bought
     List(ListArguments),
     /// Show a charge, or those of an order, with their lines and credits
     Show(ShowArguments),
@@ -63,7 +66,7 @@ pub(super) enum ChargeCommand {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum CreditCommand {
-    /// Show credits: one for each license that was charged and returned
+    /// Show credits, the latest first: one for each license that was charged and returned
     List(ListArguments),
     /// Show a credit, or those of an order
     Show(ShowArguments),
@@ -79,39 +82,43 @@ pub(super) struct ListArguments {
     customer: Option<String>,
     /// Only those of this order
     #[arg(long, value_name = "ORDER")]
-    order: Option<TypedId>,
+    order: Option<TypedOrder>,
     #[command(flatten)]
     period: PeriodArguments,
+    #[command(flatten)]
+    page: PageArguments,
     #[command(flatten)]
     csv: CsvOption,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ShowArguments {
-    /// The number, as in `ESD-000012`, or the order's id
-    #[arg(value_name = "NUMBER|ORDER", value_parser = parsed::<Named>)]
-    named: Named,
+    /// The number, as in `ESD-000012`, or the order's id or key
+    #[arg(value_name = "NUMBER|ORDER")]
+    named: TypedOrder,
     /// The instance, where several owners have the same number
     #[arg(long, value_name = "NAME")]
     instance: Option<String>,
 }
 
-/// What is shown.
-#[derive(Clone, Debug)]
-enum Named {
-    Order(TypedId),
-    Number(SerialNumber),
+/// What a number or an order names.
+enum Named<T> {
+    ByNumber(T),
+    OfOrder(Vec<T>),
 }
 
-impl std::str::FromStr for Named {
-    type Err = bss_model::NotASerialNumber;
+impl<T: Serialize> Named<T> {
+    fn show_json(&self) -> Result<(), Failure> {
+        match self {
+            Self::ByNumber(one) => show::json(one),
+            Self::OfOrder(all) => show::json(all),
+        }
+    }
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // A bare number is shorter than an id.
-        match (text.parse(), text.parse()) {
-            (Ok(number), _) => Ok(Self::Number(number)),
-            (Err(_), Ok(order)) => Ok(Self::Order(order)),
-            (Err(no_number), Err(_)) => Err(no_number),
+    fn all(&self) -> &[T] {
+        match self {
+            Self::ByNumber(one) => std::slice::from_ref(one),
+            Self::OfOrder(all) => all,
         }
     }
 }
@@ -135,7 +142,7 @@ impl ListArguments {
     async fn filter(&self, host: &Host, period: &Period) -> Result<ChargeFilter, Failure> {
         Ok(ChargeFilter {
             instance: instances::filter_id(host, self.instance.as_deref()).await?,
-            order: typed_ids::optional(self.order.as_ref(), IdKind::Order, host).await?,
+            order: typed_ids::order(self.order.as_ref(), host).await?,
             customer: self.customer.clone(),
             since_ms: period.since_ms,
             until_ms: period.until_ms,
@@ -145,51 +152,91 @@ impl ListArguments {
 }
 
 impl ShowArguments {
-    async fn filter(&self, host: &Host) -> Result<ChargeFilter, Failure> {
-        let (order, number) = match &self.named {
-            Named::Order(order) => (Some(order.of(IdKind::Order, host).await?), None),
-            Named::Number(number) => (None, Some(number.clone())),
-        };
-        Ok(ChargeFilter {
-            instance: instances::filter_id(host, self.instance.as_deref()).await?,
-            order,
-            number,
+    /// Finds what is named: first by a number, and then of an order, whose id may be nothing but digits.
+    async fn find<T>(
+        &self,
+        host: &Host,
+        what: &str,
+        read: impl AsyncFn(&ChargeFilter) -> Result<Vec<T>, Failure>,
+    ) -> Result<Named<T>, Failure> {
+        let instance = instances::filter_id(host, self.instance.as_deref()).await?;
+        let filter = ChargeFilter {
+            instance,
             ..ChargeFilter::default()
-        })
-    }
-
-    /// Refuses what was not found, and a number that several have.
-    fn check(&self, found: usize, what: &str) -> Result<(), Failure> {
-        let named = match (&self.named, found) {
-            (Named::Number(_), 2..) => {
-                let message = "several instances have this number";
-                return Err(Failure::usage(message).hint("name the instance by --instance"));
-            }
-            (_, 1..) => return Ok(()),
-            (Named::Order(_), 0) => format!("the order has no {what}"),
-            (Named::Number(number), 0) => format!("there is no {what} `{number}`"),
         };
-        Err(Failure::new(ErrorKind::NotFound, "no-charge", named).advise(&Advice::ListCharges))
+        let text = self.named.as_str();
+        let orders = self.named.all_meant(host).await?;
+        let mut by_number = match text.parse::<SerialNumber>() {
+            Ok(number) => {
+                let number = Some(number);
+                read(&ChargeFilter {
+                    number,
+                    ..filter.clone()
+                })
+                .await?
+            }
+            Err(_) => Vec::new(),
+        };
+        if by_number.len() > 1 {
+            let message = "several instances have this number";
+            return Err(Failure::usage(message).hint("name the instance by --instance"));
+        }
+        if let Some(one) = by_number.pop() {
+            for order in orders {
+                output::note(format!(
+                    "`{text}` means order {order}, too: give its whole id to see what it has"
+                ));
+            }
+            return Ok(Named::ByNumber(one));
+        }
+        let no_charge = |message: String| {
+            Failure::new(ErrorKind::NotFound, "no-charge", message).advise(&Advice::ListCharges)
+        };
+        let order = match orders.as_slice() {
+            [] => return Err(no_charge(format!("there is no {what} `{text}`, and no order"))),
+            [order] => *order,
+            several => return Err(typed_ids::ambiguous(text, "order", several)),
+        };
+        let of_order = read(&ChargeFilter {
+            order: Some(order),
+            ..filter
+        })
+        .await?;
+        match of_order.is_empty() {
+            true => Err(no_charge(format!("order {order} has no {what}"))),
+            false => Ok(Named::OfOrder(of_order)),
+        }
     }
 }
 
+/// All charges that match a filter.
 async fn charges(host: &Host, filter: &ChargeFilter) -> Result<Vec<Charge>, Failure> {
     let charges = pages::all(SortOrder::Ascending, async |page| {
         host.record().charges(filter, page).await
     });
-    let charges = charges.await?;
+    with_credits(host, filter, &charges.await?).await
+}
+
+/// Charges that match a filter, with their credits.
+async fn with_credits(
+    host: &Host,
+    filter: &ChargeFilter,
+    charges: &[bss_model::Charge],
+) -> Result<Vec<Charge>, Failure> {
     // A charge may be credited at any time after it.
     let of_charges = ChargeFilter {
         number: None,
+        since_ms: charges.iter().map(|charge| charge.charged_at_ms).min(),
         until_ms: None,
         ..filter.clone()
     };
     let credits = pages::all(SortOrder::Ascending, async |page| {
         host.record().credits(&of_charges, page).await
     });
-    Ok(host.charge_views(&charges, &credits.await?).await?)
+    Ok(host.charge_views(charges, &credits.await?).await?)
 }
 
+/// All credits that match a filter.
 async fn credits(host: &Host, filter: &ChargeFilter) -> Result<Vec<Credit>, Failure> {
     let credits = pages::all(SortOrder::Ascending, async |page| {
         host.record().credits(filter, page).await
@@ -199,19 +246,18 @@ async fn credits(host: &Host, filter: &ChargeFilter) -> Result<Vec<Credit>, Fail
 
 async fn list_charges(host: &Host, asked: &ListArguments, json: bool) -> Outcome {
     let period = asked.period.period()?;
-    let charges = charges(host, &asked.filter(host, &period).await?).await?;
-    match asked.csv.form(json) {
-        Form::Csv => {
-            let charges = period.on_days(&charges, |charge| charge.charged_at_ms);
-            csv_lines::write(&charges, &CHARGE_COLUMNS)?;
-        }
-        Form::Json => show::json(&charges)?,
-        Form::Table => charge_table(&charges, &period),
-    }
-    Ok(ExitStatus::Done)
+    let (form, filter) = (asked.csv.form(json), asked.filter(host, &period).await?);
+    let charges = asked
+        .page
+        .read(form, async |page| host.record().charges(&filter, page).await);
+    let charges = with_credits(host, &filter, &charges.await?).await?;
+    let on_days = period.on_days(&charges, |charge| charge.charged_at_ms);
+    csv_lines::list(form, &on_days, &CHARGE_COLUMNS, |_| {
+        charge_table(&charges, &period)
+    })
 }
 
-fn charge_table(charges: &[Charge], period: &Period) {
+fn charge_table(charges: &[Charge], period: &Period) -> Table {
     let mut table = show::table(&[
         "Charge", "Date", "Customer", "Instance", "Order", "Amount", "Credited",
     ]);
@@ -219,31 +265,30 @@ fn charge_table(charges: &[Charge], period: &Period) {
         table.add_row([
             charge.number.clone(),
             period.day(charge.charged_at_ms),
-            customer(&charge.parties),
+            party(&charge.parties),
             charge.parties.instance.clone(),
             charge.order_id.to_string(),
-            amount(charge.total.as_ref()),
-            amount(charge.credited.as_ref()),
+            show::amount(charge.total.as_ref()),
+            show::amount(charge.credited.as_ref()),
         ]);
     }
-    output::table(&table);
+    table
 }
 
 async fn list_credits(host: &Host, asked: &ListArguments, json: bool) -> Outcome {
     let period = asked.period.period()?;
-    let credits = credits(host, &asked.filter(host, &period).await?).await?;
-    match asked.csv.form(json) {
-        Form::Csv => {
-            let credits = period.on_days(&credits, |credit| credit.credited_at_ms);
-            csv_lines::write(&credits, &CREDIT_COLUMNS)?;
-        }
-        Form::Json => show::json(&credits)?,
-        Form::Table => credit_table(&credits, |at_ms| period.day(at_ms)),
-    }
-    Ok(ExitStatus::Done)
+    let (form, filter) = (asked.csv.form(json), asked.filter(host, &period).await?);
+    let credits = asked
+        .page
+        .read(form, async |page| host.record().credits(&filter, page).await);
+    let credits = host.credit_views(&credits.await?).await?;
+    let on_days = period.on_days(&credits, |credit| credit.credited_at_ms);
+    csv_lines::list(form, &on_days, &CREDIT_COLUMNS, |_| {
+        credit_table(&credits, |at_ms| period.day(at_ms))
+    })
 }
 
-fn credit_table(credits: &[Credit], day: impl Fn(i64) -> String) {
+fn credit_table(credits: &[Credit], day: impl Fn(i64) -> String) -> Table {
     let mut table = show::table(&[
         "Credit", "Date", "Charge", "Customer", "Instance", "Order", "Product", "Reason", "Amount",
     ]);
@@ -252,35 +297,33 @@ fn credit_table(credits: &[Credit], day: impl Fn(i64) -> String) {
             credit.number.clone(),
             day(credit.credited_at_ms),
             credit.charge_number.clone(),
-            customer(&credit.parties),
+            party(&credit.parties),
             credit.parties.instance.clone(),
             credit.order_id.to_string(),
             show::units(credit.quantity, &credit.product_name),
             credit.reason.clone(),
-            amount(Some(&credit.price)),
+            show::amount(Some(&credit.price)),
         ]);
     }
-    output::table(&table);
+    table
 }
 
 async fn show_charges(host: &Host, asked: &ShowArguments, json: bool) -> Outcome {
-    let charges = charges(host, &asked.filter(host).await?).await?;
-    asked.check(charges.len(), "charge")?;
-    match (&asked.named, json) {
-        (Named::Number(_), true) => charges.iter().try_for_each(show::json)?,
-        (Named::Order(_), true) => show::json(&charges)?,
-        (_, false) => charges.iter().for_each(show_charge),
+    let found = asked.find(host, "charge", async |filter| charges(host, filter).await);
+    let found = found.await?;
+    match json {
+        true => found.show_json()?,
+        false => found.all().iter().for_each(show_charge),
     }
     Ok(ExitStatus::Done)
 }
 
 async fn show_credits(host: &Host, asked: &ShowArguments, json: bool) -> Outcome {
-    let credits = credits(host, &asked.filter(host).await?).await?;
-    asked.check(credits.len(), "credit")?;
-    match (&asked.named, json) {
-        (Named::Number(_), true) => credits.iter().try_for_each(show::json)?,
-        (Named::Order(_), true) => show::json(&credits)?,
-        (_, false) => credit_table(&credits, show::time),
+    let found = asked.find(host, "credit", async |filter| credits(host, filter).await);
+    let found = found.await?;
+    match json {
+        true => found.show_json()?,
+        false => output::table(&credit_table(found.all(), show::time)),
     }
     Ok(ExitStatus::Done)
 }
@@ -291,7 +334,7 @@ fn show_charge(charge: &Charge) {
         charge.number,
         show::time(charge.charged_at_ms),
         charge.order_id,
-        customer(&charge.parties),
+        party(&charge.parties),
         charge.parties.instance
     ));
     let mut table = show::table(&["Line", "License", "Product", "Name", "Price", "Credit"]);
@@ -305,18 +348,22 @@ fn show_charge(charge: &Charge) {
             line.asset_id.to_string(),
             line.product_code.clone(),
             show::units(line.quantity, &line.product_name),
-            amount(Some(&line.price)),
+            show::amount(Some(&line.price)),
             credit.map_or_else(String::new, |credit| {
                 let when = show::time(credit.credited_at_ms);
-                format!("{} ({} of {when})", amount(Some(&credit.price)), credit.number)
+                format!(
+                    "{} ({} of {when})",
+                    show::amount(Some(&credit.price)),
+                    credit.number
+                )
             }),
         ]);
     }
     output::table(&table);
     output::line(format!(
         "charged {}, credited {}",
-        amount(charge.total.as_ref()),
-        amount(charge.credited.as_ref())
+        show::amount(charge.total.as_ref()),
+        show::amount(charge.credited.as_ref())
     ));
 }
 
@@ -343,22 +390,7 @@ async fn numbers(host: &Host, instance: &str, prefix: Option<ChargePrefix>, json
     Ok(ExitStatus::Done)
 }
 
-/// A customer's id and name.
-pub(super) fn customer(parties: &Parties) -> String {
-    format!("{} {}", parties.customer.id, parties.customer.name)
-}
-
-/// An amount with its currency.
-pub(super) fn amount(price: Option<&host_harness::view::Price>) -> String {
-    price.map_or_else(
-        || "(no common currency)".to_owned(),
-        |price| model(price).to_string(),
-    )
-}
-
-fn model(price: &host_harness::view::Price) -> Price {
-    Price {
-        currency: price.currency.clone(),
-        minor_units: price.minor_units,
-    }
+/// The customer of a charge or a credit.
+fn party(parties: &Parties) -> String {
+    show::party(&parties.customer.name, &parties.customer.id)
 }

@@ -24,10 +24,7 @@ const EXAMPLES: &[(&[&str], &[&str])] = &[
         &["bss-host status", "bss-host status --expect-worker --json"],
     ),
     (&["alert", "list"], &["bss-host alert list"]),
-    (
-        &["asset", "list"],
-        &["bss-host asset list --sync-status unsynchronised"],
-    ),
+    (&["asset", "list"], &["bss-host asset list --state open"]),
     (&["instance", "list"], &["bss-host instance list"]),
     (
         &["certificate", "import"],

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bss_keys::HOST_KEY_VARIABLE;
 use host_harness::{Host, HostKey, HostKeySource};
 
 use super::args::{Arguments, Command, HostCommand};
@@ -12,9 +11,9 @@ use super::failure::{Failure, Outcome};
 use super::input::{pfx_code, read_pfx};
 use super::settings::Settings;
 use super::{
-    alerts, assets, audit, bench, certificates, charges, command_line, config, customers, demo, find, init,
-    instances, mail, manual, orders, plugins, prerequisites, products, reconcile, record, replay, report,
-    services, simulator, status, trace, webhooks, worker,
+    alerts, assets, audit, bench, certificates, charges, command_line, completions, config, customers, demo,
+    find, init, instances, mail, manual, orders, plugins, prerequisites, products, reconcile, record, replay,
+    report, services, simulator, status, trace, webhooks, worker,
 };
 
 /// Runs one command to its end.
@@ -77,8 +76,8 @@ async fn run_command(arguments: Arguments) -> Outcome {
         Command::Config(ConfigCommand::Show) => {
             return config::show(&settings, &command_line::command(), &data_dir, json);
         }
-        Command::Completions { shell } => return manual::completions(command_line::command(), shell),
-        Command::Man(asked) => return manual::man(command_line::command(), &asked),
+        Command::Completions { shell } => return completions::run(command_line::command(), shell),
+        Command::Man(asked) => return manual::run(command_line::command(), &asked),
     };
     let builder = Host::builder(&data_dir)
         .plugin_file(&plugin)
@@ -120,9 +119,8 @@ async fn run_command(arguments: Arguments) -> Outcome {
 /// Where the host key comes from: a file that the command line names, the environment's key, a file that a setting names, or
 /// the data directory.
 fn host_key(file: Option<PathBuf>, settings: &Settings) -> Result<HostKeySource, Failure> {
-    let is_in_environment = std::env::var_os(HOST_KEY_VARIABLE).is_some();
     match file {
-        Some(file) if settings.is_on_command_line("host-key-file") || !is_in_environment => {
+        Some(file) if settings.is_on_command_line("host-key-file") || !HostKey::is_in_environment() => {
             let key = HostKey::from_credential(&file)?;
             Ok(HostKeySource::Given(Arc::new(key)))
         }

@@ -1,9 +1,8 @@
 //! `customer …`: all that is on record about a customer, shown to answer the customer, and erased.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal as _;
 
-use bss_model::{Asset, CustomerCorrection, CustomerData, ErrorKind, Price, UnsentMails};
+use bss_model::{Asset, ChargeFilter, CustomerCorrection, CustomerData, ErrorKind, UnsentMails};
 use clap::{Args, Subcommand};
 use host_harness::Host;
 use host_harness::view::{self, Keys};
@@ -12,7 +11,7 @@ use uuid::Uuid;
 use super::csv_lines::{self, Column, CsvOption, Form};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, quoted};
-use super::input::{confirms, operator};
+use super::input::{confirms, is_on_a_terminal, operator};
 use super::output::{self, Table};
 use super::pages::PageArguments;
 use super::{assets, contact_doubts, instances, mail_table, order_list, show};
@@ -137,6 +136,7 @@ pub(super) async fn run(host: &Host, command: CustomerCommand, json: bool) -> Ou
 }
 
 async fn export(host: &Host, customer: &str, instance: Option<&str>, show_keys: bool, json: bool) -> Outcome {
+    let instance = instances::filter_id(host, instance).await?;
     let data = data_of(host, customer, instance).await?;
     if json {
         let actor = operator();
@@ -150,8 +150,7 @@ async fn export(host: &Host, customer: &str, instance: Option<&str>, show_keys: 
 }
 
 /// All that is on record about a customer.
-async fn data_of(host: &Host, customer: &str, instance: Option<&str>) -> Result<CustomerData, Failure> {
-    let instance = instances::filter_id(host, instance).await?;
+async fn data_of(host: &Host, customer: &str, instance: Option<Uuid>) -> Result<CustomerData, Failure> {
     let data = host.record().export_customer(customer, instance).await?;
     data.ok_or_else(|| {
         let message = format!("nothing is on record about customer `{customer}`");
@@ -197,6 +196,7 @@ async fn list(host: &Host, asked: &ListArguments, json: bool) -> Outcome {
 
 /// Shows who a customer is, and the state of what was ordered, with the ids to go on with.
 async fn show_one(host: &Host, customer: &str, instance: Option<&str>, json: bool) -> Outcome {
+    let instance = instances::filter_id(host, instance).await?;
     let data = data_of(host, customer, instance).await?;
     let view = host.customer_view(&data, Keys::Masked).await?;
     if json {
@@ -206,31 +206,25 @@ async fn show_one(host: &Host, customer: &str, instance: Option<&str>, json: boo
     if let Some(order) = view.orders.last() {
         let party = &order.parties.customer;
         let contact = order.contact.as_ref();
-        output::line(format!("customer {}: {}, {}", view.id, party.name, party.country));
+        output::line(format!(
+            "customer {}, {}",
+            show::party(&party.name, &view.id),
+            party.country
+        ));
         if let Some(contact) = contact {
             output::line(format!("  {} ({})", contact.email, contact.language));
         }
     }
-    let mut sums = BTreeMap::<String, (i64, i64)>::new();
-    for charge in &view.charges {
-        for line in &charge.lines {
-            let (charged, _) = sums.entry(line.price.currency.clone()).or_default();
-            *charged = charged.saturating_add(line.price.minor_units);
-        }
-        for credit in &charge.credits {
-            let (_, credited) = sums.entry(credit.price.currency.clone()).or_default();
-            *credited = credited.saturating_add(credit.price.minor_units);
-        }
-    }
-    for (currency, (charged, credited)) in sums {
-        let amount = |minor_units| Price {
-            currency: currency.clone(),
-            minor_units,
-        };
+    let filter = ChargeFilter {
+        customer: Some(customer.to_owned()),
+        instance,
+        ..ChargeFilter::default()
+    };
+    for sum in host.report(&filter).await?.by_currency {
         output::line(format!(
             "  charged {}, credited {}",
-            amount(charged),
-            amount(credited)
+            show::sum(sum.charged.as_ref()),
+            show::sum(sum.credited.as_ref())
         ));
     }
     let mut orders = view.orders;
@@ -286,10 +280,9 @@ fn section(heading: &str, table: &Table, count: usize) {
 async fn show_customer(host: &Host, data: &CustomerData) -> Result<(), Failure> {
     for order in &data.orders {
         output::line(format!(
-            "order {} of {} ({}), {}, placed {}{}",
+            "order {} of {}, {}, placed {}{}",
             order.id,
-            order.customer.name,
-            order.customer.id,
+            show::party(&order.customer.name, &order.customer.id),
             order.customer.country,
             show::time(order.placed_at_ms),
             order
@@ -409,7 +402,7 @@ async fn erase(host: &Host, asked: &EraseArguments, json: bool) -> Outcome {
 /// Asks a person on a terminal whether a customer is erased. Elsewhere, `--yes` has to say so.
 async fn confirm(host: &Host, customer: &str, instance: Option<Uuid>) -> Result<(), Failure> {
     let not_confirmed = |message: String| Failure::new(ErrorKind::Refused, "not-confirmed", message);
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+    if !is_on_a_terminal() {
         let message = format!("customer {customer} is not erased, because nobody can be asked");
         return Err(not_confirmed(message).hint("`--yes` erases without asking"));
     }

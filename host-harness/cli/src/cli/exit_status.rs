@@ -14,10 +14,9 @@ pub(crate) enum ExitStatus {
     /// 3: the outcome is not known yet, or the vendor, the mail server, the plugin, the record or this machine could not
     /// be used.
     NoAnswer,
-    /// 4: what was asked is done, and something has failed that nobody has acknowledged, or a certificate expires.
-    Alerts,
-    /// 4 as well: what was asked is done, and the record and a vendor's statement differ.
-    Differences,
+    /// 4: what was asked is done, and somebody has to look at what was found: alerts that nobody has acknowledged, a certificate
+    /// that expires, or a statement that differs from the record.
+    Attention,
 }
 
 impl From<ExitStatus> for ExitCode {
@@ -27,7 +26,7 @@ impl From<ExitStatus> for ExitCode {
             ExitStatus::Refused => 1,
             ExitStatus::Usage => 2,
             ExitStatus::NoAnswer => 3,
-            ExitStatus::Alerts | ExitStatus::Differences => 4,
+            ExitStatus::Attention => 4,
         })
     }
 }

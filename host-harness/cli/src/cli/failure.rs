@@ -192,6 +192,9 @@ pub(super) fn quoted(word: &str) -> Cow<'_, str> {
     }
 }
 
+/// The most lines of a file whose mistakes are named; the message has the number of all.
+const LINES_NAMED_MAX: usize = 50;
+
 /// The failure of a command, as a person or a program is told of it.
 pub(super) struct Failure {
     pub(super) status: ExitStatus,
@@ -200,6 +203,8 @@ pub(super) struct Failure {
     message: String,
     hints: Vec<String>,
     problems: Vec<GivenProblem>,
+    /// The number of problems that are not named.
+    problems_left_out: usize,
 }
 
 /// A problem with what was given.
@@ -247,6 +252,7 @@ impl Failure {
             message: message.into(),
             hints: Vec::new(),
             problems: Vec::new(),
+            problems_left_out: 0,
         }
     }
 
@@ -352,15 +358,26 @@ impl Failure {
         }
     }
 
-    /// Adds what is wrong on lines of a file, by their numbers.
-    pub(super) fn on_lines(self, mistakes: Vec<(u64, bss_model::Problem)>) -> Self {
-        let problems = mistakes.into_iter().map(|(line, problem)| GivenProblem {
+    /// A file that was not taken, as `what` says, because of the mistakes on its lines, by their numbers.
+    pub(super) fn of_lines(code: &'static str, what: &str, mistakes: Vec<(u64, bss_model::Problem)>) -> Self {
+        let lines = match mistakes.len() {
+            1 => "1 line has".to_owned(),
+            wrong => format!("{wrong} lines have"),
+        };
+        let problems_left_out = mistakes.len().saturating_sub(LINES_NAMED_MAX);
+        let named = mistakes.into_iter().take(LINES_NAMED_MAX);
+        let problems = named.map(|(line, problem)| GivenProblem {
             place: Place::Line(line),
             problem: Problem::from(&problem),
         });
         Self {
             problems: problems.collect(),
-            ..self
+            problems_left_out,
+            ..Self::new(
+                ErrorKind::Invalid,
+                code,
+                format!("{what}, because {lines} a mistake"),
+            )
         }
     }
 
@@ -400,6 +417,9 @@ impl Failure {
             if matches!(place, Place::Field(..)) && !advice.is_empty() {
                 lines.push(format!("    hint: {advice}"));
             }
+        }
+        if self.problems_left_out > 0 {
+            lines.push(format!("  and {} more", self.problems_left_out));
         }
         lines.extend(self.hints.iter().map(|hint| format!("hint: {hint}")));
         lines

@@ -31,11 +31,13 @@ pub(super) async fn run(host: &Host, asked: &FindArguments, json: bool) -> Outco
     let finds = host.find_by_text(text, SHOWN_MAX).await?;
     if json {
         show::json(&finds)?;
-        return Ok(ExitStatus::Done);
     }
     if finds.found.is_empty() {
         let message = format!("nothing is on record that is like `{text}`");
         return Err(Failure::new(ErrorKind::NotFound, "nothing-found", message));
+    }
+    if json {
+        return Ok(ExitStatus::Done);
     }
     let mut table = show::table(&["What", "Id", "Found by", "Customer", "Instance", "When", "Order"]);
     for found in &finds.found {

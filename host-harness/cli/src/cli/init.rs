@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use bss_keys::HOST_KEY_FILE;
 use bss_model::Diagnose as _;
 use clap::Args;
 use host_harness::{HostKeySource, RECORD_FILE, Record, view};
@@ -28,7 +27,8 @@ pub(super) async fn run(
     asked: &InitArguments,
     json: bool,
 ) -> Outcome {
-    let had_key = data_dir.join(HOST_KEY_FILE).exists();
+    let key = source.file(data_dir);
+    let had_key = key.as_ref().is_some_and(|key| key.exists());
     let (record, is_new) = match Record::create(data_dir, source).await {
         Ok(record) => (record, true),
         Err(error) if asked.if_missing && error.diagnosis().code == "record-is-there" => {
@@ -36,12 +36,11 @@ pub(super) async fn run(
         }
         Err(error) => return Err(error.into()),
     };
-    let key = absolute(&data_dir.join(HOST_KEY_FILE));
     let view = view::MadeRecord {
         id: record.id().await?,
         is_new,
         file: absolute(&data_dir.join(RECORD_FILE)),
-        host_key_file: key.exists().then_some(key),
+        host_key_file: key.as_deref().map(absolute),
     };
     match json {
         true => show::json(&view)?,

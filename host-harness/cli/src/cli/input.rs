@@ -114,6 +114,11 @@ fn read_file(path: &Path) -> std::io::Result<String> {
     }
 }
 
+/// Whether a person can be asked.
+pub(super) fn is_on_a_terminal() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
 /// Asks a question that is answered with yes or no, on a terminal. Anything but yes is no.
 pub(super) fn confirms(question: &str) -> Result<bool, Failure> {
     output::ask(&format!("{question} [y/N]"));

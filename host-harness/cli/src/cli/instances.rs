@@ -25,7 +25,7 @@ use super::output::{self, Table};
 use super::progress::listener;
 use super::{pages, show};
 
-const COLUMNS: [Column; 13] = [
+const COLUMNS: [Column; 14] = [
     Column::Of("id"),
     Column::Of("name"),
     Column::Of("owner"),
@@ -39,6 +39,7 @@ const COLUMNS: [Column; 13] = [
     Column::Of("allowedNetworks"),
     Column::Of("proxy"),
     Column::Time("createdAtMs"),
+    Column::Time("disabledAtMs"),
 ];
 
 #[derive(Debug, Subcommand)]
@@ -157,16 +158,6 @@ struct CorrectionArguments {
 }
 
 impl CorrectionArguments {
-    fn is_empty(&self) -> bool {
-        self.option.is_empty()
-            && self.no_option.is_empty()
-            && self.trust.is_none()
-            && !self.trust_system
-            && self.allow_network.is_empty()
-            && self.disallow_network.is_empty()
-            && self.currency.is_none()
-    }
-
     /// The change with what is corrected.
     fn added_to(self, change: SettingsChange) -> Result<SettingsChange, Failure> {
         let trust = match &self.trust {
@@ -609,7 +600,6 @@ async fn create_instance(host: &Host, create: CreateInstance, is_plugin_named: b
 
 async fn configure(host: &Host, asked: ConfigureInstance, json: bool) -> Outcome {
     let proxy = asked.proxy.choice()?;
-    let is_corrected = !asked.correction.is_empty();
     let removed = asked.clear_secret.into_iter().map(|field| (field, None));
     let typed = secrets(&asked.secret, &asked.secret_file)?.into_iter();
     let typed = typed.map(|(field, secret)| (field, Some(secret)));
@@ -622,11 +612,7 @@ async fn configure(host: &Host, asked: ConfigureInstance, json: bool) -> Outcome
         ..SettingsChange::default()
     };
     let change = asked.correction.added_to(change)?;
-    let is_empty = change.values.is_empty()
-        && change.secrets.is_empty()
-        && change.allow_hosts.is_empty()
-        && change.disallow_hosts.is_empty()
-        && !is_corrected;
+    let is_empty = change.is_empty();
     if is_empty && change.based_on.is_some() {
         return Err(Failure::usage("--based-on comes with a change, as by --set"));
     }
@@ -738,8 +724,14 @@ fn state(instance: &view::Instance) -> String {
 async fn list(host: &Host, form: Form) -> Outcome {
     let instances = host.instances().await?;
     let views: Vec<_> = instances.iter().map(view::Instance::from).collect();
-    let installed = host.installed_certificates().await?;
-    let certificates = host.certificate_views(&installed).await?;
+    let certificates = match form {
+        Form::Table => {
+            let installed = host.installed_certificates().await?;
+            host.certificate_views(&installed).await?
+        }
+        // The certificates of instances are shown beside nothing but a table.
+        Form::Json | Form::Csv => Vec::new(),
+    };
     csv_lines::list(form, &views, &COLUMNS, |views| table(views, &certificates))
 }
 

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use bss_model::{
-    Advice, Contact, ErrorKind, IdKind, MailDelivery, MailFilter, MailSettings, MailState, MailStop,
-    MailsToResend, Secret, SmtpProtection, SmtpServer, Thumbprint,
+    Advice, Contact, ErrorKind, IdKind, MailDelivery, MailFilter, MailKind, MailSettings, MailState,
+    MailStop, MailsToResend, Secret, SmtpProtection, SmtpServer, Thumbprint,
 };
 use clap::{Args, Subcommand};
 use host_harness::Host;
@@ -23,7 +23,7 @@ use super::mail_preview::{self, PreviewArguments};
 use super::output;
 use super::pages::PageArguments;
 use super::seller::{self, SellerArguments};
-use super::typed_ids::{self, TypedId};
+use super::typed_ids::{self, TypedId, TypedOrder};
 use super::{contact_doubts, instances, mail_table, record, show};
 
 /// The copies of e-mails that are told in a line each.
@@ -79,8 +79,14 @@ pub(super) enum MailCommand {
         #[arg(long, group = "state")]
         held: bool,
         /// Only e-mails about licenses of this order
+        #[arg(long, value_name = "ORDER")]
+        order: Option<TypedOrder>,
+        /// Only e-mails to this customer, by the platform's id
         #[arg(long, value_name = "ID")]
-        order: Option<TypedId>,
+        customer: Option<String>,
+        /// Only e-mails of this kind
+        #[arg(long, value_name = "KIND")]
+        kind: Option<Kind>,
         #[command(flatten)]
         page: PageArguments,
         #[command(flatten)]
@@ -119,6 +125,24 @@ pub(super) enum MailCommand {
     },
 }
 
+/// The kind of an e-mail, as it is typed in and shown.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum Kind {
+    /// A license: its product key and activation link
+    Welcome,
+    /// The return of a license, and its credit
+    Return,
+}
+
+impl From<Kind> for MailKind {
+    fn from(typed: Kind) -> Self {
+        match typed {
+            Kind::Welcome => Self::Welcome,
+            Kind::Return => Self::Return,
+        }
+    }
+}
+
 /// A path, or an empty text, which removes what is there. The usual parser of paths refuses that.
 fn path_or_empty() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
     use clap::builder::TypedValueParser as _;
@@ -132,8 +156,8 @@ pub(super) struct ResendMail {
     #[arg(group = "which", value_name = "ID")]
     mail: Option<TypedId>,
     /// The last e-mail that was sent about each license of this order
-    #[arg(long, group = "which", value_name = "ID")]
-    order: Option<TypedId>,
+    #[arg(long, group = "which", value_name = "ORDER")]
+    order: Option<TypedOrder>,
     /// The last e-mail that was sent about each license of this customer, by the platform's id
     #[arg(long, group = "which", value_name = "ID")]
     customer: Option<String>,
@@ -238,10 +262,12 @@ pub(super) async fn run(host: &Host, command: MailCommand, json: bool) -> Outcom
             pending,
             held,
             order,
+            customer,
+            kind,
             page,
             csv,
         } => {
-            let order = typed_ids::optional(order.as_ref(), IdKind::Order, host).await?;
+            let order = typed_ids::order(order.as_ref(), host).await?;
             let states = [
                 (failed, MailState::Failed),
                 (pending, MailState::Pending),
@@ -252,8 +278,10 @@ pub(super) async fn run(host: &Host, command: MailCommand, json: bool) -> Outcom
                 .find_map(|(asked, state)| asked.then_some(state));
             let filter = MailFilter {
                 state,
+                kind: kind.map(MailKind::from),
                 order,
                 asset: None,
+                customer,
             };
             list(host, filter, &page, csv.form(json)).await
         }
@@ -518,7 +546,7 @@ async fn resend(host: &Host, asked: ResendMail, json: bool) -> Outcome {
     let mails = match (&asked.mail, &asked.order, asked.customer) {
         (Some(mail), ..) => vec![mail.of(IdKind::Mail, host).await?],
         (None, Some(order), _) => {
-            let order = order.of(IdKind::Order, host).await?;
+            let order = order.of(host).await?;
             ids_of(host, &MailsToResend::Order(order)).await?
         }
         (None, None, customer) => {

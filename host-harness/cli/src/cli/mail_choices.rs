@@ -15,10 +15,10 @@ pub(super) struct ChoicesArguments {
     instance: String,
     /// Whether customers are told of returns and their credits
     #[arg(long, value_name = "ON|OFF")]
-    returns: Option<Switch>,
-    /// What has an e-mail of its own: each license, or each order, whose e-mail waits for all of its licenses, two hours at most
-    #[arg(long, value_name = "WHAT")]
-    one_per: Option<OnePer>,
+    on_return: Option<Switch>,
+    /// Whether the licenses of an order are in one e-mail, which waits for all of them, two hours at most; else each has its own
+    #[arg(long, value_name = "ON|OFF")]
+    per_order: Option<Switch>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -27,24 +27,15 @@ enum Switch {
     Off,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum OnePer {
-    License,
-    Order,
-}
-
 pub(super) async fn run(host: &Host, asked: &ChoicesArguments, json: bool) -> Outcome {
     let instance = host.named_instance(&asked.instance).await?;
     let record = host.record();
     let mut choices = record.mail_choices(instance.id).await?;
-    if asked.returns.is_some() || asked.one_per.is_some() {
+    if asked.on_return.is_some() || asked.per_order.is_some() {
+        let switched = |switch: Option<Switch>, now| switch.map_or(now, |switch| switch == Switch::On);
         choices = MailChoices {
-            on_return: asked
-                .returns
-                .map_or(choices.on_return, |switch| switch == Switch::On),
-            per_order: asked
-                .one_per
-                .map_or(choices.per_order, |one_per| one_per == OnePer::Order),
+            on_return: switched(asked.on_return, choices.on_return),
+            per_order: switched(asked.per_order, choices.per_order),
         };
         record
             .save_mail_choices(instance.id, choices, &operator())

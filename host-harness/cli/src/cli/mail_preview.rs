@@ -11,14 +11,14 @@ use super::exit_status::ExitStatus;
 use super::failure::{Outcome, unwritable};
 use super::files::write_whole;
 use super::input::operator;
-use super::typed_ids::TypedId;
+use super::typed_ids::TypedOrder;
 use super::{output, show};
 
 #[derive(Debug, Args)]
 pub(super) struct PreviewArguments {
-    /// The id of an order, for the e-mails about its licenses, or of an asset
+    /// The id of an order, or the shop's key, for the e-mails about its licenses; or the id of an asset
     #[arg(value_name = "ORDER|ASSET")]
-    about: TypedId,
+    about: TypedOrder,
     /// Another language than the customer's, BCP 47
     #[arg(long, value_name = "LANGUAGE")]
     language: Option<String>,
@@ -34,7 +34,7 @@ pub(super) struct PreviewArguments {
 pub(super) async fn run(host: &Host, asked: &PreviewArguments, json: bool) -> Outcome {
     let actor = operator();
     let keys = show::keys(asked.show_keys, &actor);
-    let about = asked.about.of_order_or_asset(host).await?;
+    let about = asked.about.or_asset(host).await?;
     let previews = host.preview_mails(about, asked.language.as_deref(), keys).await?;
     for (nth, preview) in previews.iter().enumerate() {
         if let Some(out) = &asked.out {

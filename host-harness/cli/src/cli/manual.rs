@@ -1,26 +1,14 @@
-//! Completions of shells, and manual pages, from the same source as the help.
+//! `man`: manual pages, from the same source as the help.
 
 use std::io;
 use std::path::PathBuf;
 
-use clap::{Args, Command, ValueEnum};
-use clap_complete::{Shell, generate};
+use clap::{Args, Command};
 use clap_mangen::Man;
 
 use super::exit_status::ExitStatus;
 use super::failure::{Outcome, machine_failure, unwritable};
 use super::output;
-
-/// Shells that have completions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum ShellName {
-    /// Bash
-    Bash,
-    /// Zsh
-    Zsh,
-    /// Fish
-    Fish,
-}
 
 #[derive(Debug, Args)]
 pub(super) struct ManArguments {
@@ -29,25 +17,13 @@ pub(super) struct ManArguments {
     directory: Option<PathBuf>,
 }
 
-/// Writes the completions of a shell to the standard output.
-pub(super) fn completions(mut command: Command, shell: ShellName) -> Outcome {
-    let shell = match shell {
-        ShellName::Bash => Shell::Bash,
-        ShellName::Zsh => Shell::Zsh,
-        ShellName::Fish => Shell::Fish,
-    };
-    let name = command.get_name().to_owned();
-    let mut text = Vec::new();
-    generate(shell, &mut command, name, &mut text);
-    written(&text)
-}
-
 /// Writes manual pages: the program's to the standard output, or all of them into a directory.
-pub(super) fn man(command: Command, arguments: &ManArguments) -> Outcome {
+pub(super) fn run(command: Command, arguments: &ManArguments) -> Outcome {
     let Some(directory) = &arguments.directory else {
         let mut page = Vec::new();
         Man::new(command).render(&mut page).map_err(machine_failure)?;
-        return written(ragged(&String::from_utf8_lossy(&page)).as_bytes());
+        output::page(&ragged(&String::from_utf8_lossy(&page)), false);
+        return Ok(ExitStatus::Done);
     };
     let failed = |error: io::Error| unwritable(directory, &error);
     // Apart from what the directory has, until they are whole.
@@ -66,9 +42,4 @@ pub(super) fn man(command: Command, arguments: &ManArguments) -> Outcome {
 /// A page whose lines are as long as their words make them: a synopsis has words that no line can be adjusted with.
 fn ragged(page: &str) -> String {
     page.replacen(".SH NAME", ".ad l\n.SH NAME", 1)
-}
-
-fn written(text: &[u8]) -> Outcome {
-    output::page(&String::from_utf8_lossy(text), false);
-    Ok(ExitStatus::Done)
 }

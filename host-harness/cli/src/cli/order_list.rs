@@ -6,18 +6,16 @@ use bss_model::{Asset, AssetFilter, OrderFilter, Settlement, SortOrder};
 use clap::Args;
 use host_harness::Host;
 use host_harness::view::{self, Keys};
-use serde::Serialize;
 use uuid::Uuid;
 
-use super::csv_lines::{self, Column, CsvOption, Form};
-use super::exit_status::ExitStatus;
+use super::csv_lines::{self, Column, CsvOption};
 use super::failure::{Failure, Outcome};
 use super::output::Table;
 use super::pages::{self, PageArguments};
 use super::period::PeriodArguments;
-use super::{instances, output, show};
+use super::{instances, show};
 
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 12] = [
     Column::Of("id"),
     Column::Time("placedAtMs"),
     Column::Of("state"),
@@ -26,7 +24,8 @@ const COLUMNS: [Column; 11] = [
     Column::Of("customer.name"),
     Column::Of("contact.email"),
     Column::Of("billingTo.id"),
-    Column::Of("products"),
+    Column::Of("assets.productCode"),
+    Column::Of("assets.quantity"),
     Column::Of("idempotencyKey"),
     Column::Time("customerErasedAtMs"),
 ];
@@ -80,14 +79,6 @@ impl From<State> for Settlement {
     }
 }
 
-/// An order as a row of CSV.
-#[derive(Serialize)]
-struct Row<'a> {
-    #[serde(flatten)]
-    order: &'a view::Order,
-    products: String,
-}
-
 pub(super) async fn run(host: &Host, list: ListOrders, json: bool) -> Outcome {
     let form = list.csv.form(json);
     let period = list.period.period()?;
@@ -104,18 +95,7 @@ pub(super) async fn run(host: &Host, list: ListOrders, json: bool) -> Outcome {
         .page
         .read(form, async |page| host.record().orders(&filter, page).await);
     let views = host.order_views(&orders.await?, Keys::Masked).await?;
-    match form {
-        Form::Table => output::table(&table(&views)),
-        Form::Json => show::json(&views)?,
-        Form::Csv => {
-            let row = |order| Row {
-                order,
-                products: products(order),
-            };
-            csv_lines::write(&views.iter().map(row).collect::<Vec<_>>(), &COLUMNS)?;
-        }
-    }
-    Ok(ExitStatus::Done)
+    csv_lines::list(form, &views, &COLUMNS, table)
 }
 
 /// A table of orders, for people.

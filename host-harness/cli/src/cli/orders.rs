@@ -1,7 +1,6 @@
 //! `order …`: licenses are ordered, and an order is followed until its licenses are bought.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal as _;
 
 use bss_model::clock::rfc3339;
 use bss_model::{Advice, AssetId, Contact, ErrorKind, IdKind, NewLine, Party, Settlement, settlement};
@@ -13,10 +12,10 @@ use uuid::Uuid;
 use super::assets::show_assets;
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome};
-use super::input::{confirms, operator};
+use super::input::{confirms, is_on_a_terminal, operator};
 use super::order_list::{self, ListOrders, assets_of};
 use super::progress::listener;
-use super::typed_ids::{self, TypedId};
+use super::typed_ids::{self, TypedId, TypedOrder};
 use super::{contact_doubts, output, show};
 
 #[derive(Debug, Subcommand)]
@@ -25,13 +24,13 @@ pub(super) enum OrderCommand {
     Place(Box<PlaceOrder>),
     /// Resume an order whose licenses are not all settled; each purchase is looked up before it is sent again
     Resume {
-        /// The order's id
-        order: TypedId,
+        /// The order's id, or the shop's own key
+        order: TypedOrder,
     },
     /// Withdraw what of an order is not bought yet, refused lines included; what may be bought is looked up first
     Withdraw {
-        /// The order's id
-        order: TypedId,
+        /// The order's id, or the shop's own key
+        order: TypedOrder,
         /// Only the line of this asset; may be repeated
         #[arg(long, value_name = "ASSET")]
         asset: Vec<TypedId>,
@@ -43,8 +42,8 @@ pub(super) enum OrderCommand {
     List(ListOrders),
     /// Show an order and its licenses
     Show {
-        /// The order's id
-        order: TypedId,
+        /// The order's id, or the shop's own key
+        order: TypedOrder,
     },
 }
 
@@ -87,19 +86,19 @@ pub(super) struct PlaceOrder {
 pub(super) async fn run(host: &Host, command: OrderCommand, json: bool) -> Outcome {
     match command {
         OrderCommand::Place(place) => self::place(host, *place, json).await,
-        OrderCommand::Resume { order } => resume(host, order.of(IdKind::Order, host).await?, json).await,
+        OrderCommand::Resume { order } => resume(host, order.of(host).await?, json).await,
         OrderCommand::Withdraw {
             order,
             asset,
             not_bought,
         } => {
-            let order = order.of(IdKind::Order, host).await?;
+            let order = order.of(host).await?;
             let assets = typed_ids::all(&asset, IdKind::Asset, host).await?;
             withdraw(host, order, &assets, not_bought, json).await
         }
         OrderCommand::List(list) => order_list::run(host, list, json).await,
         OrderCommand::Show { order } => {
-            let order = order.of(IdKind::Order, host).await?;
+            let order = order.of(host).await?;
             let settlement = show_order(host, order, json).await?;
             if settlement == Settlement::Open && !json {
                 output::note(format!(
@@ -190,7 +189,7 @@ async fn check_repetition(
         same.id,
         rfc3339(same.placed_at_ms)
     );
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+    if !is_on_a_terminal() {
         return Ok(Some(same));
     }
     match confirms(&format!("{same}. Place it once more?"))? {
@@ -342,9 +341,8 @@ async fn show_order(host: &Host, order_id: Uuid, json: bool) -> Result<Settlemen
             .await?
             .remove(&order_id);
         output::line(format!(
-            "order {order_id} of {} ({}) at {}, placed {}{}",
-            order.customer.name,
-            order.customer.id,
+            "order {order_id} of {} at {}, placed {}{}",
+            show::party(&order.customer.name, &order.customer.id),
             parties.map_or_else(String::new, |parties| parties.instance),
             show::time(order.placed_at_ms),
             key.map_or_else(String::new, |key| format!(", with key {key}"))

@@ -1,8 +1,7 @@
-//! Lists read page after page, and how much of a list is shown.
+//! Lists, read page after page as far as they are shown.
 
 use bss_model::{Cursor, Page, Rows, SortOrder};
 use clap::Args;
-use host_harness::RecordError;
 
 use super::csv_lines::Form;
 use super::output;
@@ -35,36 +34,35 @@ impl PageArguments {
             Form::Table => ROWS_SHOWN,
             Form::Json | Form::Csv => 0,
         });
-        let rows = match limit {
-            0 => ROWS,
-            limit => limit,
-        };
-        let mut page = Page {
+        let page = |rows| Page {
             after: self.after.clone().map(Cursor::new),
             ..Page::first(rows).in_order(SortOrder::Descending)
         };
-        let mut all = Vec::new();
-        loop {
-            let rows = read(&page).await?;
-            all.extend(rows.rows);
-            match rows.next {
-                None => return Ok(all),
-                Some(next) if limit > 0 => {
-                    output::note(format!("there are more; `--after {}` continues", next.as_str()));
-                    return Ok(all);
-                }
-                Some(next) => page = page.after(next),
-            }
+        if limit == 0 {
+            return all_from(page(ROWS), read).await;
         }
+        let shown = read(&page(limit)).await?;
+        if let Some(next) = shown.next {
+            output::note(format!("there are more; `--after {}` continues", next.as_str()));
+        }
+        Ok(shown.rows)
     }
 }
 
 /// Reads all rows of a list, page after page.
-pub(super) async fn all<T>(
+pub(super) async fn all<T, E>(
     order: SortOrder,
-    read: impl AsyncFn(&Page) -> Result<Rows<T>, RecordError>,
-) -> Result<Vec<T>, RecordError> {
-    let (mut all, mut page) = (Vec::new(), Page::first(ROWS).in_order(order));
+    read: impl AsyncFn(&Page) -> Result<Rows<T>, E>,
+) -> Result<Vec<T>, E> {
+    all_from(Page::first(ROWS).in_order(order), read).await
+}
+
+/// Reads a page, and all behind it.
+async fn all_from<T, E>(
+    mut page: Page,
+    read: impl AsyncFn(&Page) -> Result<Rows<T>, E>,
+) -> Result<Vec<T>, E> {
+    let mut all = Vec::new();
     loop {
         let rows = read(&page).await?;
         all.extend(rows.rows);

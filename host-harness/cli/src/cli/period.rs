@@ -1,4 +1,4 @@
-//! Months and days as they are asked for, as spans of time, and the days of what is shown.
+//! Spans of time in the days of a time zone, as `--month`, `--since` and `--until` ask for them.
 
 use std::str::FromStr;
 
@@ -16,13 +16,13 @@ pub(super) struct PeriodArguments {
     /// Only this month, as in `--month 2026-11`
     #[arg(long, value_name = "YYYY-MM", conflicts_with_all = ["since", "until"])]
     month: Option<Month>,
-    /// Only from then on: a day, as in `--since 2026-11-15`, or an instant, as in `2026-11-15T08:00Z`
+    /// Only from then on: a day, as in `--since 2026-11-15`, or a time, as in `2026-11-15T08:00` or `2026-11-15T08:00Z`
     #[arg(long, value_name = "TIME")]
     since: Option<Time>,
-    /// Only up to and including a day, or before an instant
+    /// Only up to and including a day, or before a time
     #[arg(long, value_name = "TIME")]
     until: Option<Time>,
-    /// The time zone in which days begin and end, as in `Europe/Athens`
+    /// The time zone of days and times that do not say their own, as in `Europe/Athens`
     #[arg(long, value_name = "NAME", default_value = "UTC")]
     time_zone: String,
 }
@@ -48,10 +48,12 @@ impl FromStr for Month {
     }
 }
 
-/// A day, or an instant.
+/// A day, or a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Time {
     Day(Date),
+    /// A time of the time zone's clocks.
+    Local(DateTime),
     Instant(Timestamp),
 }
 
@@ -62,9 +64,13 @@ impl FromStr for Time {
         if let Ok(instant) = text.parse() {
             return Ok(Self::Instant(instant));
         }
-        let day = Date::strptime("%Y-%m-%d", text);
-        day.map(Self::Day)
-            .map_err(|_| "give a day, as in 2026-11-29, or an instant, as in 2026-11-29T08:00Z".to_owned())
+        if let Ok(day) = Date::strptime("%Y-%m-%d", text) {
+            return Ok(Self::Day(day));
+        }
+        let local = text.parse().map(Self::Local);
+        local.map_err(|_| {
+            "give a day, as in 2026-11-29, or a time, as in 2026-11-29T08:00 or 2026-11-29T08:00Z".to_owned()
+        })
     }
 }
 
@@ -73,14 +79,15 @@ impl Time {
     fn begin_ms(self, zone: &TimeZone) -> Result<i64, jiff::Error> {
         match self {
             Self::Instant(instant) => Ok(instant.as_millisecond()),
-            Self::Day(day) => Ok(day.to_zoned(zone.clone())?.timestamp().as_millisecond()),
+            Self::Local(time) => Ok(time.to_zoned(zone.clone())?.timestamp().as_millisecond()),
+            Self::Day(day) => Self::Local(day.at(0, 0, 0, 0)).begin_ms(zone),
         }
     }
 
-    /// The first millisecond after it: of a day, when the next one begins; of an instant, the instant itself.
+    /// The first millisecond after it: of a day, when the next one begins; of a time, the time itself.
     fn end_ms(self, zone: &TimeZone) -> Result<i64, jiff::Error> {
         match self {
-            Self::Instant(_) => self.begin_ms(zone),
+            Self::Local(_) | Self::Instant(_) => self.begin_ms(zone),
             Self::Day(day) => Self::Day(day.checked_add(1.day())?).begin_ms(zone),
         }
     }
@@ -94,7 +101,7 @@ pub(super) struct OnDay<'a, T> {
     of: &'a T,
 }
 
-/// A span of time, and the time zone of its days.
+/// A span of time, with the time zone of its days.
 pub(super) struct Period {
     /// Its first millisecond. `None`: it has no beginning.
     pub(super) since_ms: Option<i64>,
@@ -113,11 +120,6 @@ impl PeriodArguments {
             until: None,
             time_zone: time_zone.to_owned(),
         }
-    }
-
-    /// Whether no days are named, so that it is about all of them.
-    pub(super) fn is_unbounded(&self) -> bool {
-        self.month.is_none() && self.since.is_none() && self.until.is_none()
     }
 
     pub(super) fn period(&self) -> Result<Period, Failure> {
@@ -173,20 +175,16 @@ impl Period {
         of.iter().map(on_day).collect()
     }
 
-    /// The first millisecond of a date and time, or of a day, as a text has it.
+    /// The first millisecond of a time or a day, as a text has it: in a form (strftime(3)), or as `--since` takes it.
     pub(super) fn read_time(&self, text: &str, form: Option<&str>) -> Option<i64> {
-        let (date_and_time, date) = match form {
-            Some(form) => (DateTime::strptime(form, text), Date::strptime(form, text)),
-            None => {
-                if let Ok(instant) = text.parse::<Timestamp>() {
-                    return Some(instant.as_millisecond());
-                }
-                (text.parse(), text.parse())
-            }
+        let time = match form {
+            None => text.parse().ok()?,
+            Some(form) => match DateTime::strptime(form, text) {
+                Ok(time) => Time::Local(time),
+                Err(_) => Time::Day(Date::strptime(form, text).ok()?),
+            },
         };
-        let civil = date_and_time.ok().or_else(|| Some(date.ok()?.at(0, 0, 0, 0)))?;
-        let zoned = civil.to_zoned(self.zone.clone()).ok()?;
-        Some(zoned.timestamp().as_millisecond())
+        time.begin_ms(&self.zone).ok()
     }
 }
 
@@ -233,13 +231,18 @@ mod tests {
     }
 
     #[test]
-    fn an_instant_is_itself_whatever_the_time_zone() {
+    fn an_instant_is_itself_whatever_the_time_zone_and_a_time_without_one_is_the_time_zones() {
         let instants = [Some("2026-10-25T01:00+02:00"), Some("2026-10-25T00:00Z")];
         assert_eq!(
             span(&arguments(None, instants, "Asia/Tokyo")).map(Option::unwrap),
             ["2026-10-24T23:00:00Z", "2026-10-25T00:00:00Z"]
         );
-        for wrong in ["", "yesterday", "2026-13-01", "2026-11-29 08:00", "9999-12-31T"] {
+        let local = [Some("2026-11-29T08:00"), Some("2026-11-29 09:30")];
+        assert_eq!(
+            span(&arguments(None, local, "Asia/Tokyo")).map(Option::unwrap),
+            ["2026-11-28T23:00:00Z", "2026-11-29T00:30:00Z"]
+        );
+        for wrong in ["", "yesterday", "2026-13-01", "2026-11-29T25:00", "9999-12-31T"] {
             assert!(wrong.parse::<Time>().is_err(), "{wrong}");
         }
     }

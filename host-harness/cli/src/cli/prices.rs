@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use bss_model::{Instance, NewPrice, Page, Price, PriceChange, PriceDoubt, ProductFilter};
 use clap::{ArgGroup, Args};
 use host_harness::{Host, view};
+use serde::Serialize;
 
 use super::bulk::BulkArguments;
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome};
-use super::input::{operator, read_text};
-use super::{output, price_list, show};
+use super::input::operator;
+use super::{csv_file, output, price_list, show};
 
 /// The doubtful prices that are named in a question; the others are counted.
 const NAMED_MAX: usize = 10;
@@ -65,21 +66,51 @@ pub(super) async fn run(host: &Host, asked: PriceProducts, json: bool) -> Outcom
     };
     let before = host.record().prices(instance.id).await?;
     let doubts = doubts(&instance, &prices, &before);
+    let what = format!("set {}", doubtful(&doubts));
     if asked.bulk.is_dry() {
+        let changes = host
+            .record()
+            .preview_each_price(instance.id, &prices, &operator())
+            .await?;
         asked
             .bulk
             .agreed(&format!("set {}", show::counted(prices.len() as u64, "price")))?;
-        let changes: Vec<_> = prices.iter().map(|new| change_by(new, &before)).collect();
-        return show_changes(&changes, json);
+        if !doubts.is_empty() {
+            output::note(format!("would ask, or need `--yes`, to {what}"));
+        }
+        return show_preview(&changes, &doubts, json);
     }
     if !doubts.is_empty() {
-        asked.bulk.agreed(&format!("set {}", doubtful(&doubts)))?;
+        asked.bulk.agreed(&what)?;
+    } else if let Some(first) = asked.bare_first_price(&prices, &before) {
+        asked.bulk.agreed_on_a_terminal(&format!(
+            "set a first price of {}, for {}",
+            first.price,
+            show::counted(prices.len() as u64, "product")
+        ))?;
     }
     let changes = host
         .record()
         .set_each_price(instance.id, &prices, &operator())
         .await?;
     show_changes(&changes, json)
+}
+
+impl PriceProducts {
+    /// The first price of a product that was typed so that its unit can be mistaken: in the smallest unit, or without decimals.
+    fn bare_first_price<'a>(
+        &self,
+        prices: &'a [NewPrice],
+        before: &BTreeMap<String, Vec<Price>>,
+    ) -> Option<&'a NewPrice> {
+        let has_point = self.amount.as_ref().is_some_and(|amount| amount.contains('.'));
+        if self.file.is_some() || has_point {
+            return None;
+        }
+        // Of a currency without decimals, the two units are one.
+        let is_bare = |new: &&NewPrice| new.price.decimal().contains('.') && present(before, new).is_none();
+        prices.iter().find(is_bare)
+    }
 }
 
 /// The prices that are to be set. `None`: none is.
@@ -90,7 +121,7 @@ async fn prices(
     currency: &str,
 ) -> Result<Option<Vec<NewPrice>>, Failure> {
     if let Some(file) = &asked.file {
-        let text = read_text(file, "price list")?;
+        let text = csv_file::text_of(file, "price list")?;
         let products = host
             .record()
             .products(instance.id, &ProductFilter::default(), &Page::all())
@@ -125,20 +156,14 @@ fn present<'a>(before: &'a BTreeMap<String, Vec<Price>>, new: &NewPrice) -> Opti
     prices.find(|price| price.currency == new.price.currency)
 }
 
-fn change_by(new: &NewPrice, before: &BTreeMap<String, Vec<Price>>) -> PriceChange {
-    PriceChange {
-        code: new.code.clone(),
-        before: present(before, new).cloned(),
-        after: Some(new.price.clone()),
-    }
-}
+/// A price that may be a mistake, and why.
+type Doubtful<'a> = (&'a NewPrice, Vec<PriceDoubt>);
 
-/// The prices that may be a mistake, and why.
 fn doubts<'a>(
     instance: &Instance,
     prices: &'a [NewPrice],
     before: &BTreeMap<String, Vec<Price>>,
-) -> Vec<(&'a NewPrice, Vec<PriceDoubt>)> {
+) -> Vec<Doubtful<'a>> {
     let doubts = prices.iter().map(|new| {
         let about = PriceDoubt::about(&new.price, present(before, new), &instance.currency);
         (new, about)
@@ -147,7 +172,7 @@ fn doubts<'a>(
 }
 
 /// Names the doubtful prices, each with the reasons.
-fn doubtful(doubts: &[(&NewPrice, Vec<PriceDoubt>)]) -> String {
+fn doubtful(doubts: &[Doubtful<'_>]) -> String {
     let named = doubts.iter().take(NAMED_MAX).map(|(new, about)| {
         let reasons: Vec<String> = about.iter().map(ToString::to_string).collect();
         format!("{} for `{}` ({})", new.price, new.code, reasons.join("; "))
@@ -167,16 +192,51 @@ async fn remove(
     currency: &str,
     json: bool,
 ) -> Outcome {
-    let count = show::counted(asked.codes.len() as u64, "price");
+    let (record, codes) = (host.record(), &asked.codes);
     if asked.bulk.is_dry() {
+        let changes = record
+            .preview_removed_prices(instance.id, codes, currency, &operator())
+            .await?;
+        let count = show::counted(changes.len() as u64, "price");
         asked.bulk.agreed(&format!("remove {count}"))?;
-        return Ok(ExitStatus::Done);
+        return show_preview(&changes, &[], json);
     }
-    let changes = host
-        .record()
-        .remove_prices(instance.id, &asked.codes, currency, &operator())
+    let changes = record
+        .remove_prices(instance.id, codes, currency, &operator())
         .await?;
     show_changes(&changes, json)
+}
+
+/// Changes that would be made, for programs: what is asked about them, too.
+#[derive(Serialize)]
+struct Preview {
+    #[serde(flatten)]
+    changes: view::PricedProducts,
+    doubts: Vec<Doubt>,
+}
+
+/// The doubts about the price of a product.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Doubt {
+    product_code: String,
+    /// `zero`, `far-from-last`, `other-currency`.
+    doubts: Vec<&'static str>,
+}
+
+fn show_preview(changes: &[PriceChange], doubts: &[Doubtful<'_>], json: bool) -> Outcome {
+    if !json {
+        return show_changes(changes, json);
+    }
+    let doubts = doubts.iter().map(|(new, about)| Doubt {
+        product_code: new.code.clone(),
+        doubts: about.iter().map(PriceDoubt::word).collect(),
+    });
+    show::dry_json(&Preview {
+        changes: changes.into(),
+        doubts: doubts.collect(),
+    })?;
+    Ok(ExitStatus::Done)
 }
 
 fn show_changes(changes: &[PriceChange], json: bool) -> Outcome {

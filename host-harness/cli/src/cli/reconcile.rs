@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use bss_model::{PricesAre, Statement};
+use bss_model::{ErrorKind, PricesAre, Statement};
 use clap::Args;
 use host_harness::Host;
 use host_harness::view::{Reconciliation, StatementDifference};
 
 use super::csv_lines::{self, Column, CsvOption, Form};
 use super::exit_status::ExitStatus;
-use super::failure::Outcome;
+use super::failure::{Failure, Outcome};
 use super::input::key_value;
 use super::period::PeriodArguments;
 use super::statement::{self, Column as StatementColumn, Dialect};
@@ -125,9 +125,22 @@ pub(super) async fn run(host: &Host, asked: &ReconcileArguments, json: bool) -> 
         ),
         (true, PricesAre::Charged) => {}
     }
+    if outcome.is_of_another_time {
+        let message = format!(
+            "the statement seems to be of another time: {}",
+            match outcome.lines {
+                0 => "none of its lines is of the time that was compared",
+                _ => "its lines are on record, and nothing on record is of the time that was compared",
+            }
+        );
+        let failure = Failure::new(ErrorKind::Invalid, "statement-of-another-time", message);
+        return Err(
+            failure.hint("compare it with the month that it is of, by `--month`, `--since` and `--until`")
+        );
+    }
     Ok(match outcome.differences.is_empty() {
         true => ExitStatus::Done,
-        false => ExitStatus::Differences,
+        false => ExitStatus::Attention,
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bss_model::{Advice, purchase_rule};
 use clap::Subcommand;
-use host_harness::{HostKeySource, Record, RecordError, verify_backup, view};
+use host_harness::{HostKeySource, Record, RecordError, Verified, verify_backup, view};
 
 use super::audit::sha256;
 use super::customers::again_note;
@@ -56,26 +56,31 @@ pub(super) enum RecordCommand {
 }
 
 pub(super) async fn run(data_dir: &Path, key: &HostKeySource, command: RecordCommand, json: bool) -> Outcome {
+    let open = || Record::open_with(data_dir, key);
     match command {
-        RecordCommand::Backup { file } => backup(data_dir, key, &file, json).await,
+        RecordCommand::Backup { file } => backup(&open().await?, &file, json).await,
         RecordCommand::Restore {
             file,
             sha256,
             replace,
         } => restore(data_dir, key, &file, sha256.as_deref(), replace, json).await,
         RecordCommand::Verify { file, sha256 } => {
-            verify(data_dir, key, file.as_deref(), sha256.as_deref(), json).await
+            let verified = match file {
+                Some(file) => verify_backup(&file, sha256.as_deref()).await?,
+                None => open().await?.verify().await?,
+            };
+            show_verified(&verified, json)
         }
-        RecordCommand::Adopt => adopt(data_dir, key, json).await,
+        RecordCommand::Adopt => adopt(&open().await?, json).await,
         RecordCommand::Set { look_up_only } => {
-            set(data_dir, key, Duration::from_secs(look_up_only), json).await
+            set(&open().await?, Duration::from_secs(look_up_only), json).await
         }
-        RecordCommand::Show => show_record(data_dir, key, json).await,
+        RecordCommand::Show => show_record(&open().await?, json).await,
     }
 }
 
-async fn backup(data_dir: &Path, key: &HostKeySource, file: &Path, json: bool) -> Outcome {
-    let backup = Record::open_with(data_dir, key).await?.backup(file).await?;
+async fn backup(record: &Record, file: &Path, json: bool) -> Outcome {
+    let backup = record.backup(file).await?;
     let view = view::Backup::from(&backup);
     if json {
         show::json(&view)?;
@@ -119,18 +124,8 @@ async fn restore(
     Ok(ExitStatus::Done)
 }
 
-async fn verify(
-    data_dir: &Path,
-    key: &HostKeySource,
-    file: Option<&Path>,
-    sha256: Option<&str>,
-    json: bool,
-) -> Outcome {
-    let verified = match file {
-        Some(file) => verify_backup(file, sha256).await?,
-        None => Record::open_with(data_dir, key).await?.verify().await?,
-    };
-    let view = view::Backup::from(&verified);
+fn show_verified(verified: &Verified, json: bool) -> Outcome {
+    let view = view::Backup::from(verified);
     match json {
         true => show::json(&view)?,
         false => show_backup(&view),
@@ -138,11 +133,10 @@ async fn verify(
     Ok(ExitStatus::Done)
 }
 
-async fn adopt(data_dir: &Path, key: &HostKeySource, json: bool) -> Outcome {
-    let record = Record::open_with(data_dir, key).await?;
+async fn adopt(record: &Record, json: bool) -> Outcome {
     let adopted = record.adopt(&operator()).await?;
     if json {
-        show::json(&view_of(&record).await?)?;
+        show::json(&view_of(record).await?)?;
     } else {
         output::line(match adopted {
             true => {
@@ -154,11 +148,10 @@ async fn adopt(data_dir: &Path, key: &HostKeySource, json: bool) -> Outcome {
     Ok(ExitStatus::Done)
 }
 
-async fn set(data_dir: &Path, key: &HostKeySource, look_up_only: Duration, json: bool) -> Outcome {
-    let record = Record::open_with(data_dir, key).await?;
+async fn set(record: &Record, look_up_only: Duration, json: bool) -> Outcome {
     record.set_look_up_only(look_up_only, &operator()).await?;
     match json {
-        true => show::json(&view_of(&record).await?)?,
+        true => show::json(&view_of(record).await?)?,
         false => output::line(looked_up(look_up_only)),
     }
     if look_up_only < purchase_rule::LOOK_UP_ONLY {
@@ -178,9 +171,8 @@ fn looked_up(look_up_only: Duration) -> String {
     )
 }
 
-async fn show_record(data_dir: &Path, key: &HostKeySource, json: bool) -> Outcome {
-    let record = Record::open_with(data_dir, key).await?;
-    let view = view_of(&record).await?;
+async fn show_record(record: &Record, json: bool) -> Outcome {
+    let view = view_of(record).await?;
     if json {
         show::json(&view)?;
         return Ok(ExitStatus::Done);

@@ -4,12 +4,12 @@ use bss_model::ChargeFilter;
 use clap::{Args, ValueEnum};
 use host_harness::Host;
 use host_harness::view::{Report, ReportEntry, Sum};
+use serde::Serialize;
 
-use super::charges::{amount, customer};
 use super::csv_lines::{self, Column, CsvOption, Form};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome};
-use super::period::{Period, PeriodArguments};
+use super::period::{OnDay, Period, PeriodArguments};
 use super::{instances, output, show};
 
 const ENTRY_COLUMNS: [Column; 16] = [
@@ -86,14 +86,41 @@ impl By {
     }
 }
 
+/// A report for programs, each of whose entries has its day.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DatedReport<'a> {
+    since_at_ms: Option<i64>,
+    until_at_ms: Option<i64>,
+    entries: Vec<OnDay<'a, ReportEntry>>,
+    by_currency: &'a [Sum],
+    by_instance: &'a [Sum],
+    by_customer: &'a [Sum],
+    by_product: &'a [Sum],
+}
+
+impl<'a> DatedReport<'a> {
+    fn new(report: &'a Report, period: &Period) -> Self {
+        Self {
+            since_at_ms: report.since_at_ms,
+            until_at_ms: report.until_at_ms,
+            entries: period.on_days(&report.entries, |entry| entry.at_ms),
+            by_currency: &report.by_currency,
+            by_instance: &report.by_instance,
+            by_customer: &report.by_customer,
+            by_product: &report.by_product,
+        }
+    }
+}
+
 pub(super) async fn run(host: &Host, asked: &ReportArguments, json: bool) -> Outcome {
-    if asked.period.is_unbounded() {
+    let period = asked.period.period()?;
+    if period.since_ms.or(period.until_ms).is_none() {
         let message = "a report is about a month or some days";
         return Err(
             Failure::usage(message).hint("name them, as in `--month 2026-11` or `--since 2026-11-01`")
         );
     }
-    let period = asked.period.period()?;
     let filter = ChargeFilter {
         instance: instances::filter_id(host, asked.instance.as_deref()).await?,
         customer: asked.customer.clone(),
@@ -103,7 +130,7 @@ pub(super) async fn run(host: &Host, asked: &ReportArguments, json: bool) -> Out
     };
     let report = host.report(&filter).await?;
     match (asked.csv.form(json), asked.by) {
-        (Form::Json, _) => show::json(&report)?,
+        (Form::Json, _) => show::json(&DatedReport::new(&report, &period))?,
         (Form::Csv, Some(by)) => csv_lines::write(by.sums(&report), &SUM_COLUMNS)?,
         (Form::Csv, None) => {
             let entries = period.on_days(&report.entries, |entry| entry.at_ms);
@@ -137,11 +164,11 @@ fn row(entry: &ReportEntry, period: &Period) -> [String; 8] {
     [
         period.day(entry.at_ms),
         number,
-        customer(&entry.parties),
+        show::party(&entry.parties.customer.name, &entry.parties.customer.id),
         entry.order_id.to_string(),
         entry.idempotency_key.clone().unwrap_or_default(),
         show::units(entry.quantity, &product),
-        amount(Some(&entry.amount)),
+        show::amount(Some(&entry.amount)),
         entry.parties.instance.clone(),
     ]
 }
@@ -156,14 +183,12 @@ fn show_sums(by: By, sums: &[Sum]) {
         let what = match by {
             By::Currency => sum.currency.clone(),
             By::Instance => name.to_owned(),
-            By::Customer | By::Product => format!("{id} {name}"),
+            By::Customer => show::party(name, id),
+            By::Product => format!("{id} {name}"),
         };
-        let told = |price: &Option<_>| {
-            price
-                .as_ref()
-                .map_or_else(|| "(too large)".to_owned(), |price| amount(Some(price)))
-        };
-        table.add_row([what, told(&sum.charged), told(&sum.credited), told(&sum.balance)]);
+        let amounts = [&sum.charged, &sum.credited, &sum.balance];
+        let amounts = amounts.map(|price| show::sum(price.as_ref()));
+        table.add_row(std::iter::once(what).chain(amounts));
     }
     output::table(&table);
 }

@@ -18,7 +18,7 @@ use super::input::operator;
 use super::output::{self, Table};
 use super::pages::{self, PageArguments};
 use super::progress::listener;
-use super::typed_ids::{self, TypedId};
+use super::typed_ids::{self, TypedId, TypedOrder};
 use super::{instances, show};
 
 /// Failures with one code that are told in a line each, of many.
@@ -41,8 +41,8 @@ const CANCELLATION_COLUMNS: [Column; 19] = [
     Column::Time("decision.atMs"),
     Column::Of("decision.comment"),
     Column::Of("reason.result"),
-    Column::Of("reason.problem.code"),
-    Column::Of("reason.problem.message"),
+    Column::Of("reason.code"),
+    Column::Of("reason.message"),
     Column::Time("endedAtMs"),
 ];
 
@@ -79,8 +79,8 @@ pub(super) struct CancelAsset {
     #[arg(group = "which", value_name = "ASSET")]
     assets: Vec<TypedId>,
     /// All assets of this order that have their license; what is not bought is withdrawn by `order withdraw`
-    #[arg(long, group = "which", value_name = "ID")]
-    order: Option<TypedId>,
+    #[arg(long, group = "which", value_name = "ORDER")]
+    order: Option<TypedOrder>,
     /// The reason, which the vendor gets too
     #[arg(long, value_name = "TEXT", default_value = "")]
     comment: String,
@@ -166,7 +166,7 @@ async fn cancel(host: &Host, asked: CancelAsset, json: bool) -> Outcome {
     }
     let assets = match &asked.order {
         None => typed_ids::all(&asked.assets, IdKind::Asset, host).await?,
-        Some(order) => bought_of(host, order.of(IdKind::Order, host).await?).await?,
+        Some(order) => bought_of(host, order.of(host).await?).await?,
     };
     let what = format!(
         "{} {}",
@@ -176,7 +176,13 @@ async fn cancel(host: &Host, asked: CancelAsset, json: bool) -> Outcome {
         },
         show::counted(assets.len() as u64, "license")
     );
-    if assets.is_empty() || !asked.bulk.agreed(&what)? {
+    if assets.is_empty() && !asked.bulk.is_dry() {
+        return Tally::new(json).none();
+    }
+    if asked.bulk.is_dry() {
+        check_all(host, &assets).await?;
+    }
+    if !asked.bulk.agreed(&what)? {
         return Tally::new(json).would(&assets);
     }
     let mut tally = Tally::new(json);
@@ -221,7 +227,30 @@ async fn bought_of(host: &Host, order: Uuid) -> Result<Vec<Uuid>, Failure> {
     Ok(bought)
 }
 
+/// Fails where one of the assets does not exist.
+pub(super) async fn check_all(host: &Host, assets: &[Uuid]) -> Result<(), Failure> {
+    for asset in assets {
+        host.asset((*asset).into()).await?;
+    }
+    Ok(())
+}
+
+/// Cancels an asset. A person on a terminal is told what that is, and asked; a script has named the asset.
 async fn cancel_one(host: &Host, asked: &CancelAsset, asset: Uuid, json: bool) -> Outcome {
+    let view = host.asset(asset.into()).await?.read().await?;
+    let customer = &view.parties.customer;
+    let price = view.price.as_ref();
+    let license = format!(
+        "the license of asset {} ({}, {}{})",
+        show::short(asset),
+        show::units(view.quantity, &view.product_code),
+        show::party(&customer.name, &customer.id),
+        price.map_or_else(String::new, |price| format!(", {}", show::amount(Some(price))))
+    );
+    asked.bulk.agreed_on_a_terminal(&match asked.request {
+        true => format!("request the cancellation of {license}"),
+        false => format!("return {license} to the vendor, cancel and credit it"),
+    })?;
     let cancellation = cancellation_of(host, asked, asset).await?;
     ended(host, &cancellation, json).await
 }

@@ -1,13 +1,18 @@
 //! What a service manager is told: that the worker is ready, stops, and is alive (sd_notify(3)).
 
+use std::ffi::OsStr;
 use std::io;
-use std::os::unix::net::UnixDatagram;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use host_harness::Pulse;
 use tokio::task::JoinHandle;
+
+use super::output;
 
 /// The service manager, where there is one.
 #[derive(Debug)]
@@ -18,30 +23,28 @@ pub(super) struct ServiceManager {
 }
 
 impl ServiceManager {
-    /// The one that the environment names.
-    ///
-    /// # Errors
-    /// When its socket can't be used.
-    pub(super) fn of_environment() -> io::Result<Self> {
+    /// The one that the environment names. One whose socket can't be used is told nothing, with a warning: the work is what counts.
+    pub(super) fn of_environment() -> Self {
         let path = std::env::var_os("NOTIFY_SOCKET").filter(|path| !path.is_empty());
         let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
         // The variables may be another process's, from which this one has them.
         let is_ours = number("WATCHDOG_PID").is_none_or(|process| process == u64::from(std::process::id()));
         let watchdog = number("WATCHDOG_USEC").filter(|time| is_ours && *time > 0);
-        let socket = match path {
-            None => None,
-            Some(path) => {
-                let socket = UnixDatagram::unbound()?;
-                socket.connect(path)?;
-                socket.set_nonblocking(true)?;
-                Some(Arc::new(socket))
+        let socket = path.and_then(|path| match connected(&path) {
+            Ok(socket) => Some(Arc::new(socket)),
+            Err(error) => {
+                output::note(format!(
+                    "warning: the service manager at `{}` can't be told anything: {error}",
+                    path.display()
+                ));
+                None
             }
-        };
-        Ok(Self {
+        });
+        Self {
             socket,
             watchdog: watchdog.map(Duration::from_micros),
             is_stopping: Arc::default(),
-        })
+        }
     }
 
     /// Says that the worker works.
@@ -75,6 +78,17 @@ impl ServiceManager {
             let _ = socket.send(state.as_bytes());
         }
     }
+}
+
+/// A socket to a path, or to an abstract name, which begins with `@` in the environment (sd_notify(3)).
+fn connected(path: &OsStr) -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    match path.as_bytes().strip_prefix(b"@") {
+        Some(name) => socket.connect_addr(&SocketAddr::from_abstract_name(name)?)?,
+        None => socket.connect(path)?,
+    }
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }
 
 /// The task that feeds the watchdog; dropped, it ends.

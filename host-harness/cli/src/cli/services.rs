@@ -23,7 +23,7 @@ use super::progress::Progress;
 use super::typed_ids::TypedId;
 use super::{pages, show};
 
-const RUN_COLUMNS: [Column; 14] = [
+const RUN_COLUMNS: [Column; 15] = [
     Column::Of("id"),
     Column::Of("instance"),
     Column::Of("state"),
@@ -38,6 +38,7 @@ const RUN_COLUMNS: [Column; 14] = [
     Column::Of("unchanged"),
     Column::Of("problem.code"),
     Column::Of("problem.message"),
+    Column::Of("accepts"),
 ];
 
 const LOG_COLUMNS: [Column; 5] = [
@@ -130,9 +131,9 @@ pub(super) struct ProductsArguments {
     /// Only products without a price in the instance's currency
     #[arg(long)]
     without_price: bool,
-    /// Only products with this text in their code or name, in upper or lower case
+    /// Only products whose name contains this text, in upper or lower case
     #[arg(long, value_name = "TEXT")]
-    text: Option<String>,
+    name_contains: Option<String>,
     #[command(flatten)]
     list: List,
     #[command(flatten)]
@@ -157,19 +158,10 @@ struct List {
 }
 
 impl ProductsArguments {
-    /// Whether a product is one that is asked for.
+    /// Whether a product that the record was asked for is shown.
     fn shows(&self, product: &Product, has_price: bool) -> bool {
-        let is_on_sale = product.active && !product.discontinued;
-        let is_like = |text: &String| {
-            let text = text.to_lowercase();
-            let offered = &product.offered;
-            [&offered.code, &offered.name]
-                .iter()
-                .any(|of| of.to_lowercase().contains(&text))
-        };
-        (is_on_sale || !self.on_sale)
-            && !(has_price && self.without_price)
-            && self.text.as_ref().is_none_or(is_like)
+        let named = self.name_contains.as_ref();
+        !(has_price && self.without_price) && named.is_none_or(|text| product.name_contains(text))
     }
 }
 
@@ -226,12 +218,14 @@ async fn accept(host: &Host, instance: &str, json: bool) -> Outcome {
 
 /// Executes a run, and shows what came of it.
 async fn to_the_end(host: &Host, begun: &BegunRun, interruption: &mut Interruption, json: bool) -> Outcome {
-    output::note(format!("run {} is in progress", begun.run));
+    let accepted = named_run(host, begun.run).await?.accepts;
+    let accepts = accepted.map_or_else(String::new, |accepted| format!(", and accepts run {accepted}"));
+    output::note(format!("run {} is in progress{accepts}", begun.run));
     let run = execute(host, begun, interruption).await?;
-    if json {
-        show::json(&run_view(host, begun.run, &begun.instance.name).await?)?;
-    } else {
-        output::line(run_line(&run));
+    match (json, accepted) {
+        (true, _) => show::json(&run_view(host, begun.run, &begun.instance.name).await?)?,
+        (false, None) => output::line(run_line(&run)),
+        (false, Some(accepted)) => output::line(format!("run {accepted} is accepted: {}", run_line(&run))),
     }
     warn_of_errors(&run);
     Ok(ExitStatus::Done)
@@ -244,7 +238,7 @@ async fn preview(host: &Host, instance: &str, json: bool) -> Outcome {
     progress.end();
     let (difference, shrinkage) = read?;
     if json {
-        show::json(&view::ServicesPreview::new(&difference, shrinkage))?;
+        show::dry_json(&view::ServicesPreview::new(&difference, shrinkage))?;
         return Ok(ExitStatus::Done);
     }
     let mut table = show::table(&["Product", "Would be"]);
@@ -498,10 +492,12 @@ async fn products(host: &Host, arguments: &ProductsArguments, json: bool) -> Out
             .await?,
         ),
     };
+    let filter = match arguments.on_sale {
+        true => ProductFilter::on_sale(),
+        false => ProductFilter::default(),
+    };
     let products = pages::all(SortOrder::Ascending, async |page| {
-        record
-            .products(instance.id, &ProductFilter::default(), page)
-            .await
+        record.products(instance.id, &filter, page).await
     });
     let mut products = products.await?;
     let prices = record.prices(instance.id).await?;

@@ -236,7 +236,8 @@ impl Settings {
         let of_option = |given: &&Given| given.setting.option().map(|(long, _)| long) == long;
         let given = self.given.iter().find(of_option)?;
         let cause = std::error::Error::source(error).map(ToString::to_string);
-        let why = cause.unwrap_or_else(|| format!("`{}` is no value for it", given.value.to_string_lossy()));
+        let why =
+            cause.unwrap_or_else(|| format!("`{}` is no value for it", given.setting.shown(&given.value)));
         match given.origin {
             Origin::CommandLine => None,
             Origin::Environment(name) => Some(Failure::usage(format!(

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 
 use bss_model::{Actor, Advice, Asset, LicenseSecrets, Secret, SyncStatus, is_returned_but_active};
 use comfy_table::presets;
-use host_harness::view::{Field, FieldKind, Form, Keys};
+use host_harness::view::{self, Field, FieldKind, Form, Keys};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -19,6 +19,20 @@ pub(super) fn json(view: &impl Serialize) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A view of what would be done.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DryRun<T> {
+    dry_run: bool,
+    #[serde(flatten)]
+    would: T,
+}
+
+/// Writes what programs are shown of what would be done, and says that nothing was: `dryRun` is true.
+pub(super) fn dry_json(would: &impl Serialize) -> Result<(), Failure> {
+    json(&DryRun { dry_run: true, would })
+}
+
 /// The first characters of an id, which commands take in its place.
 pub(super) fn short(id: Uuid) -> String {
     id.to_string().chars().take(8).collect()
@@ -27,6 +41,23 @@ pub(super) fn short(id: Uuid) -> String {
 /// A party, by its name and the platform's id.
 pub(super) fn party(name: &str, id: &str) -> String {
     format!("{name} ({id})")
+}
+
+/// An amount with its currency.
+pub(super) fn amount(price: Option<&view::Price>) -> String {
+    let shown = |price: &view::Price| {
+        let price = bss_model::Price {
+            currency: price.currency.clone(),
+            minor_units: price.minor_units,
+        };
+        price.to_string()
+    };
+    price.map_or_else(|| "(no common currency)".to_owned(), shown)
+}
+
+/// A sum with its currency.
+pub(super) fn sum(price: Option<&view::Price>) -> String {
+    price.map_or_else(|| "(too large)".to_owned(), |price| amount(Some(price)))
 }
 
 /// Makes a table with a header, as wide as the terminal allows.

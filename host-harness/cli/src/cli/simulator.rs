@@ -24,18 +24,13 @@ use super::failure::{Failure, Outcome, machine_failure};
 use super::files::write_whole;
 use super::input::read_text;
 use super::interruption::Interruption;
-use super::{output, show};
+use super::{csv_file, output, show};
 
 #[derive(Debug, Args)]
 pub(super) struct SimulatorArguments {
     /// The directory of the simulator's certificate authority, clients, ports and ledger; with an existing directory, the same
     /// simulator continues
-    #[arg(
-        long,
-        visible_alias = "state",
-        default_value = "simulator-data",
-        value_name = "DIR"
-    )]
+    #[arg(long, default_value = "simulator-data", value_name = "DIR")]
     pub(super) directory: PathBuf,
     /// The address on which the simulator's license service listens. Port 0 stands for the one of the last start
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
@@ -51,7 +46,7 @@ pub(super) struct SimulatorArguments {
     /// look-up answers with the first
     #[arg(long)]
     pub(super) forgets_purchases: bool,
-    /// Sell the products of this file instead of the standard ones: a line of comma-separated values for each, `code,name`
+    /// Sell the products of this file instead of the standard ones: a CSV file with a code and a name on each line
     #[arg(long, value_name = "FILE")]
     catalog: Option<PathBuf>,
     /// Have the next request of an operation, or connection of a listener, go wrong, as in `purchase=cut-answer:3` (three times)
@@ -114,7 +109,7 @@ fn fault_help() -> String {
     format!(
         "Have the next request of an operation, or connection of a listener, go wrong, as in `purchase=cut-answer:3` (three times) \
          or `catalog=unavailable:always`; may be repeated. There are, {}",
-        faults::NAMES
+        faults::names()
     )
 }
 
@@ -168,7 +163,7 @@ pub(super) async fn simulator(arguments: &SimulatorArguments) -> Outcome {
 async fn start(arguments: &SimulatorArguments, directory: &Path) -> Result<Simulator, Failure> {
     let catalog = match &arguments.catalog {
         None => Catalog::default(),
-        Some(file) => catalog_file::read(&read_text(file, "catalog file")?)?,
+        Some(file) => catalog_file::read(&csv_file::text_of(file, "catalog file")?)?,
     };
     let ports = Ports::of_last_start(directory).map_err(machine_failure)?;
     let (service_address, login_address) =

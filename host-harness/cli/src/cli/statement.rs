@@ -1,24 +1,17 @@
 //! A vendor's statement, read from a CSV file whose columns the operator names.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::path::Path;
 
-use bss_keys::decoded_text;
-use bss_model::{ErrorKind, StatementAmount, StatementLine, StatementPrice};
-use csv::{ReaderBuilder, StringRecord};
+use bss_model::{ErrorKind, Problem, StatementAmount, StatementLine, StatementPrice};
+use csv::StringRecord;
 
-use super::failure::{Failure, unreadable};
+use super::csv_file;
+use super::failure::Failure;
 use super::period::Period;
 
-/// The largest file that is read: a million lines are a tenth of it.
-const FILE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-/// Delimiters that are recognized where none is named.
-const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
-/// Bad lines that are named; of more, the number is told.
-const BAD_LINES_NAMED: usize = 20;
-/// The letters of Windows-1252 from 0x80 on, of which there are 32; those above are Latin-1's. Five are none.
-const WINDOWS_1252: &str = "€\u{81}‚ƒ„…†‡ˆ‰Š‹Œ\u{8d}Ž\u{8f}\u{90}‘’“”•–—˜™š›œ\u{9d}žŸ";
+/// The code of a statement that can't be compared.
+const STATEMENT_INVALID: &str = "statement-invalid";
 
 /// The meaning of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,19 +49,6 @@ pub(super) struct Dialect {
     pub(super) returned: Vec<String>,
 }
 
-/// Why a statement can't be compared.
-#[derive(Debug)]
-struct BadStatement {
-    message: String,
-    hint: String,
-}
-
-impl From<BadStatement> for Failure {
-    fn from(bad: BadStatement) -> Self {
-        Self::new(ErrorKind::Invalid, "statement-invalid", bad.message).hint(bad.hint)
-    }
-}
-
 /// Reads the columns as they are named on the command line.
 pub(super) fn columns(named: &[(String, String)]) -> Result<BTreeMap<Column, String>, Failure> {
     let mut columns = BTreeMap::new();
@@ -92,117 +72,43 @@ pub(super) fn columns(named: &[(String, String)]) -> Result<BTreeMap<Column, Str
 
 /// Reads all lines of a statement. Where one can't be read, none is returned: each bad line is named.
 pub(super) fn read(path: &Path, dialect: &Dialect, period: &Period) -> Result<Vec<StatementLine>, Failure> {
-    let what = format!("the statement `{}`", path.display());
-    let bytes = file(path).map_err(|error| unreadable(&what, &error))?;
-    Ok(parse(&text(&bytes), dialect, period)?)
+    parse(&csv_file::text_of(path, "the statement")?, dialect, period)
 }
 
-fn file(path: &Path) -> std::io::Result<Vec<u8>> {
-    let file = std::fs::File::open(path)?;
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > FILE_BYTES_MAX {
-        true => Err(std::io::ErrorKind::FileTooLarge.into()),
-        false => Ok(bytes),
-    }
-}
-
-/// The text of a file as spreadsheets save it: in UTF-8 or UTF-16, with a byte order mark or without, and else in Windows-1252, in
-/// which every byte is a letter.
-fn text(bytes: &[u8]) -> String {
-    match decoded_text(bytes) {
-        Some(text) => text.trim_start_matches('\u{feff}').to_owned(),
-        None => {
-            let letters: Vec<char> = WINDOWS_1252.chars().collect();
-            let letter = |byte: &u8| {
-                let above = byte.checked_sub(0x80).and_then(|at| letters.get(usize::from(at)));
-                above.copied().unwrap_or(char::from(*byte))
-            };
-            bytes.iter().map(letter).collect()
-        }
-    }
-}
-
-/// Takes off the line by which a spreadsheet is told the delimiter, as in `sep=;`.
-fn separated(text: &str) -> (Option<u8>, &str) {
-    let first = text.split_inclusive('\n').next().unwrap_or_default();
-    match first.trim_end().as_bytes() {
-        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', delimiter] => {
-            (Some(*delimiter), text.get(first.len()..).unwrap_or_default())
-        }
-        _ => (None, text),
-    }
-}
-
-/// The delimiter that is in the first line most often.
-fn delimiter(text: &str) -> u8 {
-    let first = text.lines().next().unwrap_or_default();
-    let count = |delimiter: &u8| first.bytes().filter(|byte| byte == delimiter).count();
-    let most = DELIMITERS.into_iter().rev().max_by_key(count);
-    most.unwrap_or(b',')
-}
-
-fn parse(text: &str, dialect: &Dialect, period: &Period) -> Result<Vec<StatementLine>, BadStatement> {
-    let (told, rest) = separated(text);
-    let lines_before = u64::from(told.is_some());
-    let mut reader = ReaderBuilder::new()
-        .delimiter(dialect.delimiter.or(told).unwrap_or_else(|| delimiter(rest)))
-        .trim(csv::Trim::All)
-        .flexible(true)
-        .from_reader(rest.as_bytes());
-    let header = reader.headers().map_err(|error| BadStatement {
-        message: format!("the statement can't be read: {error}"),
-        hint: "give a CSV file whose first line names its columns".to_owned(),
-    })?;
-    let header = header.clone();
+fn parse(text: &str, dialect: &Dialect, period: &Period) -> Result<Vec<StatementLine>, Failure> {
+    let mut records = csv_file::records(text, dialect.delimiter);
+    let header = match records.next() {
+        None => StringRecord::new(),
+        Some((_, Ok(header))) => header,
+        Some((line, Err(problem))) => return Err(refused(vec![(line, problem)])),
+    };
     let reading = Reading {
         width: header.len(),
         places: places(&header, dialect)?,
         dialect,
         period,
     };
-    let (mut lines, mut bad) = (Vec::new(), Vec::new());
-    for record in reader.into_records() {
-        let read =
-            record.map_err(|error| (lines_before + line_at(rest, error.position()), error.to_string()));
-        let read = read.and_then(|record| {
-            let line = lines_before + line_at(rest, record.position());
-            // Spreadsheets write rows of which nothing is left but the delimiters.
-            if record.iter().all(str::is_empty) {
-                return Ok(None);
-            }
-            reading.line(line, &record).map(Some).map_err(|why| (line, why))
-        });
-        match read {
-            Ok(line) => lines.extend(line),
-            Err(named) => bad.push(named),
+    let (mut lines, mut mistakes) = (Vec::new(), Vec::new());
+    for (line, record) in records {
+        match record.and_then(|record| reading.line(line, &record)) {
+            Ok(read) => lines.push(read),
+            Err(problem) => mistakes.push((line, problem)),
         }
     }
-    if bad.is_empty() {
-        return Ok(lines);
+    match mistakes.is_empty() {
+        true => Ok(lines),
+        false => {
+            Err(refused(mistakes).hint("correct these lines, or leave them out, such as those of totals"))
+        }
     }
-    let named = bad.iter().take(BAD_LINES_NAMED);
-    let mut named: Vec<_> = named.map(|(line, why)| format!("line {line}: {why}")).collect();
-    if bad.len() > BAD_LINES_NAMED {
-        named.push(format!("and {} more", bad.len() - BAD_LINES_NAMED));
-    }
-    Err(BadStatement {
-        message: format!("the statement can't be compared: {}", named.join("; ")),
-        hint: "correct these lines, or leave them out, such as those of totals".to_owned(),
-    })
 }
 
-/// The line of a record. The reader takes what is left of a line's end, and empty lines, for the record behind them.
-fn line_at(text: &str, position: Option<&csv::Position>) -> u64 {
-    let Some(position) = position else { return 0 };
-    let begin = usize::try_from(position.byte()).unwrap_or(usize::MAX);
-    let rest = text.as_bytes().get(begin..).unwrap_or_default();
-    let ends = rest.iter().take_while(|byte| b"\r\n".contains(byte));
-    position.line() + ends.filter(|byte| **byte == b'\n').count() as u64
+fn refused(mistakes: Vec<(u64, Problem)>) -> Failure {
+    Failure::of_lines(STATEMENT_INVALID, "the statement can't be compared", mistakes)
 }
 
 /// The places of the columns that were named.
-fn places(header: &StringRecord, dialect: &Dialect) -> Result<BTreeMap<Column, usize>, BadStatement> {
+fn places(header: &StringRecord, dialect: &Dialect) -> Result<BTreeMap<Column, usize>, Failure> {
     let mut places = BTreeMap::new();
     for (column, name) in &dialect.columns {
         let mut found = header
@@ -219,7 +125,7 @@ fn places(header: &StringRecord, dialect: &Dialect) -> Result<BTreeMap<Column, u
         };
         let titles: Vec<_> = header.iter().map(|title| format!("`{title}`")).collect();
         let hint = format!("its first line has {}", titles.join(", "));
-        return Err(BadStatement { message, hint });
+        return Err(Failure::new(ErrorKind::Invalid, STATEMENT_INVALID, message).hint(hint));
     }
     Ok(places)
 }
@@ -234,13 +140,14 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     /// Reads a line, or says what is wrong with it.
-    fn line(&self, line: u64, record: &StringRecord) -> Result<StatementLine, String> {
+    fn line(&self, line: u64, record: &StringRecord) -> Result<StatementLine, Problem> {
         if record.len() != self.width {
-            return Err(format!(
+            let message = format!(
                 "it has {} fields, and the first line {}",
                 record.len(),
                 self.width
-            ));
+            );
+            return Err(Problem::new("other-number-of-fields", message, ""));
         }
         let cell = |column| {
             let text = record.get(*self.places.get(&column)?)?;
@@ -251,7 +158,8 @@ impl Reading<'_> {
         };
         let (license_token, transaction) = (cell(Column::LicenseToken), cell(Column::Transaction));
         if license_token.is_none() && transaction.is_none() {
-            return Err("it names neither a license nor a transaction".to_owned());
+            let message = "it names neither a license nor a transaction";
+            return Err(Problem::new("names-no-license", message, ""));
         }
         let amount = cell(Column::Price).map(|text| self.amount(&text)).transpose()?;
         let at_ms = cell(Column::Date).map(|text| self.time(&text)).transpose()?;
@@ -270,21 +178,27 @@ impl Reading<'_> {
         })
     }
 
-    fn amount(&self, text: &str) -> Result<StatementAmount, String> {
+    fn amount(&self, text: &str) -> Result<StatementAmount, Problem> {
         let amount = StatementAmount::parse(text, self.dialect.decimal_comma);
-        amount.ok_or_else(|| match self.dialect.decimal_comma {
-            false => format!("`{text}` is no price with a decimal point; `--decimal-comma` reads commas"),
-            true => format!("`{text}` is no price with a decimal comma"),
+        amount.ok_or_else(|| {
+            let message = match self.dialect.decimal_comma {
+                false => format!("`{text}` is no price with a decimal point; `--decimal-comma` reads commas"),
+                true => format!("`{text}` is no price with a decimal comma"),
+            };
+            Problem::new("not-an-amount", message, "")
         })
     }
 
-    fn time(&self, text: &str) -> Result<i64, String> {
+    fn time(&self, text: &str) -> Result<i64, Problem> {
         let form = self.dialect.date_format.as_deref();
-        self.period.read_time(text, form).ok_or_else(|| match form {
-            Some(form) => format!("`{text}` is no date like `{form}`"),
-            None => {
-                format!("`{text}` is no date as in 2026-11-30; `--date-format %d.%m.%Y` reads 30.11.2026")
-            }
+        self.period.read_time(text, form).ok_or_else(|| {
+            let message = match form {
+                Some(form) => format!("`{text}` is no date like `{form}`"),
+                None => {
+                    format!("`{text}` is no date as in 2026-11-30; `--date-format %d.%m.%Y` reads 30.11.2026")
+                }
+            };
+            Problem::new("not-a-date", message, "")
         })
     }
 }
@@ -315,7 +229,8 @@ mod tests {
     fn read_all(bytes: &[u8], decimal_comma: bool) -> Result<Vec<StatementLine>, String> {
         let period = PeriodArguments::of_all_time("UTC").period();
         let period = period.unwrap_or_else(|_| panic!("it is a period"));
-        parse(&text(bytes), &dialect(decimal_comma), &period).map_err(|bad| bad.message)
+        let read = parse(&csv_file::decoded(bytes), &dialect(decimal_comma), &period);
+        read.map_err(|failure| failure.lines().join("\n"))
     }
 
     fn windows_1252(text: &str) -> Vec<u8> {
@@ -387,7 +302,7 @@ mod tests {
         let many = format!("{header}\n{}", ",1,,,\n".repeat(100));
         let error = read_all(many.as_bytes(), false).unwrap_err();
         assert!(
-            error.contains("line 21") && error.contains("and 80 more"),
+            error.contains("line 51:") && !error.contains("line 52:") && error.contains("and 50 more"),
             "{error}"
         );
     }

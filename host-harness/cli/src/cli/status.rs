@@ -24,7 +24,7 @@ pub(super) async fn run(host: &Host, arguments: &StatusArguments, json: bool) ->
     let end = alerts::end(status.open_alerts);
     if arguments.expect_worker && status.workers.is_empty() {
         output::note("no worker is alive: start `bss-host run`");
-        return Ok(ExitStatus::Alerts);
+        return Ok(ExitStatus::Attention);
     }
     Ok(end)
 }

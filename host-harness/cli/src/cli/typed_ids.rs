@@ -1,8 +1,8 @@
-//! Ids as they are typed in: whole, or as many of their first characters as are needed.
+//! Ids as they are typed in: whole, by their first characters, or by a name that means the same thing.
 
 use std::str::FromStr;
 
-use bss_model::{Advice, ErrorKind, IdKind};
+use bss_model::{Advice, ErrorKind, IdKind, OrderFilter, Page};
 use host_harness::Host;
 use uuid::Uuid;
 
@@ -31,18 +31,6 @@ impl FromStr for TypedId {
 }
 
 impl TypedId {
-    /// The id of the one order or asset whose id begins so.
-    pub(super) async fn of_order_or_asset(&self, host: &Host) -> Result<Uuid, Failure> {
-        let record = host.record();
-        let orders = record.ids_beginning(IdKind::Order, &self.0, host.owner()).await?;
-        let assets = record.ids_beginning(IdKind::Asset, &self.0, host.owner()).await?;
-        match (orders.as_slice(), assets.as_slice()) {
-            ([], _) => self.of(IdKind::Asset, host).await,
-            (_, []) => self.of(IdKind::Order, host).await,
-            (orders, assets) => Err(ambiguous(&self.0, "order or asset", &[orders, assets].concat())),
-        }
-    }
-
     /// The id of the one thing whose id begins so. A whole id is itself, whether there is such a thing or not.
     pub(super) async fn of(&self, kind: IdKind, host: &Host) -> Result<Uuid, Failure> {
         if let Ok(whole) = Uuid::try_parse(&self.0) {
@@ -50,25 +38,119 @@ impl TypedId {
         }
         let ids = host.record().ids_beginning(kind, &self.0, host.owner()).await?;
         let (name, advice) = named(kind);
-        match ids.as_slice() {
-            [id] => Ok(*id),
-            [] => {
-                let message = format!("no {name} has an id that begins with `{}`", self.0);
-                Err(Failure::new(ErrorKind::NotFound, "no-id-begins-so", message).advise(&advice))
-            }
-            several => Err(ambiguous(&self.0, name, several)),
+        one(&self.0, name, &ids)?.ok_or_else(|| {
+            let message = format!("no {name} has an id that begins with `{}`", self.0);
+            nothing_is_meant(message).advise(&advice)
+        })
+    }
+}
+
+/// An order: by its id, the first characters of that, or the shop's own key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TypedOrder(String);
+
+impl FromStr for TypedOrder {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.is_empty() {
+            true => Err("give the id of an order, or the shop's own key".to_owned()),
+            false => Ok(Self(text.to_owned())),
         }
     }
 }
 
-/// The failure of a text that begins the ids of several things.
+impl TypedOrder {
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The id of the one order that is meant. A whole id that is no order's is itself.
+    pub(super) async fn of(&self, host: &Host) -> Result<Uuid, Failure> {
+        let meant = one(&self.0, "order", &self.all_meant(host).await?)?;
+        meant.or(self.whole()).ok_or_else(|| {
+            let message = format!(
+                "no order has the key `{0}`, or an id that begins with `{0}`",
+                self.0
+            );
+            nothing_is_meant(message).advise(&Advice::ListOrders)
+        })
+    }
+
+    /// The id of the one order or asset that is meant. A whole id that is neither's is itself.
+    pub(super) async fn or_asset(&self, host: &Host) -> Result<Uuid, Failure> {
+        let mut meant = self.all_meant(host).await?;
+        meant.extend(self.beginning(IdKind::Asset, host).await?);
+        let meant = one(&self.0, "order or asset", &meant)?;
+        meant.or(self.whole()).ok_or_else(|| {
+            let message = format!("`{}` is neither an order nor an asset", self.0);
+            nothing_is_meant(message).advise(&Advice::ListAssets)
+        })
+    }
+
+    /// The orders that may be meant. A whole id means no other order that has it for a key.
+    pub(super) async fn all_meant(&self, host: &Host) -> Result<Vec<Uuid>, Failure> {
+        let mut meant = self.beginning(IdKind::Order, host).await?;
+        if self.whole().is_none_or(|whole| !meant.contains(&whole)) {
+            let with_key = self.with_key(host).await?.into_iter();
+            let with_key: Vec<Uuid> = with_key.filter(|order| !meant.contains(order)).collect();
+            meant.extend(with_key);
+        }
+        Ok(meant)
+    }
+
+    fn whole(&self) -> Option<Uuid> {
+        Uuid::try_parse(&self.0).ok()
+    }
+
+    async fn beginning(&self, kind: IdKind, host: &Host) -> Result<Vec<Uuid>, Failure> {
+        match self.0.parse::<TypedId>() {
+            Ok(TypedId(text)) => Ok(host.record().ids_beginning(kind, &text, host.owner()).await?),
+            Err(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// The orders with this key: each instance may have one.
+    async fn with_key(&self, host: &Host) -> Result<Vec<Uuid>, Failure> {
+        let filter = OrderFilter {
+            idempotency_key: Some(self.0.clone()),
+            ..OrderFilter::default()
+        };
+        let mut orders = host.record().orders(&filter, &Page::all()).await?.rows;
+        if host.owner().is_some() {
+            let own = host.instances().await?;
+            orders.retain(|order| own.iter().any(|instance| instance.id == order.instance_id));
+        }
+        Ok(orders.into_iter().map(|order| order.id).collect())
+    }
+}
+
+/// The only one of the things that a text may mean. `None`: there is none.
+fn one(text: &str, name: &str, ids: &[Uuid]) -> Result<Option<Uuid>, Failure> {
+    match ids {
+        [] => Ok(None),
+        [id] => Ok(Some(*id)),
+        several => Err(ambiguous(text, name, several)),
+    }
+}
+
+fn nothing_is_meant(message: String) -> Failure {
+    Failure::new(ErrorKind::NotFound, "no-id-begins-so", message)
+}
+
+/// The failure of a text that means several things.
 pub(super) fn ambiguous(text: &str, name: &str, ids: &[Uuid]) -> Failure {
     let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
-    let message = format!(
-        "`{text}` begins the id of more than one {name}: {}",
-        ids.join(", ")
-    );
-    Failure::new(ErrorKind::Invalid, "id-ambiguous", message).hint("give more of the id")
+    let message = format!("`{text}` means more than one {name}: {}", ids.join(", "));
+    Failure::new(ErrorKind::Invalid, "id-ambiguous", message).hint("give the id of one, or more of it")
+}
+
+/// The id of the order that is asked for, where one is.
+pub(super) async fn order(typed: Option<&TypedOrder>, host: &Host) -> Result<Option<Uuid>, Failure> {
+    match typed {
+        Some(typed) => Ok(Some(typed.of(host).await?)),
+        None => Ok(None),
+    }
 }
 
 /// The id of the thing that is asked for, where one is.

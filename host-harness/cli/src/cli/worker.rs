@@ -12,7 +12,7 @@ use host_harness::{
 use uuid::Uuid;
 
 use super::exit_status::ExitStatus;
-use super::failure::{Failure, Outcome, machine_failure};
+use super::failure::{Failure, Outcome};
 use super::interruption::Interruption;
 use super::outcome_lines::Voice;
 use super::progress::plain_listener;
@@ -43,7 +43,7 @@ pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) ->
     let mut interruption = Interruption::listen()?;
     let voice = Voice::start(host, json).await?;
     let ran = Arc::new(Mutex::new(Ran::default()));
-    let manager = ServiceManager::of_environment().map_err(machine_failure)?;
+    let manager = ServiceManager::of_environment();
     let pulse = Arc::new(Pulse::default());
     let options = WorkOptions::default()
         .pulse(Arc::clone(&pulse))
@@ -147,7 +147,7 @@ fn expect_nothing_left(unfinished: Unfinished) -> Result<(), Failure> {
     let (message, hint) = if licenses > 0 {
         (
             format!("not every license is settled; still to be bought or looked up: {licenses}"),
-            "`bss-host asset list --sync-status unsynchronised` shows them; `bss-host run` continues",
+            "`bss-host asset list --state open` shows them; `bss-host run` continues",
         )
     } else if returns > 0 {
         (

@@ -289,3 +289,35 @@ fn prices_are_compared_with_what_was_charged_where_they_are_the_charged_ones() {
     let told: Vec<_> = told.collect();
     assert_eq!(told, ["148.99 for 149.00 EUR", "149.00 USD for 149.00 EUR"]);
 }
+
+#[test]
+fn a_statement_of_a_time_of_which_the_record_has_nothing_is_told_from_one_without_differences() {
+    let recorded = [license(1, "a", false), license(2, "b", true)];
+    let of = |since_ms, at_ms| {
+        let mut statement = statement(&recorded, false);
+        (statement.since_ms, statement.until_ms) = (Some(since_ms), Some(since_ms + DAY_MS));
+        statement.lines.iter_mut().for_each(|line| line.at_ms = at_ms);
+        statement
+    };
+    let is_of_another_time = |statement: &Statement| reconcile(&recorded, statement).is_of_another_time();
+    assert!(!is_of_another_time(&of(SPAN.0, None)));
+    assert!(!is_of_another_time(&of(SPAN.0, Some(SPAN.0))));
+    assert!(is_of_another_time(&of(SPAN.1, None)));
+    assert!(is_of_another_time(&of(SPAN.0, Some(SPAN.1))));
+    // A month of returns alone has no license, and is no other one.
+    let bought_before = license(2, "b", true);
+    let bought_before = RecordedLicense {
+        bought_at_ms: Some(0),
+        ..bought_before
+    };
+    let returns = statement(std::slice::from_ref(&bought_before), false);
+    let outcome = reconcile(&[bought_before], &returns);
+    assert_eq!((outcome.licenses, outcome.returns), (0, 1));
+    assert!(!outcome.is_of_another_time(), "{outcome:?}");
+    // Nothing there is nothing of another time.
+    let nothing = Statement {
+        lines: Vec::new(),
+        ..of(SPAN.1, None)
+    };
+    assert!(!is_of_another_time(&nothing));
+}

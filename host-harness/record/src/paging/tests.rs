@@ -3,7 +3,7 @@ use std::sync::LazyLock;
 
 use bss_model::{
     Actor, AssetFilter, AssetStatus, CancellationFilter, CancellationState, ChargeFilter, LicenseState,
-    MailFilter, MailState, OrderFilter, ProductFilter, ReturnStatus, SyncStatus, license_state,
+    MailFilter, MailKind, MailState, OrderFilter, ProductFilter, ReturnStatus, SyncStatus, license_state,
 };
 use uuid::Uuid;
 
@@ -85,8 +85,8 @@ impl Shelf {
                                   asset_id, position, product_code, product_name, quantity, currency, minor_units, reason,
                                   credited_at_ms)
              VALUES ($1, $3, 'ESD', $1, $1, 'ESD', $1, $2, $4, $2, 1, 'p', 'P', 1, 'EUR', 14900, 'return', $5)",
-            "INSERT INTO mails (id, kind, asset_id, order_id, position, state, attempts, due_at_ms, created_at_ms)
-             VALUES ($2, 'welcome', $2, $2, 1, CASE $1 % 2 WHEN 0 THEN 'pending' ELSE 'sent' END, 0, 0, $5)",
+            "INSERT INTO mails (id, kind, asset_id, order_id, position, customer_id, state, attempts, due_at_ms, created_at_ms)
+             VALUES ($2, 'welcome', $2, $2, 1, $4, CASE $1 % 2 WHEN 0 THEN 'pending' ELSE 'sent' END, 0, 0, $5)",
             "INSERT INTO products VALUES ('00000000-0000-0000-0000-000000000001', $2, 't', 'n', '', '[]', 1, NULL, TRUE,
                                           $1 % 2 = 0, $1 % 2 = 0, $1 % 2 = 0)",
             "INSERT INTO services_runs (id, instance_id, state, asked_at_ms, new_products, changed_products, discontinued_products,
@@ -424,14 +424,16 @@ async fn every_list_is_read_from_an_index_in_its_order_whatever_it_is_filtered_b
             .assert_indexed(&charges::CREDITS, is_filtered, credits)
             .await;
     }
-    for is in choices(3) {
+    for is in choices(5) {
         let filter = MailFilter {
             state: is(0).then_some(MailState::Failed),
             order: is(1).then_some(one),
             asset: is(2).then_some(one),
+            kind: is(3).then_some(MailKind::Return),
+            customer: is(4).then(|| customer(1)),
         };
         let query = || outbox::mails_query(&filter);
-        shelf.assert_indexed(&outbox::MAILS, (0..3).any(&is), query).await;
+        shelf.assert_indexed(&outbox::MAILS, (0..5).any(&is), query).await;
     }
     for is in choices(3) {
         let filter = ProductFilter {
@@ -823,6 +825,28 @@ async fn a_filter_shows_what_it_names_and_nothing_else() {
             },
             &none,
         ),
+        (
+            MailFilter {
+                kind: Some(MailKind::Return),
+                ..mails()
+            },
+            &none,
+        ),
+        (
+            MailFilter {
+                customer: Some(customer(0)),
+                kind: Some(MailKind::Welcome),
+                ..mails()
+            },
+            &even,
+        ),
+        (
+            MailFilter {
+                customer: Some("c-".to_owned()),
+                ..mails()
+            },
+            &none,
+        ),
     ] {
         let shown = record.mails(&filter, &all).await.unwrap().rows;
         let shown: BTreeSet<Uuid> = shown.iter().map(|mail| mail.id).collect();
@@ -1014,6 +1038,7 @@ async fn rows_from_before_are_found_by_the_new_columns_and_their_keys_stay_hidde
     assert_eq!(record.credits(&here, &page).await.unwrap().rows.len(), 1);
     let of_order = MailFilter {
         order: Some(id_of(1)),
+        customer: Some("c-1".to_owned()),
         ..MailFilter::default()
     };
     assert_eq!(record.mails(&of_order, &page).await.unwrap().rows.len(), 1);

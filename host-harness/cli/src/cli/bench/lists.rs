@@ -11,8 +11,8 @@ use super::measured::{Bound, Goal, GoalReport, Times, build, show_goals};
 /// The longest that anything takes, in milliseconds.
 const GOAL_MS: f64 = 100.0;
 
-/// The licenses with which the goal is to be met.
-const GOAL_LICENSES: u32 = 20_000;
+/// The licenses with which the goal is to be met, and which are bought where no other number is given.
+pub(super) const LICENSES: u32 = 20_000;
 
 /// Rounds whose median is shown.
 const ROUNDS: usize = 7;
@@ -68,7 +68,7 @@ impl Figures {
             id: "slowest-look-at-20000-licenses",
             text: "the slowest of these with 20,000 licenses, in ms",
             bound: Bound::AtMost(GOAL_MS),
-            value: slowest.filter(|_| self.licenses >= GOAL_LICENSES),
+            value: slowest.filter(|_| self.licenses >= LICENSES),
         }
     }
 

@@ -30,10 +30,81 @@ const OPERATIONS: &[(&str, Operation)] = &[
 /// The listeners, each with its name.
 const LISTENERS: &[(&str, Listener)] = &[("login", Listener::Login), ("service", Listener::Service)];
 
+/// A kind of fault: its name, whose capital letters stand for values, and what makes it of these.
+type Kind<F> = (&'static str, fn(&str) -> Option<F>);
+
+/// The faults of requests.
+const REQUEST_FAULTS: &[Kind<Fault>] = &[
+    ("close-before", |_| Some(Fault::Close(When::BeforeActing))),
+    ("close-after", |_| Some(Fault::Close(When::AfterActing))),
+    ("reset-before", |_| Some(Fault::Reset(When::BeforeActing))),
+    ("reset-after", |_| Some(Fault::Reset(When::AfterActing))),
+    ("refuse-stream", |_| Some(Fault::RefuseStream)),
+    ("cut-answer", |_| Some(Fault::CutAnswer)),
+    ("delay-SECONDS", |seconds| {
+        Some(Fault::DelayAnswer(Duration::from_secs(seconds.parse().ok()?)))
+    }),
+    ("html-STATUS", |status| {
+        Some(Fault::Html(status.parse().ok()?, When::BeforeActing))
+    }),
+    ("not-json", |_| Some(Fault::NotJson(When::AfterActing))),
+    ("throttled", |_| Some(refusal(429, "Throttled"))),
+    ("unavailable", |_| Some(refusal(503, "Unavailable"))),
+    ("refusal-STATUS-CODE", |values| {
+        let (status, code) = values.split_once('-')?;
+        Some(refusal(status.parse().ok()?, code))
+    }),
+    ("huge-answer", |_| Some(Fault::HugeAnswer(HUGE_BYTES))),
+    ("repeat-continuation", |_| Some(Fault::RepeatContinuation)),
+];
+
+/// The faults of connections.
+const CONNECTION_FAULTS: &[Kind<ConnectionFault>] = &[
+    ("close-before-handshake", |_| {
+        Some(ConnectionFault::CloseBeforeHandshake)
+    }),
+    ("close-after-handshake", |_| {
+        Some(ConnectionFault::CloseAfterHandshake)
+    }),
+    ("silent", |_| Some(ConnectionFault::Silent)),
+];
+
+/// The size of an answer that is too long for any reader.
+const HUGE_BYTES: u64 = 1 << 30;
+
+fn refusal(status: u16, code: &str) -> Fault {
+    Fault::Refusal {
+        status,
+        code: code.to_owned(),
+        retry_after: None,
+    }
+}
+
+/// The fault of a name.
+fn of_name<F>(kinds: &[Kind<F>], name: &str) -> Option<F> {
+    kinds.iter().find_map(|(pattern, make)| {
+        let fixed = pattern.trim_end_matches(|letter: char| letter.is_ascii_uppercase() || letter == '-');
+        let values = name.strip_prefix(fixed)?;
+        match fixed.len() == pattern.len() {
+            true => values.is_empty().then(|| make(values))?,
+            false => make(values.strip_prefix('-')?),
+        }
+    })
+}
+
 /// The names of all faults, as help and refusals list them.
-pub(super) const NAMES: &str = "for access-token, catalog, purchase, look-up, return: close-before, close-after, \
-    reset-before, reset-after, refuse-stream, cut-answer, delay-SECONDS, html-STATUS, not-json, throttled, unavailable, \
-    refusal-STATUS-CODE, huge-answer, repeat-continuation; for login, service: close-before-handshake, close-after-handshake, silent";
+pub(super) fn names() -> String {
+    fn joined<T>(named: &[(&str, T)]) -> String {
+        named.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    }
+    format!(
+        "for {}: {}; for {}: {}",
+        joined(OPERATIONS),
+        joined(REQUEST_FAULTS),
+        joined(LISTENERS),
+        joined(CONNECTION_FAULTS)
+    )
+}
 
 impl NamedFault {
     /// Orders the fault.
@@ -63,62 +134,20 @@ impl FromStr for NamedFault {
                 (fault, Repeat::Times(times))
             }
         };
-        let unknown = || format!("there is no fault `{fault}` of `{place}`; there are, {NAMES}");
+        let unknown = || format!("there is no fault `{fault}` of `{place}`; there are, {}", names());
         let operation = OPERATIONS.iter().find(|(name, _)| *name == place);
         let listener = LISTENERS.iter().find(|(name, _)| *name == place);
         let place = match (operation, listener) {
             (Some((_, operation)), _) => {
-                Place::Request(*operation, request_fault(fault).ok_or_else(unknown)?)
+                Place::Request(*operation, of_name(REQUEST_FAULTS, fault).ok_or_else(unknown)?)
             }
             (_, Some((_, listener))) => {
-                Place::Connection(*listener, connection_fault(fault).ok_or_else(unknown)?)
+                Place::Connection(*listener, of_name(CONNECTION_FAULTS, fault).ok_or_else(unknown)?)
             }
             _ => return Err(unknown()),
         };
         Ok(Self { place, repeat })
     }
-}
-
-/// The size of an answer that is too long for any reader.
-const HUGE_BYTES: u64 = 1 << 30;
-
-fn request_fault(name: &str) -> Option<Fault> {
-    let refusal = |status, code: &str| Fault::Refusal {
-        status,
-        code: code.to_owned(),
-        retry_after: None,
-    };
-    Some(match name {
-        "close-before" => Fault::Close(When::BeforeActing),
-        "close-after" => Fault::Close(When::AfterActing),
-        "reset-before" => Fault::Reset(When::BeforeActing),
-        "reset-after" => Fault::Reset(When::AfterActing),
-        "refuse-stream" => Fault::RefuseStream,
-        "cut-answer" => Fault::CutAnswer,
-        "not-json" => Fault::NotJson(When::AfterActing),
-        "throttled" => refusal(429, "Throttled"),
-        "unavailable" => refusal(503, "Unavailable"),
-        "huge-answer" => Fault::HugeAnswer(HUGE_BYTES),
-        "repeat-continuation" => Fault::RepeatContinuation,
-        _ => match name.split_once('-')? {
-            ("delay", seconds) => Fault::DelayAnswer(Duration::from_secs(seconds.parse().ok()?)),
-            ("html", status) => Fault::Html(status.parse().ok()?, When::BeforeActing),
-            ("refusal", rest) => {
-                let (status, code) = rest.split_once('-')?;
-                refusal(status.parse().ok()?, code)
-            }
-            _ => return None,
-        },
-    })
-}
-
-fn connection_fault(name: &str) -> Option<ConnectionFault> {
-    Some(match name {
-        "close-before-handshake" => ConnectionFault::CloseBeforeHandshake,
-        "close-after-handshake" => ConnectionFault::CloseAfterHandshake,
-        "silent" => ConnectionFault::Silent,
-        _ => return None,
-    })
 }
 
 #[cfg(test)]
@@ -150,10 +179,21 @@ mod tests {
             "refund=cut-answer",
             "catalog=delay-x",
             "purchase=cut-answer:x",
+            "purchase=cut-answer-2",
+            "purchase=html",
+            "purchase=html503",
         ] {
             assert!(text.parse::<NamedFault>().is_err(), "{text}");
         }
         let refused = "purchase=cut".parse::<NamedFault>().unwrap_err();
-        assert!(refused.contains("cut-answer"), "{refused}");
+        for name in [
+            "access-token, catalog",
+            "cut-answer",
+            "refusal-STATUS-CODE",
+            "login, service: ",
+            "silent",
+        ] {
+            assert!(refused.contains(name), "{refused}");
+        }
     }
 }
