@@ -150,8 +150,11 @@ fn line_at(text: &str, position: Option<&csv::Position>) -> u64 {
 mod tests {
     use super::*;
 
+    /// A code and a name, or what is wrong.
+    type Read = Result<(String, String), String>;
+
     /// The lines of a text with codes and names, each with its number.
-    fn named(text: &str) -> Vec<(u64, Result<(String, String), String>)> {
+    fn named(text: &str) -> Vec<(u64, Read)> {
         let lines = of_codes(text, ["code", "name"]).into_iter();
         let told = lines.map(|(line, pair)| (line, pair.map_err(|problem| problem.message)));
         told.collect()
