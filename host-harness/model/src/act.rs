@@ -97,6 +97,12 @@ pub enum Act {
     SaveSeller,
     /// Chose the e-mails of an instance.
     ChooseMails,
+    /// Made an API client and its key.
+    CreateApiClient,
+    /// Gave an API client another key.
+    RotateApiKey,
+    /// Revoked an API client: its keys open nothing any more.
+    RevokeApiClient,
 }
 
 stored_enum!(Act {
@@ -142,6 +148,9 @@ stored_enum!(Act {
     SetChargePrefix = "set_charge_prefix", "set charge prefix";
     SaveSeller = "save_seller", "save seller";
     ChooseMails = "choose_mails", "choose mails";
+    CreateApiClient = "create_api_client", "create API client";
+    RotateApiKey = "rotate_api_key", "rotate API key";
+    RevokeApiClient = "revoke_api_client", "revoke API client";
 });
 
 /// The kind of thing that an act changed.
@@ -173,6 +182,8 @@ pub enum SubjectKind {
     Alert,
     /// The settings for telling of alerts. A host has one set.
     AlertSettings,
+    /// An API client, by its id.
+    ApiClient,
 }
 
 stored_enum!(SubjectKind {
@@ -189,6 +200,7 @@ stored_enum!(SubjectKind {
     Customer = "customer", "customer";
     Alert = "alert", "alert";
     AlertSettings = "alert_settings", "alert settings";
+    ApiClient = "api_client", "API client";
 });
 
 /// The one thing that an act changed.
@@ -264,6 +276,11 @@ impl Subject {
     /// An alert.
     pub fn alert(number: i64) -> Self {
         Self::new(SubjectKind::Alert, number)
+    }
+
+    /// An API client.
+    pub fn api_client(id: Uuid) -> Self {
+        Self::new(SubjectKind::ApiClient, id)
     }
 
     fn new(kind: SubjectKind, id: impl fmt::Display) -> Self {

@@ -40,6 +40,8 @@ pub enum AlertKind {
     CatalogShrank,
     /// The plugin of an instance can't be used, so nothing is bought for it. Over once it can.
     PluginUnusable,
+    /// Somebody tries keys of API clients that open nothing. Over once it is acknowledged.
+    ApiKeysTried,
 }
 
 stored_enum!(AlertKind {
@@ -56,6 +58,7 @@ stored_enum!(AlertKind {
     SpendingLimit = "spending-limit", "spending limit";
     CatalogShrank = "catalog-shrank", "catalog shrank";
     PluginUnusable = "plugin-unusable", "plugin unusable";
+    ApiKeysTried = "api-keys-tried", "API keys tried";
 });
 
 impl AlertKind {
