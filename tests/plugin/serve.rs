@@ -399,6 +399,36 @@ fn a_client_finds_nothing_of_instances_that_it_is_not_bound_to() {
             (422, vec![("instance", "no-instance")])
         );
     }
+    let names = |key: &str| {
+        let listed = api.get("/v1/instances", key).expect(200);
+        let rows = listed["rows"].as_array().expect("rows").iter();
+        rows.map(|row| text(row, "name").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (names(&bound), names(&elsewhere)),
+        (vec!["esd".to_owned()], vec!["other".to_owned()])
+    );
+    assert_eq!((names(&both).len(), names(&tenant).len()), (2, 0));
+    for path in ["/v1/instances/esd", "/v1/instances/esd/products"] {
+        for stranger in [&elsewhere, &tenant] {
+            let answer = api.get(path, stranger);
+            assert_eq!((answer.status, answer.code()), (404, "no-instance"), "{path}");
+        }
+    }
+    assert_eq!(
+        text(&api.get("/v1/instances/esd", &bound).expect(200), "state"),
+        "ready"
+    );
+    let sold = api
+        .get("/v1/instances/esd/products?active=true", &bound)
+        .expect(200);
+    let sold: Vec<_> = sold["rows"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| text(row, "productCode"))
+        .collect();
+    assert_eq!(sold, [api.offer.as_str()]);
     for (path, rows) in [
         ("/v1/orders", json!([order])),
         ("/v1/assets", order["assets"].clone()),

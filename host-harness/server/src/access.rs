@@ -6,7 +6,7 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request, State as Shared};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use bss_model::{Actor, ApiClient, ApiScope, Diagnose as _, Problem as RecordedProblem};
+use bss_model::{Actor, ApiClient, ApiScope, Diagnose as _, Instance, Problem as RecordedProblem};
 use host_harness::{AssetHandle, DecideError, Host, InstanceHandle, OrderHandle, PlaceError, RetryError};
 use http::header::{AUTHORIZATION, CONNECTION};
 use http::request::Parts;
@@ -148,6 +148,13 @@ impl Caller {
         }
     }
 
+    /// The instances that the client may use, by name.
+    pub(crate) async fn instances(&self) -> Result<Vec<Instance>, Problem> {
+        let mut instances = self.host.instances().await?;
+        instances.retain(|instance| self.client.is_bound_to(instance.id));
+        Ok(instances)
+    }
+
     /// The order of an id.
     pub(crate) async fn order(&self, id: Uuid) -> Result<OrderHandle, Problem> {
         let handle = self.host.order(id.into()).await?;
@@ -192,7 +199,7 @@ impl Caller {
             Some(instances) => instances.iter().copied().collect(),
             None if self.client.owner.is_none() => return Ok(None),
             None => {
-                let instances = self.host.instances().await?;
+                let instances = self.instances().await?;
                 instances.iter().map(|instance| instance.id).collect::<Vec<_>>()
             }
         };

@@ -9,6 +9,7 @@ mod answer;
 mod assets;
 mod body;
 mod cancellations;
+mod catalog;
 mod certificate;
 mod failed_tries;
 mod fields;

@@ -20,7 +20,7 @@ use crate::observation::observe;
 use crate::problem::Problem;
 use crate::request_error::RequestError;
 use crate::state::State;
-use crate::{assets, cancellations, health, orders};
+use crate::{assets, cancellations, catalog, health, orders};
 
 /// How clients and the server speak.
 #[derive(Clone, Debug)]
@@ -180,6 +180,9 @@ fn router(state: State) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
+        .route("/v1/instances", get(catalog::list))
+        .route("/v1/instances/{instance}", get(catalog::show))
+        .route("/v1/instances/{instance}/products", get(catalog::products))
         .route("/v1/orders", get(orders::list).post(orders::place))
         .route("/v1/orders/{order}", get(orders::show))
         .route("/v1/orders/{order}/withdrawal", post(orders::withdraw))
