@@ -19,6 +19,7 @@ becomes_an_error! {
     bss_model::NotAnId,
     bss_model::NotAnOutcomeCursor,
     bss_model::NotAnOwner,
+    bss_record::ApiClientError,
     bss_record::BackupError,
     bss_record::CancelError,
     bss_record::CorrectCustomerError,

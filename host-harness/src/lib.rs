@@ -41,6 +41,7 @@
 
 mod alert_telling;
 mod alerts;
+mod api_clients;
 mod asked_instance;
 mod backoff;
 mod blocking;
@@ -71,6 +72,7 @@ pub mod mail;
 mod metrics;
 #[cfg(not(feature = "mail"))]
 mod no_mail;
+mod order_problems;
 mod own_task;
 mod pause;
 mod plugin_cache;
@@ -105,24 +107,26 @@ struct PageForEmbedders;
 use no_mail as mail;
 
 pub use alert_telling::{AlertAddressesError, AlertListener};
+pub use api_clients::ApiClientRequest;
 pub use asked_instance::AskedInstance;
 pub use bss_keys::{
     Caution, HostKey, HostKeyError, HostKeySource, InstalledCertificate, NewCertificate, PfxCode,
     UnusableReason,
 };
 pub use bss_model::{
-    Actor, AddedPlugin, Advice, AlertChoice, AssetId, Choice, Contact, CorrectedCustomer, Cursor,
-    CustomerCorrection, CustomerErasure, Decision, Diagnose, ErrorKind, Instance, InstanceId, InvalidProxy,
-    InvalidProxyVariable, LicenseSecrets, MailChoices, NewInstance, NewLine, NoProxy, NotAnId,
-    NotAnOutcomeCursor, NotAnOwner, OrderId, Outcome, OutcomeCursor, OutcomeKind, Owner, Page, Party, Placed,
-    PluginDigest, Price, Problem, ProductFilter, Proxy, ProxyChoice, ProxyRules, Reach, Requester,
-    RequesterKind, Rows, SavedProxy, Secret, Seller, Spending, SpendingToday, Thumbprint, UnsentMails,
+    Actor, AddedPlugin, Advice, AlertChoice, ApiClient, ApiScope, AssetId, Choice, Contact,
+    CorrectedCustomer, Cursor, CustomerCorrection, CustomerErasure, Decision, Diagnose, ErrorKind, Instance,
+    InstanceId, InvalidProxy, InvalidProxyVariable, LicenseSecrets, MailChoices, NewInstance, NewLine,
+    NoProxy, NotAnId, NotAnOutcomeCursor, NotAnOwner, OrderId, Outcome, OutcomeCursor, OutcomeKind, Owner,
+    Page, Party, Placed, PluginDigest, Price, Problem, ProductFilter, Proxy, ProxyChoice, ProxyRules, Reach,
+    Requester, RequesterKind, Rows, SavedProxy, Secret, Seller, Spending, SpendingToday, Thumbprint,
+    UnsentMails,
 };
 pub use bss_record::{
-    AuditError, AuditedActs, BackupError, CertificateRequest, CertificateStore, CorrectCustomerError,
-    ERASED_CUSTOMERS_FILE, EraseCustomerError, ImportError, ImportedCertificate, RECORD_FILE, Record,
-    RecordError, ResendMailError, Restored, SaveSellerError, SpendingLimitError, Verified, WithdrawError,
-    verify_backup,
+    ApiClientError, AuditError, AuditedActs, BackupError, CertificateRequest, CertificateStore,
+    CorrectCustomerError, DecideError, ERASED_CUSTOMERS_FILE, EraseCustomerError, ImportError,
+    ImportedCertificate, RECORD_FILE, Record, RecordError, ResendMailError, Restored, RetryError,
+    SaveSellerError, SpendingLimitError, Verified, WithdrawError, verify_backup,
 };
 pub use bss_sandbox::{
     CallContext, CallError, CallEvent, CallLimits, CallListener, FailedCall, LastWords, LoadError, LogLevel,

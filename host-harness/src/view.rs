@@ -12,6 +12,7 @@
 
 mod act;
 mod alert;
+mod api_client;
 mod asset;
 mod attempt;
 mod bulk;
@@ -50,6 +51,7 @@ mod withdrawal;
 
 pub use act::{Act, Actor, AuditedActs, Subject};
 pub use alert::{AcknowledgedAlerts, Alert, AlertAddresses};
+pub use api_client::{ApiClient, BoundInstance, NewApiKey};
 pub use asset::{Asset, RefreshedLicense};
 pub use attempt::{PurchaseAttempt, ReturnAttempt};
 pub use bulk::{BulkItem, BulkSum};

@@ -53,6 +53,7 @@ mod sandbox_wasi;
 mod scenario;
 mod second_vendor;
 mod secrets_cli;
+mod serve;
 mod services_cli;
 mod services_definition;
 mod services_runs;

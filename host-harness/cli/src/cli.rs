@@ -2,6 +2,7 @@
 
 mod alert_command;
 mod alerts;
+mod api_clients;
 mod args;
 mod assets;
 mod audit;
@@ -54,6 +55,7 @@ mod replay;
 mod report;
 mod returns;
 mod seller;
+mod serve;
 mod service_manager;
 mod services;
 mod settings;
@@ -140,9 +142,12 @@ fn arguments(command_line: &[OsString]) -> Result<Arguments, NotUnderstood> {
         .map_err(refused)?;
     if matches.subcommand_name() == Some("config") {
         // What only the worker looks at is looked at here, too.
-        command
-            .try_get_matches_from(["bss-host", "run"])
-            .map_err(refused)?;
+        for command_with_settings in ["run", "serve"] {
+            command
+                .clone()
+                .try_get_matches_from(["bss-host", command_with_settings])
+                .map_err(refused)?;
+        }
     }
     let arguments = Arguments::from_arg_matches_mut(&mut matches)?;
     Ok(Arguments {

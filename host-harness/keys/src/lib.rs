@@ -2,6 +2,7 @@
 //!
 //! A part of `host-harness`, which re-exports what embedders need; everything else is `pub` for the crates beside it.
 
+mod api_key;
 mod ber;
 mod certificate;
 mod certificate_file;
@@ -22,6 +23,7 @@ pub mod signing_input;
 mod unusable;
 mod x509;
 
+pub use api_key::{ApiKey, ApiKeyDigest, ApiKeyNotMade};
 pub use certificate::{InstalledCertificate, KeyKind};
 pub use certificate_file::certificates_alone;
 pub use encoded::{text as decoded_text, to_pem};

@@ -109,6 +109,12 @@ pub enum Act {
     RemoveWebhook,
     /// Had outcomes be sent to a receiver again.
     Redeliver,
+    /// Made an API client and its key.
+    CreateApiClient,
+    /// Gave an API client another key.
+    RotateApiKey,
+    /// Revoked an API client: its keys open nothing any more.
+    RevokeApiClient,
 }
 
 stored_enum!(Act {
@@ -160,6 +166,9 @@ stored_enum!(Act {
     DisableWebhook = "disable_webhook", "disable webhook";
     RemoveWebhook = "remove_webhook", "remove webhook";
     Redeliver = "redeliver", "redeliver";
+    CreateApiClient = "create_api_client", "create API client";
+    RotateApiKey = "rotate_api_key", "rotate API key";
+    RevokeApiClient = "revoke_api_client", "revoke API client";
 });
 
 /// The kind of thing that an act changed.
@@ -193,6 +202,8 @@ pub enum SubjectKind {
     AlertSettings,
     /// A receiver of outcomes, by its id.
     Webhook,
+    /// An API client, by its id.
+    ApiClient,
 }
 
 stored_enum!(SubjectKind {
@@ -210,6 +221,7 @@ stored_enum!(SubjectKind {
     Alert = "alert", "alert";
     AlertSettings = "alert_settings", "alert settings";
     Webhook = "webhook", "webhook";
+    ApiClient = "api_client", "API client";
 });
 
 /// The one thing that an act changed.
@@ -290,6 +302,11 @@ impl Subject {
     /// A receiver of outcomes.
     pub fn webhook(id: Uuid) -> Self {
         Self::new(SubjectKind::Webhook, id)
+    }
+
+    /// An API client.
+    pub fn api_client(id: Uuid) -> Self {
+        Self::new(SubjectKind::ApiClient, id)
     }
 
     fn new(kind: SubjectKind, id: impl fmt::Display) -> Self {

@@ -42,6 +42,8 @@ pub enum AlertKind {
     PluginUnusable,
     /// A receiver of outcomes was gone for days, and is told nothing any more. Over once it is enabled or removed.
     WebhookOff,
+    /// Somebody tries keys of API clients that open nothing. Over once it is acknowledged.
+    ApiKeysTried,
 }
 
 stored_enum!(AlertKind {
@@ -59,6 +61,7 @@ stored_enum!(AlertKind {
     CatalogShrank = "catalog-shrank", "catalog shrank";
     PluginUnusable = "plugin-unusable", "plugin unusable";
     WebhookOff = "webhook-off", "webhook off";
+    ApiKeysTried = "api-keys-tried", "API keys tried";
 });
 
 impl AlertKind {

@@ -7,6 +7,7 @@
 mod act;
 mod actor;
 mod alert;
+mod api_client;
 mod asset;
 mod attempt;
 mod cancellation;
@@ -54,6 +55,7 @@ pub mod words;
 pub use act::{Act, ActFilter, RecordedAct, Subject, SubjectKind};
 pub use actor::{Actor, ActorKind};
 pub use alert::{Alert, AlertChannel, AlertChoice, AlertFilter, AlertKind, AlertedInstance, AlertedLicense};
+pub use api_client::{ApiClient, ApiScope, InvalidApiClient, NewApiClient};
 pub use asset::{
     Asset, AssetFilter, AssetStatus, LicenseState, OVERDUE, Reason, SyncStatus, client_transaction_id,
     is_overdue, is_returned_but_active, license_state, overdue_since_ms, settlement,

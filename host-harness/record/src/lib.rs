@@ -5,6 +5,7 @@
 mod acts;
 mod alert_notices;
 mod alerts;
+mod api_clients;
 mod assets;
 mod attempts;
 mod backup;
@@ -71,6 +72,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 pub use acts::chain::{AuditError, AuditedActs};
 pub use alert_notices::AlertNotice;
 pub use alerts::AcknowledgeError;
+pub use api_clients::ApiClientError;
 pub use assets::RetryError;
 pub use attempts::FinishError;
 pub use backup::{BackupError, Restored, Verified, verify_backup};

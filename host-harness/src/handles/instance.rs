@@ -36,6 +36,10 @@ impl InstanceHandle {
         }
     }
 
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
+    }
+
     /// The instance's id.
     pub fn id(&self) -> InstanceId {
         self.id

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bss_keys::{NewCertificate, PfxCode};
 use bss_model::{
-    Act, ActFilter, Actor, ActorKind, AlertChoice, CancellationFilter, Choice, CustomerCorrection, Decision,
-    Diagnose as _, Duties, MailChoices, MailDelivery, MailFilter, MailSettings, NewInstance, NewOrder, Page,
-    PluginDigest, Reach, RecordedAct, SavedSettings, Secret, Seller, SmtpProtection, SmtpServer, Spending,
-    Subject, SubjectKind, Thumbprint, UnsentMails,
+    Act, ActFilter, Actor, ActorKind, AlertChoice, ApiScope, CancellationFilter, Choice, CustomerCorrection,
+    Decision, Diagnose as _, Duties, MailChoices, MailDelivery, MailFilter, MailSettings, NewApiClient,
+    NewInstance, NewOrder, Page, PluginDigest, Reach, RecordedAct, SavedSettings, Secret, Seller,
+    SmtpProtection, SmtpServer, Spending, Subject, SubjectKind, Thumbprint, UnsentMails,
 };
 use bss_record::{RECORD_FILE, Record};
 use serde_json::{Value, json};
@@ -74,8 +74,13 @@ every_act! {
     DisableInstance,
     EnableInstance,
     RemoveInstance,
+    CreateApiClient,
+    RotateApiKey,
+    RevokeApiClient,
 }
 
+/// The API client that is there.
+const CLIENT: &str = "shop";
 /// A customer with whom nothing is open.
 const SETTLED: &str = "c-9";
 const CODE: &str = "the code of the PFX file";
@@ -111,6 +116,8 @@ impl Site {
     async fn open() -> Self {
         let record = TestRecord::open().await;
         let instance = shop(&record).await;
+        let made = record.create_api_client(client(CLIENT), &actor()).await;
+        made.unwrap();
         let placed = record.place_order(order(instance, &[("a", 6)]), &actor()).await;
         let assets: Vec<Uuid> = placed
             .unwrap()
@@ -179,6 +186,17 @@ impl Site {
         let codes = ["a".to_owned()];
         Ok(match act {
             Act::NoticeRestoration => return Err("nobody can do it".into()),
+            Act::CreateApiClient => {
+                let (client, _) = record.create_api_client(client("another"), actor).await?;
+                Subject::api_client(client.id)
+            }
+            Act::RotateApiKey => {
+                let rotated = record.rotate_api_key(CLIENT, None, Duration::ZERO, actor).await?;
+                Subject::api_client(rotated.0.id)
+            }
+            Act::RevokeApiClient => {
+                Subject::api_client(record.revoke_api_client(CLIENT, None, actor).await?.id)
+            }
             Act::ShowKeys => {
                 let shown = record.show_license_secrets(&self.licensed[..1], actor).await?;
                 assert_eq!(shown.len(), 1);
@@ -494,6 +512,11 @@ impl Site {
                 "smtp": { "host": "mail.example", "port": 587, "protection": "start_tls", "user": "shop" },
                 "templates": "templates",
             }),
+            Act::CreateApiClient => {
+                json!({ "name": "another", "owner": null, "scopes": ["read", "order"], "instances": null })
+            }
+            Act::RotateApiKey => json!({ "name": CLIENT, "formerKeyUntilMs": null }),
+            Act::RevokeApiClient => json!({ "name": CLIENT }),
             Act::SaveAlertSettings => json!({ "emails": ["desk@shop.example"] }),
             Act::SetLookUpOnly => json!({ "lookUpOnlyMs": { "before": 300_000, "after": 60_000 } }),
             Act::AdoptRecord => json!({ "orderLines": 0, "returns": 0 }),
@@ -509,6 +532,15 @@ impl Site {
             Act::AddPlugin => json!({ "path": "acme.wasm", "id": "acme-keys", "version": "1.0.0" }),
             Act::TrustPlugin => json!({ "id": "acme-keys", "version": "1.0.0" }),
         }
+    }
+}
+
+fn client(name: &str) -> NewApiClient {
+    NewApiClient {
+        name: name.to_owned(),
+        owner: None,
+        scopes: [ApiScope::Read, ApiScope::Order].into(),
+        instances: None,
     }
 }
 
@@ -602,7 +634,8 @@ async fn each_act_is_on_record_once_with_who_did_it_to_what() {
             | SubjectKind::MailSettings
             | SubjectKind::AlertSettings
             | SubjectKind::Record
-            | SubjectKind::Plugin => None,
+            | SubjectKind::Plugin
+            | SubjectKind::ApiClient => None,
             SubjectKind::Instance => Some(subject.id.parse().unwrap()),
             _ => Some(site.instance),
         };

@@ -176,6 +176,9 @@ fn next(alert: &view::Alert) -> String {
         "plugin-unusable" => Advice::say(
             "`bss-host plugin list` shows the plugins on record; nothing is bought for the instance until its own can be used",
         ),
+        "api-keys-tried" => Advice::say(
+            "`bss-host api-client list` shows the clients; if a key was in wrong hands, `bss-host api-client rotate NAME` has it open nothing",
+        ),
         "worker-died" => Advice::say("`bss-host status` shows the workers that are alive"),
         "spending-limit" => Advice::say(format!(
             "`bss-host instance limit {}` shows what is used of the limit, and sets another one",

@@ -6,6 +6,7 @@ use bss_model::Owner;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use super::alerts::AlertCommand;
+use super::api_clients::ApiClientCommand;
 use super::assets::AssetCommand;
 use super::audit::AuditCommand;
 use super::bench::BenchArguments;
@@ -29,6 +30,7 @@ use super::reconcile::ReconcileArguments;
 use super::record::RecordCommand;
 use super::replay::ReplayArguments;
 use super::report::ReportArguments;
+use super::serve::ServeArguments;
 use super::services::ServicesCommand;
 use super::settings::Settings;
 use super::simulator::SimulatorArguments;
@@ -162,6 +164,11 @@ pub(super) enum HostCommand {
     Product(ProductCommand),
     /// Run the worker until it is interrupted: it buys ordered licenses, returns and refreshes licenses, sends e-mails and reads catalogs
     Run(WorkerArguments),
+    /// Serve the API over HTTPS until it is interrupted, with the worker beside it
+    Serve(ServeArguments),
+    /// Make, show and revoke clients of the API, and give them other keys
+    #[command(subcommand)]
+    ApiClient(ApiClientCommand),
     /// Place, resume and show orders
     #[command(subcommand)]
     Order(OrderCommand),
@@ -226,7 +233,9 @@ impl Command {
     pub(super) fn takes_owner(&self) -> bool {
         match self {
             Self::OnHost(HostCommand::Mail(command)) => command.takes_owner(),
-            Self::OnHost(HostCommand::Run(_) | HostCommand::Alert(AlertCommand::Email { .. })) => false,
+            Self::OnHost(
+                HostCommand::Run(_) | HostCommand::Serve(_) | HostCommand::Alert(AlertCommand::Email { .. }),
+            ) => false,
             other => other.opens_host(),
         }
     }

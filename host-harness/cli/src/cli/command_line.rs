@@ -23,6 +23,21 @@ const EXAMPLES: &[(&[&str], &[&str])] = &[
         &["status"],
         &["bss-host status", "bss-host status --expect-worker --json"],
     ),
+    (
+        &["serve"],
+        &[
+            "bss-host serve",
+            "bss-host serve --listen 0.0.0.0:8443 --certificate server.pem --key server.key",
+            "bss-host serve --listen 127.0.0.1:8080 --plain-http --no-work",
+        ],
+    ),
+    (
+        &["api-client", "create"],
+        &[
+            "bss-host api-client create shop --scopes read,order,reveal",
+            "bss-host api-client create shop --scopes read,order --instance INSTANCE > key.txt",
+        ],
+    ),
     (&["alert", "list"], &["bss-host alert list"]),
     (&["asset", "list"], &["bss-host asset list --state open"]),
     (&["instance", "list"], &["bss-host instance list"]),
@@ -126,11 +141,11 @@ mod tests {
             let matches = command().try_get_matches_from([&["bss-host"], path, &["--help"]].concat());
             matches.unwrap_err().to_string()
         };
-        let (of_all, of_worker) = (help(&[]), help(&["run"]));
+        let of_all = help(&[]);
         for setting in settings::SETTINGS {
             let (help, long) = match setting.key.split_once('.') {
-                Some((_, long)) => (&of_worker, long),
-                None => (&of_all, setting.key),
+                Some((command, long)) => (help(&[command]), long),
+                None => (of_all.clone(), setting.key),
             };
             let is_proxy = setting.key.ends_with("proxy");
             assert_eq!(help.contains(&format!("--{long} ")), !is_proxy, "{help}");

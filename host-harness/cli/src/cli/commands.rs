@@ -11,9 +11,9 @@ use super::failure::{Failure, Outcome};
 use super::input::{pfx_code, read_pfx};
 use super::settings::Settings;
 use super::{
-    alerts, assets, audit, bench, certificates, charges, command_line, completions, config, customers, demo,
-    find, init, instances, mail, manual, orders, plugins, prerequisites, products, reconcile, record, replay,
-    report, services, simulator, status, trace, webhooks, worker,
+    alerts, api_clients, assets, audit, bench, certificates, charges, command_line, completions, config,
+    customers, demo, find, init, instances, mail, manual, orders, plugins, prerequisites, products,
+    reconcile, record, replay, report, serve, services, simulator, status, trace, webhooks, worker,
 };
 
 /// Runs one command to its end.
@@ -99,6 +99,8 @@ async fn run_command(arguments: Arguments) -> Outcome {
         HostCommand::Services(command) => services::run(&host, command, json).await,
         HostCommand::Product(command) => products::run(&host, command, json).await,
         HostCommand::Run(worker) => worker::run(&host, &worker, json).await,
+        HostCommand::Serve(asked) => serve::run(&host, &data_dir, &asked, json).await,
+        HostCommand::ApiClient(command) => api_clients::run(&host, command, json).await,
         HostCommand::Order(command) => orders::run(&host, command, json).await,
         HostCommand::Asset(command) => assets::run(&host, command, json).await,
         HostCommand::Charge(command) => charges::run(&host, command, json).await,

@@ -47,9 +47,9 @@ impl ServiceManager {
         }
     }
 
-    /// Says that the worker works.
-    pub(super) fn ready(&self) {
-        self.tell("READY=1\nSTATUS=looking for work");
+    /// Says that the program does what it is for, in a few words.
+    pub(super) fn ready(&self, does: &str) {
+        self.tell(&format!("READY=1\nSTATUS={does}"));
     }
 
     /// Says that the worker ends what is under way. How long that may take is the manager's own business.
@@ -58,13 +58,15 @@ impl ServiceManager {
         self.tell("STOPPING=1\nSTATUS=ending what is under way");
     }
 
-    /// Says again and again that the worker is alive, as long as its pulse beats or it stops. Drop the guard to end this.
-    pub(super) fn feed(&self, pulse: Arc<Pulse>) -> Option<Feeding> {
+    /// Says again and again that the program is alive, as long as the pulse of its worker beats or it stops. `None`: it has no
+    /// worker. Drop the guard to end this.
+    pub(super) fn feed(&self, pulse: Option<Arc<Pulse>>) -> Option<Feeding> {
         let (socket, within) = (Arc::clone(self.socket.as_ref()?), self.watchdog?);
         let is_stopping = Arc::clone(&self.is_stopping);
         Some(Feeding(tokio::spawn(async move {
             loop {
-                if is_stopping.load(Ordering::Relaxed) || pulse.silent_for() < within / 2 {
+                let beats = pulse.as_ref().is_none_or(|pulse| pulse.silent_for() < within / 2);
+                if is_stopping.load(Ordering::Relaxed) || beats {
                     let _ = socket.send(b"WATCHDOG=1");
                 }
                 tokio::time::sleep(within / 4).await;
@@ -120,7 +122,7 @@ mod tests {
             is_stopping: Arc::new(AtomicBool::new(is_stopping)),
         };
         // The last beat is the making of the pulse.
-        let _feeding = service.feed(Arc::new(Pulse::default()));
+        let _feeding = service.feed(Some(Arc::new(Pulse::default())));
         let heard = move || {
             let mut datagram = [0; 64];
             let told = std::iter::from_fn(|| manager.recv(&mut datagram).ok());

@@ -65,6 +65,11 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("no-proxy", &["no_proxy", "NO_PROXY"], Kind::List),
     setting("run.at-once", &["BSS_RUN_AT_ONCE"], Kind::Text),
     setting("run.alert-command", &["BSS_ALERT_COMMAND"], Kind::Path),
+    setting("serve.listen", &["BSS_SERVE_LISTEN"], Kind::Text),
+    setting("serve.certificate", &["BSS_SERVE_CERTIFICATE"], Kind::Path),
+    setting("serve.key", &["BSS_SERVE_KEY"], Kind::Path),
+    setting("serve.at-once", &["BSS_RUN_AT_ONCE"], Kind::Text),
+    setting("serve.alert-command", &["BSS_ALERT_COMMAND"], Kind::Path),
 ];
 
 impl Setting {

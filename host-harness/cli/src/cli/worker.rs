@@ -22,57 +22,90 @@ use super::{alert_command, alerts, mail, output, record, show};
 
 #[derive(Debug, Args)]
 pub(super) struct WorkerArguments {
-    /// How many licenses are bought at once
-    #[arg(long, value_name = "N", default_value_t = LINES_AT_ONCE, value_parser = at_once)]
-    at_once: usize,
     /// End when nothing more can be done now; the exit code is 3 if a run failed or something is left to do
     #[arg(long)]
     once: bool,
+    #[command(flatten)]
+    work: WorkArguments,
+}
+
+/// How a worker works, whatever runs beside it.
+#[derive(Debug, Args)]
+pub(super) struct WorkArguments {
+    /// How many licenses are bought at once
+    #[arg(long, value_name = "N", default_value_t = LINES_AT_ONCE, value_parser = at_once)]
+    at_once: usize,
     /// Run this program for each alert, with the alert as one line of JSON on its standard input; what it ends with other than 0
     /// is told again later. `alert email` mails alerts
     #[arg(long, value_name = "FILE")]
     alert_command: Option<PathBuf>,
 }
 
+/// A worker that is about to begin: its notes are written, and its outcomes are told from now on.
+pub(super) struct Work {
+    pub(super) options: WorkOptions,
+    pub(super) pulse: Arc<Pulse>,
+    voice: Voice,
+    ran: Arc<Mutex<Ran>>,
+}
+
+impl Work {
+    pub(super) async fn prepare(host: &Host, arguments: &WorkArguments, json: bool) -> Result<Self, Failure> {
+        host.check_plugins().await?;
+        record::copy_note(host.record().awaits_adoption().await?);
+        record::hold_note(host.record().held_mails().await?);
+        mail::stop_note(host.record().mail_stop().await?.as_ref());
+        let voice = Voice::start(host, json).await?;
+        let ran = Arc::new(Mutex::new(Ran::default()));
+        let pulse = Arc::new(Pulse::default());
+        let options = WorkOptions::default()
+            .pulse(Arc::clone(&pulse))
+            .at_once(arguments.at_once)
+            .calls(plain_listener())
+            .runs(run_listener(&ran, json));
+        let options = match &arguments.alert_command {
+            Some(command) => options.alerts(alert_command::listener(command)?),
+            None => options,
+        };
+        Ok(Self {
+            options,
+            pulse,
+            voice,
+            ran,
+        })
+    }
+
+    /// Tells the last outcomes. Fails where a run was interrupted.
+    pub(super) async fn end(self) -> Result<Ran, Failure> {
+        self.voice.end().await?;
+        let ran = std::mem::take(&mut *self.ran.lock().unwrap_or_else(PoisonError::into_inner));
+        match ran.interrupted {
+            Some(run) => Err(interrupted(run)),
+            None => Ok(ran),
+        }
+    }
+}
+
 /// Works until it is interrupted, or with `--once` until nothing waits.
 pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) -> Outcome {
-    host.check_plugins().await?;
-    record::copy_note(host.record().awaits_adoption().await?);
-    record::hold_note(host.record().held_mails().await?);
-    mail::stop_note(host.record().mail_stop().await?.as_ref());
     let mut interruption = Interruption::listen()?;
-    let voice = Voice::start(host, json).await?;
-    let ran = Arc::new(Mutex::new(Ran::default()));
+    let work = Work::prepare(host, &arguments.work, json).await?;
     let manager = ServiceManager::of_environment();
-    let pulse = Arc::new(Pulse::default());
-    let options = WorkOptions::default()
-        .pulse(Arc::clone(&pulse))
-        .at_once(arguments.at_once)
-        .calls(plain_listener())
-        .runs(run_listener(&ran, json));
-    let options = match &arguments.alert_command {
-        Some(command) => options.alerts(alert_command::listener(command)?),
-        None => options,
-    };
     let stop = async {
         interruption.asked().await;
         manager.stopping();
     };
     let unfinished = match arguments.once {
-        true => host.work_once(&options, stop).await?,
+        true => host.work_once(&work.options, stop).await?,
         false => {
-            manager.ready();
-            let feeding = manager.feed(pulse);
-            host.work(&options, stop).await?;
+            manager.ready("looking for work");
+            let feeding = manager.feed(Some(Arc::clone(&work.pulse)));
+            host.work(&work.options, stop).await?;
             drop(feeding);
             Unfinished::default()
         }
     };
-    voice.end().await?;
-    let ran = std::mem::take(&mut *ran.lock().unwrap_or_else(PoisonError::into_inner));
-    if let Some(run) = ran.interrupted {
-        return Err(interrupted(run));
-    }
+    let ran = work.end().await?;
     if arguments.once {
         mail::stop_note(host.record().mail_stop().await?.as_ref());
         expect_no_failed_run(&ran)?;
@@ -85,7 +118,7 @@ pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) ->
 
 /// The runs of Get Services Definition that the worker has executed.
 #[derive(Default)]
-struct Ran {
+pub(super) struct Ran {
     taken: u32,
     failed: u32,
     interrupted: Option<Uuid>,

@@ -1,0 +1,157 @@
+//! `serve`: the API, with the worker beside it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bss_model::ErrorKind;
+use bss_server::{CertificateFiles, Limits, Served, Server, ServerOptions, Transport};
+use clap::Args;
+use host_harness::Host;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::exit_status::ExitStatus;
+use super::failure::{Failure, Outcome};
+use super::interruption::Interruption;
+use super::service_manager::ServiceManager;
+use super::worker::{Work, WorkArguments};
+use super::{output, show};
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArguments {
+    /// The address and the port to listen at; port 0 is one that is free
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8443")]
+    listen: SocketAddr,
+    /// The file of the server's certificate with its chain, in PEM, which is read again when it changes. On loopback one is made
+    /// where none is named
+    #[arg(long, value_name = "FILE", requires = "key")]
+    certificate: Option<PathBuf>,
+    /// The file of the certificate's private key, in PEM
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
+    /// Speak HTTP without TLS, on loopback alone: for what is behind a proxy of this machine
+    #[arg(long, conflicts_with_all = ["certificate", "key"])]
+    plain_http: bool,
+    /// Only serve, and leave all work to `bss-host run`
+    #[arg(long)]
+    no_work: bool,
+    #[command(flatten)]
+    work: WorkArguments,
+}
+
+/// The server, for a program that has started it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listening {
+    url: String,
+    address: SocketAddr,
+    /// The SHA-256 of the certificate. `None`: plain HTTP is spoken.
+    certificate_sha256: Option<String>,
+    /// The file of the certificate that clients trust. `None`: plain HTTP is spoken.
+    certificate_file: Option<PathBuf>,
+}
+
+/// Serves, and works, until it is interrupted.
+pub(super) async fn run(host: &Host, data_dir: &Path, arguments: &ServeArguments, json: bool) -> Outcome {
+    let mut interruption = Interruption::listen()?;
+    let manager = ServiceManager::of_environment();
+    let work = match arguments.no_work {
+        true => None,
+        false => Some(Work::prepare(host, &arguments.work, json).await?),
+    };
+    let pulse = work.as_ref().map(|work| Arc::clone(&work.pulse));
+    let files = certificate_files(data_dir, arguments)?;
+    let options = ServerOptions {
+        listen: arguments.listen,
+        transport: match &files {
+            Some(files) => Transport::Tls(files.clone()),
+            None => Transport::PlainHttp,
+        },
+        limits: Limits::default(),
+        worker: pulse.clone(),
+    };
+    let server = Server::bind(host, options).await?;
+    tell(&server, files, json)?;
+    let worker = work.as_ref().map(|work| host.start_worker(work.options.clone()));
+    manager.ready("serving");
+    let feeding = manager.feed(pulse);
+    let (stopping, stopped) = watch::channel(false);
+    let serve = server.serve(told(stopped.clone()));
+    let stop = async {
+        interruption.asked().await;
+        manager.stopping();
+        // Whoever listens is here, below.
+        let _ = stopping.send(true);
+    };
+    let end_work = async {
+        told(stopped.clone()).await;
+        // A purchase that is cut off is looked up by the next worker; how long to wait is the service manager's to say.
+        if let Some(worker) = worker {
+            worker.stop(Duration::MAX).await;
+        }
+    };
+    let (served, (), ()) = tokio::join!(serve, stop, end_work);
+    drop(feeding);
+    if let Some(work) = work {
+        work.end().await?;
+    }
+    if served? == Served::CutOff {
+        output::note(
+            "requests that did not end in time were cut off: what they asked for is on record, or was not done",
+        );
+    }
+    output::note("told to stop; everything that was under way has ended");
+    Ok(ExitStatus::Done)
+}
+
+/// The files of the certificate. `None`: plain HTTP is spoken.
+fn certificate_files(
+    data_dir: &Path,
+    arguments: &ServeArguments,
+) -> Result<Option<CertificateFiles>, Failure> {
+    match (&arguments.certificate, &arguments.key) {
+        _ if arguments.plain_http => Ok(None),
+        (Some(certificate), Some(key)) => Ok(Some(CertificateFiles {
+            certificate: certificate.clone(),
+            key: key.clone(),
+        })),
+        _ if arguments.listen.ip().is_loopback() => Ok(Some(CertificateFiles::for_loopback(data_dir)?)),
+        _ => {
+            let message = format!(
+                "to listen at `{}`, which is no loopback address, a certificate is needed",
+                arguments.listen
+            );
+            let hint = "name one with `--certificate` and its key with `--key`";
+            Err(Failure::new(ErrorKind::Invalid, "server-certificate-missing", message).hint(hint))
+        }
+    }
+}
+
+/// Says where the server listens, and which certificate it shows.
+fn tell(server: &Server, files: Option<CertificateFiles>, json: bool) -> Result<(), Failure> {
+    let scheme = if files.is_some() { "https" } else { "http" };
+    let listening = Listening {
+        url: format!("{scheme}://{}", server.address()),
+        address: server.address(),
+        certificate_sha256: server.fingerprint(),
+        certificate_file: files.map(|files| files.certificate),
+    };
+    if json {
+        return show::json(&listening);
+    }
+    output::line(format!("listening at {}", listening.url));
+    if let (Some(sha256), Some(file)) = (&listening.certificate_sha256, &listening.certificate_file) {
+        output::note(format!(
+            "the certificate is `{}`, SHA-256 {sha256}",
+            file.display()
+        ));
+    }
+    Ok(())
+}
+
+/// Waits until the program is told to stop.
+async fn told(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}

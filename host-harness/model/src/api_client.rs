@@ -1,0 +1,230 @@
+//! API clients: programs that ask this host for something over HTTP, each by a key of its own.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::actor::Actor;
+use crate::diagnosis::{Diagnose, Diagnosis, ErrorKind};
+use crate::owner::Owner;
+use crate::words::stored_enum;
+
+/// The longest name of a client.
+const NAME_LENGTH_MAX: usize = 64;
+
+/// What a client may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ApiScope {
+    /// See everything but product keys and activation links.
+    Read,
+    /// Place and check orders.
+    Order,
+    /// Withdraw and cancel what was ordered, and decide about requests for that.
+    Cancel,
+    /// Change instances, products and prices.
+    Configure,
+    /// Be shown product keys and activation links.
+    Reveal,
+    /// Do what concerns the whole host.
+    Administer,
+}
+
+stored_enum!(ApiScope {
+    Read = "read", "read";
+    Order = "order", "order";
+    Cancel = "cancel", "cancel";
+    Configure = "configure", "configure";
+    Reveal = "reveal", "reveal";
+    Administer = "administer", "administer";
+});
+
+impl ApiScope {
+    /// All scopes.
+    pub const ALL: [Self; 6] = [
+        Self::Read,
+        Self::Order,
+        Self::Cancel,
+        Self::Configure,
+        Self::Reveal,
+        Self::Administer,
+    ];
+}
+
+/// A client to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewApiClient {
+    /// The name, which no other client has or had: acts on record name a client by it.
+    pub name: String,
+    /// The tenant whose instances the client may use. `None`: the operator's client.
+    pub owner: Option<Owner>,
+    /// What the client may do.
+    pub scopes: BTreeSet<ApiScope>,
+    /// The instances that the client may use. `None`: all of its owner's.
+    pub instances: Option<BTreeSet<Uuid>>,
+}
+
+/// A client on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiClient {
+    /// Stable and unique; a part of its keys.
+    pub id: Uuid,
+    /// The name.
+    pub name: String,
+    /// The tenant whose instances the client may use. `None`: the operator's client.
+    pub owner: Option<Owner>,
+    /// What the client may do.
+    pub scopes: BTreeSet<ApiScope>,
+    /// The instances that the client may use. `None`: all of its owner's, or all there are.
+    pub instances: Option<BTreeSet<Uuid>>,
+    /// When the client was made, in milliseconds.
+    pub created_at_ms: i64,
+    /// When the client got its present key, in milliseconds. `None`: it has its first one.
+    pub rotated_at_ms: Option<i64>,
+    /// Until when the key before the present one is taken too, in milliseconds. `None`: there is none.
+    pub former_key_until_ms: Option<i64>,
+    /// When the client was revoked, in milliseconds. `None`: it was not.
+    pub revoked_at_ms: Option<i64>,
+}
+
+impl ApiClient {
+    /// The client in the acts that it makes.
+    pub fn actor(&self) -> Actor {
+        Actor::platform(&self.name)
+    }
+
+    /// Whether the client may use an instance.
+    pub fn is_bound_to(&self, instance: Uuid) -> bool {
+        self.instances
+            .as_ref()
+            .is_none_or(|instances| instances.contains(&instance))
+    }
+}
+
+/// Error of a client that can't be made as it was asked for.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidApiClient {
+    /// The name can't be one.
+    #[error("`{}` can't be the name of an API client", name.escape_debug())]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// The client could do nothing.
+    #[error("an API client needs a scope")]
+    NoScope,
+    /// The client could use no instance.
+    #[error("an API client that is bound to instances needs one")]
+    NoInstance,
+}
+
+impl Diagnose for InvalidApiClient {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Name { .. } => Diagnosis::new(ErrorKind::Invalid, "api-client-name-invalid").say(
+                "a name has up to 64 letters, digits, `-`, `_` and `.`, and begins with a letter or a digit",
+            ),
+            Self::NoScope => Diagnosis::new(ErrorKind::Invalid, "no-scope")
+                .say("name one or more of read, order, cancel, configure, reveal, administer"),
+            Self::NoInstance => Diagnosis::new(ErrorKind::Invalid, "no-bound-instance"),
+        }
+    }
+}
+
+impl NewApiClient {
+    /// Checks that the client can be made so.
+    ///
+    /// # Errors
+    /// When its name is none, or it could do nothing.
+    pub fn check(&self) -> Result<(), InvalidApiClient> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        let begins_well = self
+            .name
+            .bytes()
+            .next()
+            .is_some_and(|byte| byte.is_ascii_alphanumeric());
+        if !begins_well || self.name.len() > NAME_LENGTH_MAX || !self.name.bytes().all(is_plain) {
+            return Err(InvalidApiClient::Name {
+                name: self.name.chars().take(NAME_LENGTH_MAX).collect(),
+            });
+        }
+        if self.scopes.is_empty() {
+            return Err(InvalidApiClient::NoScope);
+        }
+        match &self.instances {
+            Some(instances) if instances.is_empty() => Err(InvalidApiClient::NoInstance),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &str) -> NewApiClient {
+        NewApiClient {
+            name: name.to_owned(),
+            owner: None,
+            scopes: [ApiScope::Read].into(),
+            instances: None,
+        }
+    }
+
+    #[test]
+    fn a_client_has_a_name_that_logs_and_shells_take_as_it_is() {
+        for name in ["shop", "shop-2", "9", "a.b_c", &"x".repeat(NAME_LENGTH_MAX)] {
+            assert_eq!(named(name).check(), Ok(()), "{name}");
+        }
+        for name in [
+            "",
+            " ",
+            "-a",
+            ".a",
+            "a b",
+            "ä",
+            "a\n",
+            &"x".repeat(NAME_LENGTH_MAX + 1),
+        ] {
+            assert!(
+                matches!(named(name).check(), Err(InvalidApiClient::Name { .. })),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_client_that_could_do_nothing_is_refused() {
+        let none = NewApiClient {
+            scopes: BTreeSet::new(),
+            ..named("shop")
+        };
+        assert_eq!(none.check(), Err(InvalidApiClient::NoScope));
+        let nowhere = NewApiClient {
+            instances: Some(BTreeSet::new()),
+            ..named("shop")
+        };
+        assert_eq!(nowhere.check(), Err(InvalidApiClient::NoInstance));
+    }
+
+    #[test]
+    fn a_client_is_bound_to_its_instances_or_to_all() {
+        let client = |instances| ApiClient {
+            id: Uuid::nil(),
+            name: "shop".to_owned(),
+            owner: None,
+            scopes: BTreeSet::new(),
+            instances,
+            created_at_ms: 0,
+            rotated_at_ms: None,
+            former_key_until_ms: None,
+            revoked_at_ms: None,
+        };
+        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        assert!(client(None).is_bound_to(other));
+        assert!(client(Some([one].into())).is_bound_to(one));
+        assert!(!client(Some([one].into())).is_bound_to(other));
+    }
+}

@@ -1,0 +1,240 @@
+//! Access: who asks, by the key that is shown, and whether that client may.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State as Shared};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use bss_model::{Actor, ApiClient, ApiScope, Diagnose as _, Instance, Problem as RecordedProblem};
+use host_harness::{AssetHandle, DecideError, Host, InstanceHandle, OrderHandle, PlaceError, RetryError};
+use http::header::{AUTHORIZATION, CONNECTION};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method};
+use uuid::Uuid;
+
+use crate::failed_tries::{Failed, HELD_BACK};
+use crate::listener::Peer;
+use crate::problem::Problem;
+use crate::request_error::RequestError;
+use crate::routes::{ROUTES, Route};
+use crate::state::State;
+
+/// The client that asks, and the host as it is given it.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    host: Host,
+    client: ApiClient,
+}
+
+/// Lets a request to its handler if its client may make it. Only what the table of routes names is let through at all.
+pub(crate) async fn guard(Shared(state): Shared<State>, request: Request, next: Next) -> Response {
+    let Some(path) = request.extensions().get::<MatchedPath>() else {
+        return next.run(request).await;
+    };
+    let of_path: Vec<&Route> = ROUTES
+        .iter()
+        .filter(|route| route.path == path.as_str())
+        .collect();
+    if of_path.is_empty() {
+        return Problem::from(RequestError::NoRoute).into_response();
+    }
+    let method = match request.method() {
+        &Method::HEAD => Method::GET,
+        method => method.clone(),
+    };
+    // Any other method is refused behind this.
+    let route = of_path.into_iter().find(|route| route.method == method.as_str());
+    let Some(scope) = route.and_then(|route| route.scope) else {
+        return next.run(request).await;
+    };
+    // A body can't be shared between threads, which a request that is looked at meanwhile would have to be.
+    let (mut parts, body) = request.into_parts();
+    match caller(&state, &parts, scope).await {
+        Ok(caller) => {
+            tracing::debug!(client = caller.client.name, "a client asks");
+            parts.extensions.insert(caller);
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(problem) => problem,
+    }
+}
+
+async fn caller(state: &State, request: &Parts, scope: ApiScope) -> Result<Caller, Response> {
+    let refused = |error: RequestError| Problem::from(error).into_response();
+    let key = shown_key(&request.headers).map_err(refused)?;
+    let known = state.host.for_api_key(key).await;
+    match known.map_err(|error| Problem::of(&error).into_response())? {
+        None => Err(failed(state, request).await),
+        Some((_, client)) if !client.scopes.contains(&scope) => Err(refused(RequestError::Scope { scope })),
+        Some((host, client)) => Ok(Caller { host, client }),
+    }
+}
+
+/// The key of a request.
+fn shown_key(headers: &HeaderMap) -> Result<&str, RequestError> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(RequestError::NoKey);
+    };
+    let value = value.to_str().map_err(|_| RequestError::NoKey)?;
+    let (scheme, key) = value.split_once(' ').ok_or(RequestError::NoKey)?;
+    match scheme.eq_ignore_ascii_case("Bearer") {
+        true => Ok(key.trim()),
+        false => Err(RequestError::NoKey),
+    }
+}
+
+/// The answer to a key that opens nothing. After many from one address it is held back, and somebody is told.
+async fn failed(state: &State, request: &Parts) -> Response {
+    let peer = request.extensions.get::<Peer>().map(|peer| peer.0.ip());
+    let Some(peer) = peer else {
+        return Problem::from(RequestError::WrongKey).into_response();
+    };
+    match state.failed_tries.count(peer, Instant::now()) {
+        Failed::AtOnce => Problem::from(RequestError::WrongKey).into_response(),
+        Failed::Later { alert } => {
+            if alert {
+                tell(state, peer).await;
+            }
+            tokio::time::sleep(HELD_BACK).await;
+            let mut response = Problem::from(RequestError::TooManyTries).into_response();
+            if request.version < http::Version::HTTP_2 {
+                response
+                    .headers_mut()
+                    .insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        }
+    }
+}
+
+async fn tell(state: &State, peer: IpAddr) {
+    let problem = RecordedProblem::new(
+        RequestError::TooManyTries.diagnosis().code,
+        format!("many API keys that open nothing were tried from {peer}"),
+        "find out who asks from there: a client whose key was changed, or somebody who guesses",
+    );
+    tracing::warn!(%peer, "many API keys that open nothing are tried from this address");
+    if let Err(error) = state.host.record().raise_api_keys_tried(&problem).await {
+        tracing::error!(%error, "the alert about API keys can't be put on record");
+    }
+}
+
+impl Caller {
+    /// The client in the acts that it makes.
+    pub(crate) fn actor(&self) -> Actor {
+        self.client.actor()
+    }
+
+    /// The host as the client is given it. What instance is asked for has to be one that the client is bound to.
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The instance of a name. One that the client is not bound to is answered as if it were not there.
+    pub(crate) async fn instance(&self, name: &str) -> Result<InstanceHandle, Problem> {
+        let instance = self
+            .host
+            .named_instance(name)
+            .await
+            .map_err(|error| Problem::of(&error))?;
+        match self.client.is_bound_to(instance.id) {
+            true => Ok(self.host.instance_of_id(instance.id.into()).await?),
+            false => {
+                let absent = host_harness::ConfigureError::NoInstance(name.to_owned());
+                Err(Problem::of(&absent))
+            }
+        }
+    }
+
+    /// The instances that the client may use, by name.
+    pub(crate) async fn instances(&self) -> Result<Vec<Instance>, Problem> {
+        let mut instances = self.host.instances().await?;
+        instances.retain(|instance| self.client.is_bound_to(instance.id));
+        Ok(instances)
+    }
+
+    /// The order of an id.
+    pub(crate) async fn order(&self, id: Uuid) -> Result<OrderHandle, Problem> {
+        let handle = self.host.order(id.into()).await?;
+        let order = self.host.record().order(id).await?;
+        match order.is_some_and(|order| self.client.is_bound_to(order.instance_id)) {
+            true => Ok(handle),
+            false => Err(Problem::of(&PlaceError::NoOrder(id))),
+        }
+    }
+
+    /// The asset of an id.
+    pub(crate) async fn asset(&self, id: Uuid) -> Result<AssetHandle, Problem> {
+        let handle = self.host.asset(id.into()).await?;
+        let asset = self.host.record().asset(id).await?;
+        match asset.is_some_and(|asset| self.client.is_bound_to(asset.instance_id)) {
+            true => Ok(handle),
+            false => Err(Problem::of(&RetryError::NoAsset { id })),
+        }
+    }
+
+    /// The cancellation of an id, by that of its asset.
+    pub(crate) async fn cancellation(&self, id: Uuid) -> Result<bss_model::Cancellation, Problem> {
+        let absent = || Problem::of(&DecideError::NoCancellation { id });
+        let cancellation = self.host.record().cancellation(id).await?.ok_or_else(absent)?;
+        match self.asset(cancellation.asset_id).await {
+            Ok(_) => Ok(cancellation),
+            Err(problem) if problem.status() == http::StatusCode::NOT_FOUND => Err(absent()),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// The instance whose rows a list shows. `None`: those of all. A client that may not see all names one, unless it has only one.
+    pub(crate) async fn listed(&self, name: Option<&str>) -> Result<Option<Uuid>, Problem> {
+        if let Some(name) = name {
+            let instance = self
+                .instance(name)
+                .await
+                .map_err(|problem| problem.in_field("instance"))?;
+            return Ok(Some(instance.id().into()));
+        }
+        let bound = match &self.client.instances {
+            Some(instances) => instances.iter().copied().collect(),
+            None if self.client.owner.is_none() => return Ok(None),
+            None => {
+                let instances = self.instances().await?;
+                instances.iter().map(|instance| instance.id).collect::<Vec<_>>()
+            }
+        };
+        match bound.as_slice() {
+            [only] => Ok(Some(*only)),
+            _ => Err(Problem::from(RequestError::InstanceNeeded).in_field("instance")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_shown_as_a_bearer_token_once() {
+        let of = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(AUTHORIZATION, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+            }
+            shown_key(&headers).map(ToOwned::to_owned).ok()
+        };
+        for value in ["Bearer bsk_1", "bearer bsk_1", "BEARER  bsk_1"] {
+            assert_eq!(of(&[value]).as_deref(), Some("bsk_1"), "{value}");
+        }
+        for values in [
+            &[][..],
+            &["bsk_1"],
+            &["Basic bsk_1"],
+            &["Bearer"],
+            &["Bearer ä"],
+            &["Bearer a", "Bearer a"],
+        ] {
+            assert_eq!(of(values), None, "{values:?}");
+        }
+    }
+}

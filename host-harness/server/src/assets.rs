@@ -1,0 +1,133 @@
+//! `/v1/assets`: licenses that were ordered.
+
+use axum::Extension;
+use axum::extract::Path;
+use axum::response::Response;
+use bss_model::clock::now_ms;
+use bss_model::{AssetFilter, AssetId, LicenseState, OrderId, Rows, Secret, SyncStatus, overdue_since_ms};
+use host_harness::AssetHandle;
+use host_harness::view::Keys;
+use http::Uri;
+use serde::Serialize;
+
+use crate::access::Caller;
+use crate::answer::ok;
+use crate::fields::{Fields, Problems};
+use crate::lists;
+use crate::problem::{FieldProblem, Problem};
+use crate::request_error::RequestError;
+
+/// States of licenses, as views have them.
+const STATES: [(&str, LicenseState); 6] = [
+    ("open", LicenseState::Open),
+    ("licensed", LicenseState::Licensed),
+    ("refused", LicenseState::Refused),
+    ("withdrawn", LicenseState::Withdrawn),
+    ("returned", LicenseState::Returned),
+    ("cancelled", LicenseState::Cancelled),
+];
+
+/// Provisioning sync statuses, as views have them.
+const SYNC_STATUSES: [(&str, SyncStatus); 4] = [
+    ("unsynchronised", SyncStatus::Unsynchronised),
+    ("synchronized", SyncStatus::Synchronized),
+    ("failed", SyncStatus::Failed),
+    ("withdrawn", SyncStatus::Withdrawn),
+];
+
+/// A product key and its activation link, whole.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LicenseKey<'a> {
+    asset_id: AssetId,
+    product_key: &'a str,
+    activation_link: Option<&'a str>,
+}
+
+/// Assets, the latest first.
+pub(crate) async fn list(Extension(caller): Extension<Caller>, uri: Uri) -> Result<Response, Problem> {
+    let mut problems = Problems::default();
+    let mut query = Fields::of_query(uri.query(), &mut problems);
+    let instance = query.text("instance", &mut problems);
+    let order = query
+        .text("order", &mut problems)
+        .map(|order| order.parse::<OrderId>());
+    let order = match order.transpose() {
+        Ok(order) => order.map(Into::into),
+        Err(error) => {
+            problems.extend([FieldProblem::of("order", &error)]);
+            None
+        }
+    };
+    let is_overdue = query.flag("overdue", &mut problems).unwrap_or_default();
+    let filter = AssetFilter {
+        instance: None,
+        order,
+        customer: query.text("customer", &mut problems),
+        product: query.text("product", &mut problems),
+        sync_status: query.word("syncStatus", &SYNC_STATUSES, &mut problems),
+        state: query.word("state", &STATES, &mut problems),
+        since_ms: query.time_ms("sinceMs", &mut problems),
+        until_ms: query.time_ms("untilMs", &mut problems),
+        open_since_ms: is_overdue.then(|| overdue_since_ms(now_ms())),
+    };
+    let page = lists::page(&mut query, &mut problems);
+    query.end(&mut problems);
+    problems.check()?;
+    let filter = AssetFilter {
+        instance: caller.listed(instance.as_deref()).await?,
+        ..filter
+    };
+    let assets = caller.host().record().assets(&filter, &page).await?;
+    let rows = caller.host().asset_views(&assets.rows, Keys::Masked).await?;
+    let next = assets.next;
+    Ok(lists::answer(&uri, &Rows { rows, next }))
+}
+
+/// One asset, with its product key masked.
+pub(crate) async fn show(
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    Ok(ok(&named(&caller, &id).await?.read().await?))
+}
+
+/// Every attempt at an asset's license.
+pub(crate) async fn attempts(
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    Ok(ok(&named(&caller, &id).await?.attempts().await?))
+}
+
+/// The product key and the activation link of a license, whole. That they were shown, and to whom, is on record.
+pub(crate) async fn key(
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let asset = named(&caller, &id).await?;
+    let license = asset
+        .license(&caller.actor())
+        .await?
+        .ok_or(RequestError::NoLicense)?;
+    Ok(ok(&LicenseKey {
+        asset_id: asset.id(),
+        product_key: license.product_key.expose(),
+        activation_link: license.activation_link.as_ref().map(Secret::expose),
+    }))
+}
+
+/// Tries again to buy a license that was refused or waits. What an earlier attempt may have bought is looked up first.
+pub(crate) async fn retry(
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let asset = named(&caller, &id).await?;
+    Ok(ok(&asset.retry(&caller.actor()).await?))
+}
+
+/// The asset of an id in an address.
+pub(crate) async fn named(caller: &Caller, id: &str) -> Result<AssetHandle, Problem> {
+    let id: AssetId = id.parse().map_err(|error| Problem::absent(&error))?;
+    caller.asset(id.into()).await
+}

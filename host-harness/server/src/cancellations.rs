@@ -1,0 +1,189 @@
+//! Cancellations: a license goes back to the vendor, at once or once somebody has confirmed it.
+
+use axum::Extension;
+use axum::extract::{Path, Request, State as Shared};
+use axum::response::Response;
+use bss_model::{AssetId, Cancellation, CancellationFilter, Requester, RequesterKind, Rows};
+use http::{StatusCode, Uri};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::access::Caller;
+use crate::answer::with_status;
+use crate::assets::named;
+use crate::fields::{Fields, Problems};
+use crate::problem::Problem;
+use crate::state::State;
+use crate::{body, lists};
+
+/// The parties that ask for cancellations, as views have them.
+const REQUESTERS: [(&str, RequesterKind); 3] = [
+    ("customer", RequesterKind::Customer),
+    ("reseller", RequesterKind::Reseller),
+    ("operator", RequesterKind::Operator),
+];
+
+/// The cancellations of an asset, the latest first.
+pub(crate) async fn list(
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let mut problems = Problems::default();
+    let mut query = Fields::of_query(uri.query(), &mut problems);
+    let page = lists::page(&mut query, &mut problems);
+    query.end(&mut problems);
+    problems.check()?;
+    let asset = named(&caller, &id).await?;
+    let filter = CancellationFilter {
+        asset: Some(asset.id().into()),
+        ..CancellationFilter::default()
+    };
+    let cancellations = caller.host().record().cancellations(&filter, &page).await?;
+    let rows = caller.host().cancellation_views(&cancellations.rows).await?;
+    let next = cancellations.next;
+    Ok(lists::answer(&uri, &Rows { rows, next }))
+}
+
+/// Cancels an asset, or only asks for it: a worker returns the license, and only then is the asset cancelled and credited.
+pub(crate) async fn cancel(
+    Shared(state): Shared<State>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let body = body::json(&parts.headers, body, &state.limits).await?;
+    let mut problems = Problems::default();
+    let mut fields = Fields::of_body(body_or_empty(body), &mut problems);
+    let comment = fields.text("comment", &mut problems).unwrap_or_default();
+    let is_request = fields.flag("requestOnly", &mut problems).unwrap_or_default();
+    let requester = fields.object("requestedBy", &mut problems).map(|mut fields| {
+        let name = fields.needed_text("name", &mut problems);
+        let kind = fields.word("kind", &REQUESTERS, &mut problems);
+        fields.end(&mut problems);
+        Requester {
+            kind: kind.unwrap_or(RequesterKind::Customer),
+            name,
+        }
+    });
+    fields.end(&mut problems);
+    problems.check()?;
+    let actor = caller.actor();
+    let requester = requester.unwrap_or_else(|| Requester {
+        kind: RequesterKind::Operator,
+        name: actor.name.clone(),
+    });
+    let asset = named(&caller, &id).await?;
+    if is_request {
+        let (record, asset) = (caller.host().record(), asset.id().into());
+        let requested = record
+            .request_cancellation(asset, &requester, &comment, &actor)
+            .await;
+        let requested = requested.map_err(|error| Problem::of(&error))?;
+        return shown(&caller, StatusCode::CREATED, &requested).await;
+    }
+    let cancellation = asset.cancel(&requester, &comment, &actor).await?;
+    Ok(with_status(StatusCode::CREATED, &cancellation))
+}
+
+/// One cancellation.
+pub(crate) async fn show(
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let cancellation = caller.cancellation(read_id(&id)?).await?;
+    shown(&caller, StatusCode::OK, &cancellation).await
+}
+
+/// Confirms a cancellation that was asked for: the license is returned.
+pub(crate) async fn confirm(
+    Shared(state): Shared<State>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (cancellation, comment) = decision(&state, &caller, &id, request).await?;
+    let confirmed = caller
+        .host()
+        .confirm_cancellation(cancellation, &comment, &caller.actor())
+        .await;
+    let confirmed = confirmed.map_err(|error| Problem::of(&error))?;
+    shown(&caller, StatusCode::OK, &confirmed).await
+}
+
+/// Declines a cancellation that was asked for: the license stays.
+pub(crate) async fn decline(
+    Shared(state): Shared<State>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (cancellation, comment) = decision(&state, &caller, &id, request).await?;
+    let record = caller.host().record();
+    let declined = record
+        .decline_cancellation(cancellation, &comment, &caller.actor())
+        .await;
+    let declined = declined.map_err(|error| Problem::of(&error))?;
+    shown(&caller, StatusCode::OK, &declined).await
+}
+
+/// Withdraws what was asked for.
+pub(crate) async fn withdraw(
+    Shared(state): Shared<State>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (cancellation, comment) = decision(&state, &caller, &id, request).await?;
+    let record = caller.host().record();
+    let withdrawn = record
+        .withdraw_cancellation(cancellation, &comment, &caller.actor())
+        .await;
+    let withdrawn = withdrawn.map_err(|error| Problem::of(&error))?;
+    shown(&caller, StatusCode::OK, &withdrawn).await
+}
+
+/// The cancellation that is decided about, and the comment.
+async fn decision(
+    state: &State,
+    caller: &Caller,
+    id: &str,
+    request: Request,
+) -> Result<(Uuid, String), Problem> {
+    let (parts, body) = request.into_parts();
+    let body = body::json(&parts.headers, body, &state.limits).await?;
+    let mut problems = Problems::default();
+    let mut fields = Fields::of_body(body_or_empty(body), &mut problems);
+    let comment = fields.text("comment", &mut problems).unwrap_or_default();
+    fields.end(&mut problems);
+    problems.check()?;
+    let cancellation = caller.cancellation(read_id(id)?).await?;
+    Ok((cancellation.id, comment))
+}
+
+/// A body that may be left out.
+fn body_or_empty(body: Value) -> Value {
+    match body {
+        Value::Null => Value::Object(serde_json::Map::new()),
+        body => body,
+    }
+}
+
+fn read_id(id: &str) -> Result<Uuid, Problem> {
+    let id: AssetId = id.parse().map_err(|error| Problem::absent(&error))?;
+    Ok(id.into())
+}
+
+async fn shown(
+    caller: &Caller,
+    status: StatusCode,
+    cancellation: &Cancellation,
+) -> Result<Response, Problem> {
+    let views = caller
+        .host()
+        .cancellation_views(std::slice::from_ref(cancellation))
+        .await?;
+    // One for one.
+    Ok(with_status(status, &views.first()))
+}

@@ -1,0 +1,383 @@
+//! Fields of bodies and queries: read with all of their problems at once.
+
+use bss_model::{Diagnose, Diagnosis, ErrorKind};
+use serde_json::{Map, Value};
+
+use crate::problem::{FieldProblem, Problem};
+
+/// The longest text of a field. What is longer is no name, code or comment.
+const TEXT_LENGTH_MAX: usize = 4_000;
+
+/// What is wrong with a field, whatever it means.
+#[derive(Debug, thiserror::Error)]
+enum FieldError {
+    #[error("the field is missing")]
+    Missing,
+    #[error("there is no such field")]
+    Unknown,
+    #[error("the field is given more than once")]
+    Repeated,
+    #[error("{expected} is expected")]
+    Type { expected: &'static str },
+    #[error("the text has more than {TEXT_LENGTH_MAX} characters")]
+    TooLong,
+    #[error("`{}` is none of {known}", value.escape_debug())]
+    Word { value: String, known: String },
+}
+
+impl Diagnose for FieldError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Missing => Diagnosis::new(ErrorKind::Invalid, "field-missing"),
+            Self::Unknown => Diagnosis::new(ErrorKind::Invalid, "field-unknown")
+                .say("leave it out, or look at its spelling"),
+            Self::Repeated => Diagnosis::new(ErrorKind::Invalid, "field-repeated"),
+            Self::Type { .. } => Diagnosis::new(ErrorKind::Invalid, "field-type"),
+            Self::TooLong => Diagnosis::new(ErrorKind::Invalid, "field-too-long"),
+            Self::Word { .. } => Diagnosis::new(ErrorKind::Invalid, "field-word-unknown"),
+        }
+    }
+}
+
+/// The problems that were found.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(Vec<FieldProblem>);
+
+impl Problems {
+    fn add(&mut self, field: &str, error: &FieldError) {
+        self.0.push(FieldProblem::of(field, error));
+    }
+
+    /// Adds problems with fields that have none yet.
+    pub(crate) fn extend(&mut self, more: impl IntoIterator<Item = FieldProblem>) {
+        for problem in more {
+            if !self.0.iter().any(|known| known.field == problem.field) {
+                self.0.push(problem);
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The problem of the whole request.
+    pub(crate) fn problem(self) -> Problem {
+        Problem::of_fields(self.0)
+    }
+
+    /// Fails where there is a problem.
+    pub(crate) fn check(self) -> Result<(), Problem> {
+        match self.0.is_empty() {
+            true => Ok(()),
+            false => Err(self.problem()),
+        }
+    }
+}
+
+/// The fields of an object. Those that nobody asks for are a problem, too: a misspelled quantity must not become one license.
+pub(crate) struct Fields {
+    path: String,
+    map: Map<String, Value>,
+}
+
+impl Fields {
+    /// The fields of a body. Anything but an object is a problem, and has none.
+    pub(crate) fn of_body(body: Value, problems: &mut Problems) -> Self {
+        Self::of_value("", body, problems)
+    }
+
+    fn of_value(path: &str, value: Value, problems: &mut Problems) -> Self {
+        let map = match value {
+            Value::Object(map) => map,
+            _ => {
+                problems.add(
+                    path,
+                    &FieldError::Type {
+                        expected: "an object",
+                    },
+                );
+                Map::new()
+            }
+        };
+        Self {
+            path: path.to_owned(),
+            map,
+        }
+    }
+
+    /// The parameters of a query, all of them texts.
+    pub(crate) fn of_query(query: Option<&str>, problems: &mut Problems) -> Self {
+        let mut map = Map::new();
+        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            if map
+                .insert(name.clone().into_owned(), value.into_owned().into())
+                .is_some()
+            {
+                problems.add(&name, &FieldError::Repeated);
+            }
+        }
+        Self {
+            path: String::new(),
+            map,
+        }
+    }
+
+    fn at(&self, name: &str) -> String {
+        match self.path.as_str() {
+            "" => name.to_owned(),
+            path => format!("{path}.{name}"),
+        }
+    }
+
+    /// Takes a field. `null` is as good as none.
+    fn take(&mut self, name: &str) -> Option<Value> {
+        self.map.remove(name).filter(|value| !value.is_null())
+    }
+
+    fn missing(&self, name: &str, problems: &mut Problems) {
+        problems.add(&self.at(name), &FieldError::Missing);
+    }
+
+    /// A text that may be left out.
+    pub(crate) fn text(&mut self, name: &str, problems: &mut Problems) -> Option<String> {
+        let at = self.at(name);
+        match self.take(name)? {
+            Value::String(text) if text.chars().count() > TEXT_LENGTH_MAX => {
+                problems.add(&at, &FieldError::TooLong);
+                None
+            }
+            Value::String(text) => Some(text),
+            _ => {
+                problems.add(&at, &FieldError::Type { expected: "a text" });
+                None
+            }
+        }
+    }
+
+    /// A text that has to be there. Empty where it is not.
+    pub(crate) fn needed_text(&mut self, name: &str, problems: &mut Problems) -> String {
+        if self.map.get(name).is_none_or(Value::is_null) {
+            self.missing(name, problems);
+        }
+        self.text(name, problems).unwrap_or_default()
+    }
+
+    /// A word of a set, which may be left out.
+    pub(crate) fn word<T: Copy>(
+        &mut self,
+        name: &str,
+        known: &[(&str, T)],
+        problems: &mut Problems,
+    ) -> Option<T> {
+        let text = self.text(name, problems)?;
+        let found = known
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, value)| *value);
+        if found.is_none() {
+            let words: Vec<_> = known.iter().map(|(word, _)| *word).collect();
+            let error = FieldError::Word {
+                value: text,
+                known: words.join(", "),
+            };
+            problems.add(&self.at(name), &error);
+        }
+        found
+    }
+
+    /// A whole number of 32 bits, which may be left out. A query has it as text.
+    pub(crate) fn number(&mut self, name: &str, problems: &mut Problems) -> Option<u32> {
+        let number = self.long(name, "a whole number from 0 to 4294967295", problems)?;
+        let narrow = u32::try_from(number).ok();
+        if narrow.is_none() {
+            let expected = "a whole number from 0 to 4294967295";
+            problems.add(&self.at(name), &FieldError::Type { expected });
+        }
+        narrow
+    }
+
+    /// A number of 32 bits that has to be there. 0 where it is not.
+    pub(crate) fn needed_number(&mut self, name: &str, problems: &mut Problems) -> u32 {
+        if self.map.get(name).is_none_or(Value::is_null) {
+            self.missing(name, problems);
+        }
+        self.number(name, problems).unwrap_or_default()
+    }
+
+    /// A time in milliseconds since 1970, which may be left out.
+    pub(crate) fn time_ms(&mut self, name: &str, problems: &mut Problems) -> Option<i64> {
+        self.long(name, "a time in milliseconds since 1970", problems)
+    }
+
+    fn long(&mut self, name: &str, expected: &'static str, problems: &mut Problems) -> Option<i64> {
+        let number = match self.take(name)? {
+            Value::Number(number) => number.as_i64(),
+            // Parameters of a query. In a body, a text is no number.
+            Value::String(text) if self.path.is_empty() && !text.starts_with('+') => text.parse().ok(),
+            _ => None,
+        };
+        if number.is_none() {
+            problems.add(&self.at(name), &FieldError::Type { expected });
+        }
+        number
+    }
+
+    /// `true` or `false`, which may be left out.
+    pub(crate) fn flag(&mut self, name: &str, problems: &mut Problems) -> Option<bool> {
+        let flag = match self.take(name)? {
+            Value::Bool(flag) => Some(flag),
+            Value::String(text) if self.path.is_empty() => text.parse().ok(),
+            _ => None,
+        };
+        if flag.is_none() {
+            let expected = "true or false";
+            problems.add(&self.at(name), &FieldError::Type { expected });
+        }
+        flag
+    }
+
+    /// An object that may be left out.
+    pub(crate) fn object(&mut self, name: &str, problems: &mut Problems) -> Option<Self> {
+        let at = self.at(name);
+        let value = self.take(name)?;
+        Some(Self::of_value(&at, value, problems))
+    }
+
+    /// An object that has to be there. Without fields where it is not.
+    pub(crate) fn needed_object(&mut self, name: &str, problems: &mut Problems) -> Option<Self> {
+        let object = self.object(name, problems);
+        if object.is_none() {
+            self.missing(name, problems);
+        }
+        object
+    }
+
+    /// A list of objects. Empty where it is left out.
+    pub(crate) fn objects(&mut self, name: &str, problems: &mut Problems) -> Vec<Self> {
+        let at = self.at(name);
+        let values = self.values(name, problems).into_iter().enumerate();
+        values
+            .map(|(index, value)| Self::of_value(&format!("{at}[{index}]"), value, problems))
+            .collect()
+    }
+
+    /// A list of texts. Empty where it is left out.
+    pub(crate) fn texts(&mut self, name: &str, problems: &mut Problems) -> Vec<String> {
+        let at = self.at(name);
+        let mut texts = Vec::new();
+        for (index, value) in self.values(name, problems).into_iter().enumerate() {
+            match value {
+                Value::String(text) => texts.push(text),
+                _ => problems.add(
+                    &format!("{at}[{index}]"),
+                    &FieldError::Type { expected: "a text" },
+                ),
+            }
+        }
+        texts
+    }
+
+    fn values(&mut self, name: &str, problems: &mut Problems) -> Vec<Value> {
+        match self.take(name) {
+            None => Vec::new(),
+            Some(Value::Array(values)) => values,
+            Some(_) => {
+                problems.add(&self.at(name), &FieldError::Type { expected: "a list" });
+                Vec::new()
+            }
+        }
+    }
+
+    /// Ends the reading: what is left is unknown.
+    pub(crate) fn end(self, problems: &mut Problems) {
+        for name in self.map.keys() {
+            problems.add(&self.at(name), &FieldError::Unknown);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn codes(problems: &Problems) -> Vec<(&str, &str)> {
+        let problems = problems.0.iter();
+        problems
+            .map(|problem| (problem.field.as_str(), problem.code.as_str()))
+            .collect()
+    }
+
+    #[test]
+    fn every_problem_of_a_body_is_found_and_names_its_field() {
+        let mut problems = Problems::default();
+        let body = json!({
+            "lines": [{ "productCode": 7, "quantity": "2" }, 8, { "productCode": "a", "quantitiy": 3 }],
+            "customer": { "id": null },
+            "contact": [],
+        });
+        let mut fields = Fields::of_body(body, &mut problems);
+        assert_eq!(fields.needed_text("instance", &mut problems), "");
+        for mut line in fields.objects("lines", &mut problems) {
+            line.needed_text("productCode", &mut problems);
+            line.number("quantity", &mut problems);
+            line.end(&mut problems);
+        }
+        let mut customer = fields.needed_object("customer", &mut problems).unwrap();
+        customer.needed_text("id", &mut problems);
+        customer.end(&mut problems);
+        fields.object("contact", &mut problems);
+        fields.end(&mut problems);
+        let expected = [
+            ("instance", "field-missing"),
+            ("lines[1]", "field-type"),
+            ("lines[0].productCode", "field-type"),
+            ("lines[0].quantity", "field-type"),
+            ("lines[1].productCode", "field-missing"),
+            ("lines[2].quantitiy", "field-unknown"),
+            ("customer.id", "field-missing"),
+            ("contact", "field-type"),
+        ];
+        assert_eq!(codes(&problems), expected);
+    }
+
+    #[test]
+    fn a_parameter_that_is_repeated_unknown_or_of_another_kind_is_a_problem() {
+        let mut problems = Problems::default();
+        let mut fields = Fields::of_query(
+            Some("limit=x&after=a&after=b&state=odd&instanz=e&overdue=ja&big=4294967296"),
+            &mut problems,
+        );
+        assert_eq!(fields.number("limit", &mut problems), None);
+        assert_eq!(fields.text("after", &mut problems).as_deref(), Some("b"));
+        assert_eq!(
+            fields.word("state", &[("open", 1), ("done", 2)], &mut problems),
+            None
+        );
+        assert_eq!(fields.flag("overdue", &mut problems), None);
+        assert_eq!(fields.number("big", &mut problems), None);
+        fields.end(&mut problems);
+        let expected = [
+            ("after", "field-repeated"),
+            ("limit", "field-type"),
+            ("state", "field-word-unknown"),
+            ("overdue", "field-type"),
+            ("big", "field-type"),
+            ("instanz", "field-unknown"),
+        ];
+        assert_eq!(codes(&problems), expected);
+    }
+
+    #[test]
+    fn what_is_right_is_read() {
+        let mut problems = Problems::default();
+        let mut fields = Fields::of_query(Some("limit=7&sinceMs=1700000000000&name=a%20b"), &mut problems);
+        assert_eq!(fields.number("limit", &mut problems), Some(7));
+        assert_eq!(fields.time_ms("sinceMs", &mut problems), Some(1_700_000_000_000));
+        assert_eq!(fields.text("name", &mut problems).as_deref(), Some("a b"));
+        fields.end(&mut problems);
+        assert!(problems.is_empty() && problems.check().is_ok());
+    }
+}

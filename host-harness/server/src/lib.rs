@@ -1,0 +1,34 @@
+//! The host over HTTP: an API for billing platforms, whatever they are written in. The page for their makers is `docs/api.md`.
+//!
+//! A surface like the command line: the same functions, views, error codes and rights, and no decision of its own. The way of a
+//! request is `listener.rs` (TLS, HTTP, limits), `observation.rs` (its id, the log, metrics), `access.rs` (who asks, and may), then
+//! the file of its route.
+
+mod access;
+mod answer;
+mod assets;
+mod body;
+mod cancellations;
+mod catalog;
+mod certificate;
+mod failed_tries;
+mod fields;
+mod health;
+mod limits;
+mod listener;
+mod lists;
+mod measures;
+mod observation;
+mod orders;
+mod problem;
+mod request_error;
+mod request_headers;
+mod request_id;
+mod routes;
+mod server;
+mod state;
+
+pub use certificate::{CertificateError, CertificateFiles};
+pub use limits::Limits;
+pub use routes::{ROUTES, Route};
+pub use server::{Served, Server, ServerError, ServerOptions, Transport};

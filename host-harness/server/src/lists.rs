@@ -1,0 +1,84 @@
+//! Lists: pages by key, the latest first.
+
+use axum::response::Response;
+use bss_model::{Cursor, Page, Rows, SortOrder};
+use http::header::LINK;
+use http::{HeaderValue, Uri};
+use serde::Serialize;
+
+use crate::answer::ok;
+use crate::fields::{Fields, Problems};
+
+/// Rows of a page that names no number of them.
+const ROWS: u32 = 50;
+
+/// The most rows of a page.
+const ROWS_MAX: u32 = 500;
+
+/// A page as clients read it.
+#[derive(Serialize)]
+struct Shown<'a, T> {
+    rows: &'a [T],
+    /// What `after` is for the next page. `null`: this is the last one.
+    next: Option<&'a str>,
+}
+
+/// Reads `limit` and `after`. A limit above the most is the most.
+pub(crate) fn page(fields: &mut Fields, problems: &mut Problems) -> Page {
+    let limit = fields
+        .number("limit", problems)
+        .filter(|limit| *limit > 0)
+        .unwrap_or(ROWS);
+    let page = Page::first(limit.min(ROWS_MAX)).in_order(SortOrder::Descending);
+    match fields.text("after", problems) {
+        Some(after) => page.after(Cursor::new(after)),
+        None => page,
+    }
+}
+
+/// The answer of a page.
+pub(crate) fn answer<T: Serialize>(uri: &Uri, rows: &Rows<T>) -> Response {
+    let next = rows.next.as_ref().map(Cursor::as_str);
+    let mut response = ok(&Shown {
+        rows: &rows.rows,
+        next,
+    });
+    let link = next.and_then(|next| HeaderValue::from_str(&next_link(uri, next)).ok());
+    if let Some(link) = link {
+        response.headers_mut().insert(LINK, link);
+    }
+    response
+}
+
+/// The same list from the next page on (RFC 8288).
+fn next_link(uri: &Uri, next: &str) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    let given = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    query.extend_pairs(given.filter(|(name, _)| name != "after"));
+    query.append_pair("after", next);
+    format!("<{}?{}>; rel=\"next\"", uri.path(), query.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_has_the_filters_of_this_one() {
+        let uri: Uri = "/v1/orders?customer=C%201&after=old&limit=2".parse().unwrap();
+        assert_eq!(
+            next_link(&uri, "new"),
+            "</v1/orders?customer=C+1&limit=2&after=new>; rel=\"next\""
+        );
+    }
+
+    #[test]
+    fn a_page_has_fifty_rows_unless_more_or_fewer_are_asked_for_and_never_more_than_five_hundred() {
+        for (query, rows) in [("", 50), ("limit=0", 50), ("limit=7", 7), ("limit=100000", 500)] {
+            let mut problems = Problems::default();
+            let page = page(&mut Fields::of_query(Some(query), &mut problems), &mut problems);
+            assert_eq!(page.limit.map(u32::from), Some(rows), "{query}");
+            assert!(problems.is_empty());
+        }
+    }
+}

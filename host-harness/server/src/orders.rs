@@ -1,0 +1,259 @@
+//! `/v1/orders` and `/v1/order-checks`.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::{Path, Request, State as Shared};
+use axum::response::Response;
+use bss_model::{AssetId, Contact, NewLine, OrderFilter, OrderId, Party, Rows, Settlement};
+use host_harness::view::{self, Keys, OrderCheck};
+use host_harness::{Error, InstanceHandle, OrderHandle, OrderRequest};
+use http::header::LOCATION;
+use http::{HeaderName, HeaderValue, StatusCode, Uri};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::access::Caller;
+use crate::answer::{ok, with_status};
+use crate::fields::{Fields, Problems};
+use crate::problem::{FieldProblem, Problem};
+use crate::state::State;
+use crate::{body, lists, request_headers};
+
+/// States of orders, as views have them.
+const STATES: [(&str, Settlement); 5] = [
+    ("open", Settlement::Open),
+    ("licensed", Settlement::Licensed),
+    ("partly", Settlement::Partly),
+    ("refused", Settlement::Refused),
+    ("withdrawn", Settlement::Withdrawn),
+];
+
+/// Says that an order was placed before with the same idempotency key.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// How often an order that is waited for is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Orders, the latest first.
+pub(crate) async fn list(Extension(caller): Extension<Caller>, uri: Uri) -> Result<Response, Problem> {
+    let mut problems = Problems::default();
+    let mut query = Fields::of_query(uri.query(), &mut problems);
+    let instance = query.text("instance", &mut problems);
+    let filter = OrderFilter {
+        instance: None,
+        customer: query.text("customer", &mut problems),
+        since_ms: query.time_ms("sinceMs", &mut problems),
+        until_ms: query.time_ms("untilMs", &mut problems),
+        idempotency_key: query.text("idempotencyKey", &mut problems),
+        product: query.text("product", &mut problems),
+        settlement: query.word("state", &STATES, &mut problems),
+    };
+    let page = lists::page(&mut query, &mut problems);
+    query.end(&mut problems);
+    problems.check()?;
+    let filter = OrderFilter {
+        instance: caller.listed(instance.as_deref()).await?,
+        ..filter
+    };
+    let orders = caller.host().record().orders(&filter, &page).await?;
+    let rows = caller.host().order_views(&orders.rows, Keys::Masked).await?;
+    let next = orders.next;
+    Ok(lists::answer(&uri, &Rows { rows, next }))
+}
+
+/// One order.
+pub(crate) async fn show(
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let order = named(&caller, &id).await?;
+    Ok(ok(&order.read().await?))
+}
+
+/// Places an order, once for its idempotency key. A repetition is answered with the order as it stands.
+pub(crate) async fn place(
+    Shared(state): Shared<State>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let key = request_headers::idempotency_key(&parts.headers)?;
+    let wait = request_headers::wait(&parts.headers, state.limits.wait);
+    let body = body::json(&parts.headers, body, &state.limits).await?;
+    let (instance, order) = asked(&caller, body).await?;
+    let order = order.key(key);
+    let placed = instance.place(order.clone(), &caller.actor()).await;
+    let placed = match placed {
+        Ok(placed) => placed,
+        Err(error) => return Err(with_fields(&instance, &order, &error).await),
+    };
+    let is_new = placed.is_new();
+    let handle = placed.into_order();
+    let shown = match wait {
+        None => handle.read().await?,
+        Some(wait) => settled_within(&state, &handle, wait).await?,
+    };
+    let mut response = match is_new {
+        true => with_status(StatusCode::CREATED, &shown),
+        false => ok(&shown),
+    };
+    let headers = response.headers_mut();
+    // A UUID and numbers are ASCII.
+    headers.extend(HeaderValue::from_str(&format!("/v1/orders/{}", shown.id)).map(|at| (LOCATION, at)));
+    if !is_new {
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    let applied = wait.map(|wait| format!("wait={}", wait.as_secs()));
+    headers.extend(
+        applied.and_then(|applied| Some((PREFERENCE_APPLIED, HeaderValue::from_str(&applied).ok()?))),
+    );
+    Ok(response)
+}
+
+/// Checks an order, here and in the plugin. Nothing is placed.
+pub(crate) async fn check(
+    Shared(state): Shared<State>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let body = body::json(&parts.headers, body, &state.limits).await?;
+    let (instance, order) = asked(&caller, body).await?;
+    match instance.check(order.clone()).await {
+        Ok(()) => Ok(ok(&OrderCheck { valid: true })),
+        Err(error) => Err(with_fields(&instance, &order, &error).await),
+    }
+}
+
+/// Withdraws lines of an order, or all of them where none is named.
+pub(crate) async fn withdraw(
+    Shared(state): Shared<State>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let body = body::json(&parts.headers, body, &state.limits).await?;
+    let mut problems = Problems::default();
+    let mut assets = Vec::new();
+    if !body.is_null() {
+        let mut fields = Fields::of_body(body, &mut problems);
+        for (index, text) in fields.texts("assets", &mut problems).iter().enumerate() {
+            match text.parse::<AssetId>() {
+                Ok(asset) => assets.push(asset),
+                Err(error) => problems.extend([FieldProblem::of(format!("assets[{index}]"), &error)]),
+            }
+        }
+        fields.end(&mut problems);
+    }
+    problems.check()?;
+    let order = named(&caller, &id).await?;
+    Ok(ok(&order.withdraw(&assets, &caller.actor()).await?))
+}
+
+async fn named(caller: &Caller, id: &str) -> Result<OrderHandle, Problem> {
+    let id: OrderId = id.parse().map_err(|error| Problem::absent(&error))?;
+    caller.order(id.into()).await
+}
+
+/// The instance and the order of a body, or all of the problems that both have.
+async fn asked(caller: &Caller, body: Value) -> Result<(InstanceHandle, OrderRequest), Problem> {
+    let mut problems = Problems::default();
+    let mut fields = Fields::of_body(body, &mut problems);
+    let name = fields.needed_text("instance", &mut problems);
+    let customer = fields.needed_object("customer", &mut problems);
+    let customer = customer.map(|fields| party(fields, &mut problems));
+    let mut order = OrderRequest::new(customer.unwrap_or_else(|| Party {
+        id: String::new(),
+        name: String::new(),
+        country: String::new(),
+    }));
+    if let Some(fields) = fields.object("reseller", &mut problems) {
+        order = order.reseller(party(fields, &mut problems));
+    }
+    if let Some(mut fields) = fields.object("contact", &mut problems) {
+        order = order.mail_to(Contact {
+            email: fields.needed_text("email", &mut problems),
+            language: fields
+                .text("language", &mut problems)
+                .unwrap_or_else(|| "en".to_owned()),
+        });
+        fields.end(&mut problems);
+    }
+    for mut fields in fields.objects("lines", &mut problems) {
+        order.lines.push(NewLine {
+            product_code: fields.needed_text("productCode", &mut problems),
+            quantity: fields.needed_number("quantity", &mut problems),
+        });
+        fields.end(&mut problems);
+    }
+    fields.end(&mut problems);
+    let instance = match name.as_str() {
+        "" => Err(None),
+        name => caller
+            .instance(name)
+            .await
+            .map_err(|problem| Some(problem.in_field("instance"))),
+    };
+    match instance {
+        Ok(instance) if problems.is_empty() => Ok((instance, order)),
+        Ok(instance) => {
+            // What is right so far may be wrong in other ways.
+            problems.extend(found(&instance, &order).await?);
+            Err(problems.problem())
+        }
+        Err(why) => {
+            problems.extend(why.into_iter().flat_map(Problem::into_errors));
+            Err(problems.problem())
+        }
+    }
+}
+
+fn party(mut fields: Fields, problems: &mut Problems) -> Party {
+    let party = Party {
+        id: fields.needed_text("id", problems),
+        name: fields.needed_text("name", problems),
+        country: fields.needed_text("country", problems),
+    };
+    fields.end(problems);
+    party
+}
+
+/// All that is wrong with an order, each with its field.
+async fn found(instance: &InstanceHandle, order: &OrderRequest) -> Result<Vec<FieldProblem>, Problem> {
+    let found = instance.order_problems(order).await?;
+    let found = found.into_iter();
+    Ok(found
+        .map(|(field, error)| FieldProblem::of(field, &error))
+        .collect())
+}
+
+/// The problem of an order that was not placed, with all that is wrong with it.
+async fn with_fields(instance: &InstanceHandle, order: &OrderRequest, error: &Error) -> Problem {
+    let problem = Problem::of(error);
+    if error.is_transient() {
+        return problem;
+    }
+    match found(instance, order).await {
+        Ok(errors) => problem.with_errors(errors),
+        // The error itself says enough.
+        Err(_) => problem,
+    }
+}
+
+/// The order once all of its licenses are settled, or as it stands when the time is over.
+async fn settled_within(state: &State, order: &OrderHandle, within: Duration) -> Result<view::Order, Error> {
+    let until = Instant::now() + within;
+    loop {
+        let shown = order.read().await?;
+        let is_over = Instant::now() >= until || state.is_stopping.load(Ordering::Relaxed);
+        if shown.state != "open" || is_over {
+            return Ok(shown);
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}

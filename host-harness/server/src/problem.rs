@@ -1,0 +1,194 @@
+//! Problems: what a client is told of a request that was not carried out (RFC 9457).
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use bss_model::{Advice, Diagnose, ErrorKind, with_causes};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+
+use crate::request_error::RequestError;
+
+/// Seconds after which a client comes again where this machine or a vendor is in the way.
+const RETRY_AFTER_SECONDS: u64 = 5;
+
+/// A problem, as clients read it. `code` says what it is, and stays; `title` and `detail` are for people.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Problem(Box<Told>);
+
+/// What a client is told.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    /// `about:blank`: the code says more than an address could.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    code: String,
+    detail: String,
+    /// What helps. `None`: nothing is known to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<String>,
+    /// Whether the same request may succeed later, unaltered.
+    is_transient: bool,
+    /// All that is wrong with what was given, each with its field.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldProblem>,
+    #[serde(skip)]
+    retry_after: Option<u64>,
+}
+
+/// A problem with a field of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct FieldProblem {
+    /// The field, as in `lines[0].quantity`. A parameter of the query goes by its name.
+    pub(crate) field: String,
+    pub(crate) code: String,
+    pub(crate) message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) advice: Option<String>,
+}
+
+impl FieldProblem {
+    /// The problem that an error is to a field.
+    pub(crate) fn of(field: impl Into<String>, error: &(impl Diagnose + 'static)) -> Self {
+        let diagnosis = error.diagnosis();
+        Self {
+            field: field.into(),
+            code: diagnosis.code.into_owned(),
+            message: with_causes(error),
+            advice: diagnosis.advice.as_ref().map(sentence),
+        }
+    }
+}
+
+fn sentence(advice: &Advice) -> String {
+    advice.sentence().into_owned()
+}
+
+impl Problem {
+    /// The problem of any error of the host.
+    pub(crate) fn of(error: &(impl Diagnose + 'static)) -> Self {
+        let diagnosis = error.diagnosis();
+        let is_transient = diagnosis.kind == ErrorKind::Unavailable;
+        let problem = Self(Box::new(Told {
+            kind: "about:blank",
+            title: "",
+            status: 0,
+            code: diagnosis.code.into_owned(),
+            detail: with_causes(error),
+            advice: diagnosis.advice.as_ref().map(sentence),
+            is_transient,
+            errors: Vec::new(),
+            retry_after: is_transient.then_some(RETRY_AFTER_SECONDS),
+        }));
+        problem.with_status(status_of(diagnosis.kind))
+    }
+
+    /// The problem of a request whose fields have problems.
+    pub(crate) fn of_fields(errors: Vec<FieldProblem>) -> Self {
+        let mut problem = Self::from(RequestError::Fields);
+        problem.0.errors = errors;
+        problem
+    }
+
+    /// The problem of an address that names nothing that could be there.
+    pub(crate) fn absent(error: &(impl Diagnose + 'static)) -> Self {
+        Self::of(error).with_status(StatusCode::NOT_FOUND)
+    }
+
+    fn with_status(mut self, status: StatusCode) -> Self {
+        self.0.title = status.canonical_reason().unwrap_or_default();
+        self.0.status = status.as_u16();
+        self
+    }
+
+    /// The problem with all that is wrong. Where it is about something that a field names, it is no 404: that is what an address
+    /// names.
+    pub(crate) fn with_errors(mut self, errors: Vec<FieldProblem>) -> Self {
+        match self.status() {
+            StatusCode::NOT_FOUND if !errors.is_empty() => Self::of_fields(errors),
+            _ => {
+                self.0.errors = errors;
+                self
+            }
+        }
+    }
+
+    /// The problem as one with a field of the request.
+    pub(crate) fn in_field(self, field: &str) -> Self {
+        let error = FieldProblem {
+            field: field.to_owned(),
+            code: self.0.code.clone(),
+            message: self.0.detail.clone(),
+            advice: self.0.advice.clone(),
+        };
+        self.with_errors(vec![error])
+    }
+
+    /// The problems with fields.
+    pub(crate) fn into_errors(self) -> Vec<FieldProblem> {
+        self.0.errors
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+/// The status of a kind of error.
+fn status_of(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::Invalid | ErrorKind::Refused => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorKind::Conflict => StatusCode::CONFLICT,
+        ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Damaged => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl From<RequestError> for Problem {
+    fn from(error: RequestError) -> Self {
+        let mut problem = Self::of(&error).with_status(error.status());
+        problem.0.retry_after = error.retry_after().or(problem.0.retry_after);
+        problem
+    }
+}
+
+macro_rules! problem_of {
+    ($($error:ty),* $(,)?) => {
+        $(impl From<$error> for Problem {
+            fn from(error: $error) -> Self {
+                Self::of(&error)
+            }
+        })*
+    };
+}
+
+problem_of!(host_harness::Error, host_harness::RecordError);
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        if status.is_server_error() {
+            let (code, detail) = (&self.0.code, &self.0.detail);
+            tracing::warn!(code, detail, "a request could not be carried out");
+        }
+        // Texts and numbers alone: it can be written.
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.0.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}

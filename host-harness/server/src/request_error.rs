@@ -1,0 +1,125 @@
+//! What can be wrong with a request before the host is asked for anything.
+
+use std::time::Duration;
+
+use bss_model::{ApiScope, Diagnose, Diagnosis, ErrorKind};
+use http::StatusCode;
+
+/// Seconds after which a client may try another key.
+const TRIES_AGAIN_AFTER: u64 = 60;
+
+/// Why a request was not carried out. Nothing was done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RequestError {
+    #[error("there is nothing at this address")]
+    NoRoute,
+    #[error("the method can't be used at this address")]
+    Method,
+    #[error("the head of the request has more than {max} bytes")]
+    HeadTooLarge { max: usize },
+    #[error("the body of the request has more than {max} bytes")]
+    BodyTooLarge { max: usize },
+    #[error("the body of the request did not arrive within {} seconds", within.as_secs())]
+    BodyTooSlow { within: Duration },
+    #[error("the body of the request ended early")]
+    BodyBroken,
+    #[error("the body of the request is not said to be JSON")]
+    NotJson,
+    #[error("the body of the request is not valid JSON")]
+    Json(#[source] serde_json::Error),
+    #[error("the request has fields with problems")]
+    Fields,
+    #[error("the request has no API key")]
+    NoKey,
+    #[error("the API key opens nothing")]
+    WrongKey,
+    #[error("too many API keys that open nothing came from this address")]
+    TooManyTries,
+    #[error("the client of this API key lacks the scope `{scope}`")]
+    Scope { scope: ApiScope },
+    #[error("the client may see several instances, or none")]
+    InstanceNeeded,
+    #[error("the request has no idempotency key")]
+    NoIdempotencyKey,
+    #[error("the idempotency key is no text of 1 to 255 visible ASCII characters")]
+    IdempotencyKey,
+    #[error("the asset has no license")]
+    NoLicense,
+    #[error("the server is about to end")]
+    Stopping,
+    #[error("the worker of this process has not looked for work for {} seconds", silent.as_secs())]
+    WorkerSilent { silent: Duration },
+}
+
+impl RequestError {
+    /// The status, which says more here than the kind of an error does.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::HeadTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyBroken | Self::Json(_) | Self::NoIdempotencyKey | Self::IdempotencyKey => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::NoKey | Self::WrongKey => StatusCode::UNAUTHORIZED,
+            Self::TooManyTries => StatusCode::TOO_MANY_REQUESTS,
+            Self::Scope { .. } => StatusCode::FORBIDDEN,
+            Self::NoLicense => StatusCode::CONFLICT,
+            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Fields | Self::InstanceNeeded => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Stopping | Self::WorkerSilent { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The seconds after which the client comes again, where that is known.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        matches!(self, Self::TooManyTries).then_some(TRIES_AGAIN_AFTER)
+    }
+}
+
+impl Diagnose for RequestError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::NoRoute => Diagnosis::new(ErrorKind::NotFound, "no-route")
+                .say("look at the list of addresses in the documentation"),
+            Self::Method => Diagnosis::new(ErrorKind::Invalid, "method-not-allowed")
+                .say("the header field `Allow` names the methods"),
+            Self::HeadTooLarge { .. } => Diagnosis::new(ErrorKind::Invalid, "head-too-large"),
+            Self::BodyTooLarge { .. } => {
+                Diagnosis::new(ErrorKind::Invalid, "body-too-large").say("split the request")
+            }
+            Self::BodyTooSlow { .. } => Diagnosis::new(ErrorKind::Unavailable, "body-too-slow"),
+            Self::BodyBroken => Diagnosis::new(ErrorKind::Invalid, "body-broken"),
+            Self::NotJson => Diagnosis::new(ErrorKind::Invalid, "content-type-unknown")
+                .say("send JSON, with `Content-Type: application/json`"),
+            Self::Json(_) => Diagnosis::new(ErrorKind::Invalid, "json-malformed"),
+            Self::Fields => Diagnosis::new(ErrorKind::Invalid, "request-invalid")
+                .say("correct the fields that `errors` names"),
+            Self::NoKey => {
+                Diagnosis::new(ErrorKind::Refused, "api-key-missing").say("send `Authorization: Bearer KEY`")
+            }
+            Self::WrongKey => Diagnosis::new(ErrorKind::Refused, "api-key-refused")
+                .say("whoever operates the host makes a client and its key"),
+            Self::TooManyTries => Diagnosis::new(ErrorKind::Refused, "api-keys-tried")
+                .say("wait a minute, and send a key that opens something"),
+            Self::Scope { .. } => Diagnosis::new(ErrorKind::Refused, "scope-missing")
+                .say("whoever operates the host makes a client with that scope"),
+            Self::InstanceNeeded => {
+                Diagnosis::new(ErrorKind::Invalid, "instance-needed").say("name the instance")
+            }
+            Self::NoIdempotencyKey => Diagnosis::new(ErrorKind::Invalid, "idempotency-key-missing").say(
+                "send `Idempotency-Key` with the basket's own id: what is sent again with it is bought once",
+            ),
+            Self::IdempotencyKey => Diagnosis::new(ErrorKind::Invalid, "idempotency-key-invalid"),
+            Self::NoLicense => {
+                Diagnosis::new(ErrorKind::Conflict, "no-license").say("read the asset for its state")
+            }
+            Self::Stopping => Diagnosis::new(ErrorKind::Unavailable, "server-stopping")
+                .say("send the request again, on a new connection"),
+            Self::WorkerSilent { .. } => Diagnosis::new(ErrorKind::Unavailable, "worker-silent")
+                .say("look at the log of this process, and start it again"),
+        }
+    }
+}

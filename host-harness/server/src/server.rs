@@ -1,0 +1,217 @@
+//! The server: bound, then serving until it is told to stop.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use bss_model::{Diagnose, Diagnosis, ErrorKind};
+use host_harness::{Host, Pulse};
+
+use crate::access::guard;
+use crate::certificate::{CertificateError, CertificateFiles, ShownCertificate};
+use crate::limits::Limits;
+use crate::listener::{Listener, bind};
+use crate::observation::observe;
+use crate::problem::Problem;
+use crate::request_error::RequestError;
+use crate::state::State;
+use crate::{assets, cancellations, catalog, health, orders};
+
+/// How clients and the server speak.
+#[derive(Clone, Debug)]
+pub enum Transport {
+    /// TLS with the certificate of these files, which are read again when they change.
+    Tls(CertificateFiles),
+    /// Plain HTTP/1.1: for what is behind a proxy of the same machine, on loopback alone.
+    PlainHttp,
+}
+
+/// Where and how a server listens.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// The address and the port. Port 0: one that is free.
+    pub listen: SocketAddr,
+    /// How clients and the server speak.
+    pub transport: Transport,
+    /// What clients may use of it.
+    pub limits: Limits,
+    /// The pulse of the worker in this process. `None`: another process works.
+    pub worker: Option<Arc<Pulse>>,
+}
+
+/// Why a server does not serve.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// Others than this machine could read and alter what is said.
+    #[error("`{address}` is no loopback address, and plain HTTP is for loopback alone")]
+    PlainHttpExposed {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The address can't be listened at.
+    #[error("the server can't listen at `{address}`")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The operating system's error.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no certificate to show.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// TLS can't be set up.
+    #[error("TLS can't be set up")]
+    Tls(#[from] rustls::Error),
+}
+
+impl Diagnose for ServerError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::PlainHttpExposed { .. } => Diagnosis::new(ErrorKind::Invalid, "plain-http-exposed")
+                .say("name a certificate and its key, or listen at 127.0.0.1 behind a proxy that has them"),
+            Self::Listen { .. } => Diagnosis::new(ErrorKind::Unavailable, "listen-failed")
+                .say("name an address of this machine, and a port that no other program has"),
+            Self::Certificate(error) => error.diagnosis(),
+            Self::Tls(_) => Diagnosis::new(ErrorKind::Damaged, "server-tls-unusable"),
+        }
+    }
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// All requests were answered.
+    Done,
+    /// Some were cut off, because they did not end in time.
+    CutOff,
+}
+
+/// A server that has its address, and whose certificate was read.
+pub struct Server {
+    listener: Listener,
+    address: SocketAddr,
+    state: State,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Binds the address and reads the certificate. Connections wait from now on.
+    ///
+    /// # Errors
+    /// When plain HTTP would be spoken beyond loopback, and when the certificate or the address can't be used.
+    pub async fn bind(host: &Host, options: ServerOptions) -> Result<Self, ServerError> {
+        let asked = options.listen;
+        let certificate = match options.transport {
+            Transport::PlainHttp if !asked.ip().to_canonical().is_loopback() => {
+                return Err(ServerError::PlainHttpExposed { address: asked });
+            }
+            Transport::PlainHttp => None,
+            Transport::Tls(files) => Some(Arc::new(ShownCertificate::read(files)?)),
+        };
+        let failed = |source| ServerError::Listen {
+            address: asked,
+            source,
+        };
+        let tcp = bind(asked).await.map_err(failed)?;
+        let address = tcp.local_addr().map_err(failed)?;
+        Ok(Self {
+            listener: Listener {
+                tcp,
+                certificate,
+                limits: options.limits.clone(),
+            },
+            address,
+            state: State {
+                host: host.clone(),
+                worker: options.worker,
+                limits: options.limits,
+                measures: Arc::default(),
+                failed_tries: Arc::default(),
+                is_stopping: Arc::new(AtomicBool::new(false)),
+            },
+        })
+    }
+
+    /// The address that the server listens at, with its port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The SHA-256 of the certificate, in hexadecimal digits with colons. `None`: plain HTTP is spoken.
+    pub fn fingerprint(&self) -> Option<String> {
+        let certificate = self.listener.certificate.as_ref();
+        certificate.map(|certificate| certificate.fingerprint())
+    }
+
+    /// Serves until `stop` is done. Then no connection is accepted any more, and requests under way end within the time for that.
+    ///
+    /// # Errors
+    /// When TLS can't be set up.
+    pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<Served, ServerError> {
+        let is_stopping = Arc::clone(&self.state.is_stopping);
+        let stop = async {
+            stop.await;
+            is_stopping.store(true, Ordering::Relaxed);
+        };
+        match self.listener.serve(router(self.state), stop).await? {
+            true => Ok(Served::Done),
+            false => Ok(Served::CutOff),
+        }
+    }
+}
+
+/// All routes, which `routes.rs` names with their scopes.
+fn router(state: State) -> Router {
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/v1/instances", get(catalog::list))
+        .route("/v1/instances/{instance}", get(catalog::show))
+        .route("/v1/instances/{instance}/products", get(catalog::products))
+        .route("/v1/orders", get(orders::list).post(orders::place))
+        .route("/v1/orders/{order}", get(orders::show))
+        .route("/v1/orders/{order}/withdrawal", post(orders::withdraw))
+        .route("/v1/order-checks", post(orders::check))
+        .route("/v1/assets", get(assets::list))
+        .route("/v1/assets/{asset}", get(assets::show))
+        .route("/v1/assets/{asset}/attempts", get(assets::attempts))
+        .route("/v1/assets/{asset}/key", get(assets::key))
+        .route("/v1/assets/{asset}/retry", post(assets::retry))
+        .route(
+            "/v1/assets/{asset}/cancellations",
+            get(cancellations::list).post(cancellations::cancel),
+        )
+        .route("/v1/cancellations/{cancellation}", get(cancellations::show))
+        .route(
+            "/v1/cancellations/{cancellation}/confirmation",
+            post(cancellations::confirm),
+        )
+        .route(
+            "/v1/cancellations/{cancellation}/refusal",
+            post(cancellations::decline),
+        )
+        .route(
+            "/v1/cancellations/{cancellation}/withdrawal",
+            post(cancellations::withdraw),
+        )
+        .fallback(|| async { Problem::from(RequestError::NoRoute) })
+        .method_not_allowed_fallback(|| async { Problem::from(RequestError::Method) })
+        .layer(from_fn_with_state(state.clone(), guard))
+        .layer(from_fn_with_state(state.clone(), observe))
+        .with_state(state)
+}

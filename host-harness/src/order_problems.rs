@@ -1,0 +1,201 @@
+//! All that is wrong with an order at once, for who has to correct it. Whether an order can be placed is decided where it is placed.
+
+use std::collections::BTreeSet;
+
+use bss_model::{Contact, InvalidParty, NewLine, NewOrder, Party};
+use bss_record::PlaceError;
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::handles::InstanceHandle;
+use crate::host::Host;
+use crate::license_order::OrderRequest;
+
+/// Products that are looked at. Each takes a transaction; who corrects so many asks again.
+const PRODUCTS_MAX: usize = 100;
+
+/// A country, a name, an address and a language that nobody objects to, in the place of those that were.
+const FINE: (&str, &str, &str, &str) = ("DE", "x", "x@example.com", "en");
+
+impl InstanceHandle {
+    /// All that is wrong with an order, each with its field, such as `lines[0].quantity`. Empty: nothing is, as far as this host
+    /// knows. Nothing is written, and the plugin is not asked.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn order_problems(&self, request: &OrderRequest) -> Result<Vec<(String, Error)>, Error> {
+        self.host().order_problems(self.id().into(), request).await
+    }
+}
+
+impl Host {
+    pub(crate) async fn order_problems(
+        &self,
+        instance_id: Uuid,
+        request: &OrderRequest,
+    ) -> Result<Vec<(String, Error)>, Error> {
+        let mut found: Vec<(String, Error)> = party_problems(instance_id, request)
+            .into_iter()
+            .map(|(field, error)| (field, error.into()))
+            .collect();
+        if request.lines.is_empty() {
+            found.push(("lines".to_owned(), PlaceError::Empty.into()));
+        }
+        let mut seen = BTreeSet::new();
+        for (index, line) in request.lines.iter().enumerate() {
+            if !seen.insert(&line.product_code) || seen.len() > PRODUCTS_MAX {
+                continue;
+            }
+            let of_product = request
+                .lines
+                .iter()
+                .filter(|other| other.product_code == line.product_code);
+            let order = order_of(instance_id, request, of_product.cloned().collect());
+            match self.record().check_order(order).await {
+                Ok(_) => {}
+                Err(PlaceError::Record(error)) => return Err(error.into()),
+                Err(error) => found.extend(line_field(index, &error).map(|field| (field, error.into()))),
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The field of a problem with a line. `None`: the problem is not the line's.
+fn line_field(index: usize, error: &PlaceError) -> Option<String> {
+    let field = match error {
+        PlaceError::UnknownProduct { .. }
+        | PlaceError::Discontinued { .. }
+        | PlaceError::Inactive { .. }
+        | PlaceError::NoPrice { .. } => "productCode",
+        PlaceError::Quantity { .. } | PlaceError::TooManyUnits | PlaceError::AmountTooLarge { .. } => {
+            "quantity"
+        }
+        _ => return None,
+    };
+    Some(format!("lines[{index}].{field}"))
+}
+
+/// An order of some lines by parties that nobody objects to.
+fn order_of(instance_id: Uuid, request: &OrderRequest, lines: Vec<NewLine>) -> NewOrder {
+    let (country, name, email, language) = FINE;
+    NewOrder {
+        instance_id,
+        customer: Party {
+            id: name.to_owned(),
+            name: name.to_owned(),
+            country: country.to_owned(),
+        },
+        contact: request.contact.as_ref().map(|_| Contact {
+            email: email.to_owned(),
+            language: language.to_owned(),
+        }),
+        reseller: None,
+        lines,
+        idempotency_key: None,
+    }
+}
+
+/// Every field of a party that is missing or invalid. The rule finds one at a time; each that it finds is put right, and it is asked
+/// again.
+fn party_problems(instance_id: Uuid, request: &OrderRequest) -> Vec<(String, PlaceError)> {
+    let (country, name, email, language) = FINE;
+    let mut order = NewOrder {
+        customer: request.customer.clone(),
+        contact: request.contact.clone(),
+        reseller: request.reseller.clone(),
+        ..order_of(instance_id, request, Vec::new())
+    };
+    let mut found = Vec::new();
+    // Each field once, and no more.
+    for _ in 0..8 {
+        let Some(InvalidParty { party, field }) = order.invalid_party() else {
+            break;
+        };
+        let (whose, of) = match (party, &mut order.reseller) {
+            ("the reseller", Some(reseller)) => ("reseller", reseller),
+            _ => ("customer", &mut order.customer),
+        };
+        let at = match (field, &mut order.contact) {
+            ("e-mail address", Some(contact)) => {
+                contact.email = email.to_owned();
+                "contact.email".to_owned()
+            }
+            ("language", Some(contact)) => {
+                contact.language = language.to_owned();
+                "contact.language".to_owned()
+            }
+            (field, _) => {
+                match field {
+                    "id" => of.id = name.to_owned(),
+                    "name" => of.name = name.to_owned(),
+                    _ => of.country = country.to_owned(),
+                }
+                format!("{whose}.{field}")
+            }
+        };
+        found.push((at, PlaceError::IncompleteParty { party, field }));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use bss_model::Diagnose as _;
+
+    use super::*;
+
+    fn party(id: &str, name: &str, country: &str) -> Party {
+        Party {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            country: country.to_owned(),
+        }
+    }
+
+    fn fields(request: &OrderRequest) -> Vec<String> {
+        let found = party_problems(Uuid::nil(), request).into_iter();
+        found
+            .map(|(field, error)| {
+                assert_eq!(error.diagnosis().code, "incomplete-party");
+                field
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_field_of_every_party_is_found_and_what_is_right_is_not() {
+        let contact = |email: &str, language: &str| Contact {
+            email: email.to_owned(),
+            language: language.to_owned(),
+        };
+        let wrong = OrderRequest::new(party("", " ", "de"))
+            .reseller(party("R-1", "", ""))
+            .mail_to(contact("nobody", "?"));
+        let expected = [
+            "customer.id",
+            "customer.name",
+            "customer.country",
+            "reseller.name",
+            "reseller.country",
+            "contact.email",
+            "contact.language",
+        ];
+        assert_eq!(fields(&wrong), expected);
+        let right = OrderRequest::new(party("C-1", "Beispiel GmbH", "DE"))
+            .reseller(party("R-1", "Handel AG", "DE"))
+            .mail_to(contact("it@beispiel.example", "de-DE"));
+        assert!(fields(&right).is_empty());
+        assert!(fields(&OrderRequest::new(party("C-1", "Beispiel GmbH", "DE"))).is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_order_of_nothing_at_no_instance_is_told_of_its_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::builder(folder.path().join("bss")).create().await.unwrap();
+        let request = OrderRequest::new(party("C-1", "Beispiel GmbH", "DE"));
+        let found = host.order_problems(Uuid::nil(), &request).await.unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].0.as_str(), found[0].1.code()), ("lines", "empty-order"));
+    }
+}

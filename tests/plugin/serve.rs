@@ -1,0 +1,642 @@
+//! `bss-host serve` as a billing platform uses it: keys, orders, licenses, and what is another client's.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::{Value, json};
+
+use crate::cli::{Desk, assert_fails, send_signal};
+use crate::component::{bss_host, component};
+use crate::scenario::{DONE, REFUSED, USAGE, assert_ends};
+
+/// Longer than anything that is waited for takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A desk that sells its first product, and a server of its host.
+struct Api {
+    desk: Desk,
+    offer: String,
+    program: Child,
+    /// Held, so that the program can write on.
+    _said: BufReader<ChildStdout>,
+    address: SocketAddr,
+    certificate: PathBuf,
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        let _ = self.program.kill();
+        let _ = self.program.wait();
+    }
+}
+
+/// An answer: status, header fields in lower case, body.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Value,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The body of an answer with that status.
+    fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{self:?}");
+        self.body
+    }
+
+    fn code(&self) -> &str {
+        self.body["code"]
+            .as_str()
+            .unwrap_or_else(|| panic!("a code in {self:?}"))
+    }
+
+    /// The fields with problems, each with its code.
+    fn fields(&self) -> Vec<(&str, &str)> {
+        let errors = self.body["errors"].as_array().map_or(&[][..], Vec::as_slice);
+        errors
+            .iter()
+            .map(|error| {
+                let of = |name: &str| error[name].as_str().unwrap_or_default();
+                (of("field"), of("code"))
+            })
+            .collect()
+    }
+}
+
+impl Api {
+    fn open() -> Self {
+        Self::with(&[])
+    }
+
+    /// A server that is started with more arguments.
+    fn with(arguments: &[&str]) -> Self {
+        let desk = Desk::open();
+        desk.ready();
+        desk.json(&["services", "fetch", "esd"]);
+        let offer = desk.sells();
+        let mut program = serve(&desk, arguments).spawn().expect("it starts");
+        let mut said = BufReader::new(program.stdout.take().expect("its output"));
+        let mut line = String::new();
+        said.read_line(&mut line).expect("it says where it listens");
+        let listening: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let text = |name: &str| listening[name].as_str().expect("a text").to_owned();
+        assert!(text("url").starts_with("https://127.0.0.1:"), "{listening}");
+        assert_eq!(text("certificateSha256").len(), 95, "{listening}");
+        Self {
+            address: text("address").parse().expect("an address"),
+            certificate: text("certificateFile").into(),
+            desk,
+            offer,
+            program,
+            _said: said,
+        }
+    }
+
+    /// A key of a new client.
+    fn key(&self, name: &str, scopes: &str, more: &[&str]) -> String {
+        let made = ["api-client", "create", name, "--scopes", scopes];
+        let made = self.desk.json(&[&made, more].concat());
+        made["key"].as_str().expect("a key").to_owned()
+    }
+
+    fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        key: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Answer {
+        let mut stream = self.connect();
+        let mut head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n"
+        );
+        for (name, value) in headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        let body = body.map(Value::to_string).unwrap_or_default();
+        if !body.is_empty() {
+            head += &format!(
+                "Content-Type: application/json\r\nContent-Length: {}\r\n",
+                body.len()
+            );
+        }
+        stream
+            .write_all(format!("{head}\r\n{body}").as_bytes())
+            .expect("it is sent");
+        let mut said = Vec::new();
+        stream.read_to_end(&mut said).expect("an answer");
+        let said = String::from_utf8(said).expect("UTF-8");
+        let (head, body) = said.split_once("\r\n\r\n").expect("a head");
+        let mut lines = head.lines();
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok());
+        let headers = lines.filter_map(|line| line.split_once(": "));
+        Answer {
+            status: status.expect("a status"),
+            headers: headers
+                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+                .collect(),
+            body: match body {
+                "" => Value::Null,
+                body => serde_json::from_str(body).expect("JSON"),
+            },
+        }
+    }
+
+    fn connect(&self) -> StreamOwned<ClientConnection, TcpStream> {
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_file(&self.certificate).expect("a certificate"))
+            .expect("a root");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("localhost").expect("a name");
+        let connection = ClientConnection::new(Arc::new(config), name).expect("a connection");
+        let tcp = TcpStream::connect(self.address).expect("it listens");
+        tcp.set_read_timeout(Some(PATIENCE)).expect("a time");
+        StreamOwned::new(connection, tcp)
+    }
+
+    fn get(&self, path: &str, key: &str) -> Answer {
+        self.ask("GET", path, key, &[], None)
+    }
+
+    fn post(&self, path: &str, key: &str, body: &Value) -> Answer {
+        self.ask("POST", path, key, &[], Some(body))
+    }
+
+    fn order(&self, quantity: u32) -> Value {
+        json!({
+            "instance": "esd",
+            "customer": { "id": "C-1", "name": "Beispiel GmbH", "country": "DE" },
+            "contact": { "email": "it@beispiel.example", "language": "de-DE" },
+            "lines": [{ "productCode": self.offer, "quantity": quantity }],
+        })
+    }
+
+    fn place(&self, key: &str, name: &str, headers: &[(&str, &str)], order: &Value) -> Answer {
+        let headers = [&[("Idempotency-Key", name)], headers].concat();
+        self.ask("POST", "/v1/orders", key, &headers, Some(order))
+    }
+}
+
+fn serve(desk: &Desk, arguments: &[&str]) -> Command {
+    let mut command = Command::new(bss_host());
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--json"])
+        .args(arguments)
+        .arg("--data-dir")
+        .arg(desk.folder.path().join("bss"))
+        .env("BSS_PLUGIN", component())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    command
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name]
+        .as_str()
+        .unwrap_or_else(|| panic!("{name} in {value}"))
+}
+
+#[test]
+fn three_requests_lead_from_a_key_to_a_license_and_it_is_on_record_who_was_shown_it() {
+    let api = Api::open();
+    let key = api.key("shop", "read,order,reveal", &[]);
+    assert_eq!(
+        api.post("/v1/order-checks", &key, &api.order(2)).expect(200),
+        json!({ "valid": true })
+    );
+    let placed = api.place(&key, "BASKET-7", &[("Prefer", "wait=50")], &api.order(2));
+    assert_eq!(placed.header("preference-applied"), Some("wait=50"));
+    let location = placed.header("location").expect("where it is").to_owned();
+    let order = placed.expect(201);
+    assert_eq!(
+        (text(&order, "state"), text(&order, "idempotencyKey")),
+        ("licensed", "BASKET-7")
+    );
+    assert_eq!(api.get(&location, &key).expect(200), order);
+    let assets = order["assets"].as_array().expect("assets");
+    assert_eq!(assets.len(), 2);
+    assert!(text(&assets[0], "productKey").starts_with("*****-"));
+    let asset = text(&assets[0], "id");
+    let license = api.get(&format!("/v1/assets/{asset}/key"), &key);
+    assert_eq!(license.header("cache-control"), Some("no-store"));
+    let license = license.expect(200);
+    let shown = api.desk.json(&["asset", "show", asset, "--show-keys"]);
+    assert_eq!(license["productKey"], shown["productKey"]);
+    assert_eq!(license["activationLink"], shown["activationLink"]);
+
+    let acts = api.desk.json(&["audit", "list"]);
+    let of_shop = acts
+        .as_array()
+        .expect("acts")
+        .iter()
+        .filter(|act| act["actor"]["name"] == "shop");
+    let of_shop: Vec<_> = of_shop
+        .map(|act| (text(&act["actor"], "kind"), text(act, "act")))
+        .collect();
+    assert_eq!(of_shop, [("platform", "place-order"), ("platform", "show-keys")]);
+    let listed = api.get("/v1/orders?customer=C-1&limit=1", &key).expect(200);
+    assert_eq!(listed, json!({ "rows": [order], "next": null }));
+}
+
+#[test]
+fn an_order_that_is_sent_again_and_by_many_at_once_is_bought_once() {
+    let api = Api::open();
+    let key = api.key("shop", "read,order", &[]);
+    let order = api.order(1);
+    let answers: Vec<Answer> = std::thread::scope(|scope| {
+        let sending: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| api.place(&key, "\"B-1\"", &[], &order)))
+            .collect();
+        sending
+            .into_iter()
+            .map(|sent| sent.join().expect("an answer"))
+            .collect()
+    });
+    let new = answers.iter().filter(|answer| answer.status == 201).count();
+    assert_eq!(new, 1, "{answers:?}");
+    let known = answers
+        .iter()
+        .filter(|answer| answer.header("idempotency-replayed") == Some("true"));
+    assert_eq!(known.count(), 7);
+    let settled = api
+        .place(&key, "B-1", &[("Prefer", "wait=50")], &order)
+        .expect(200);
+    assert_eq!(text(&settled, "state"), "licensed");
+    let found = api.get("/v1/orders?idempotencyKey=B-1", &key).expect(200);
+    assert_eq!(found["rows"], json!([settled]));
+    assert_eq!(
+        api.desk.json(&["asset", "list"]).as_array().map(Vec::len),
+        Some(1)
+    );
+
+    let other = api.place(&key, "B-1", &[], &api.order(2));
+    assert_eq!((other.status, other.code()), (409, "key-reused"));
+    let unnamed = api.post("/v1/orders", &key, &order);
+    assert_eq!((unnamed.status, unnamed.code()), (400, "idempotency-key-missing"));
+    assert_eq!(
+        api.desk.json(&["asset", "list"]).as_array().map(Vec::len),
+        Some(1)
+    );
+}
+
+#[test]
+fn all_that_is_wrong_with_an_order_is_told_at_once_and_nothing_is_placed() {
+    let api = Api::with(&["--no-work"]);
+    let key = api.key("shop", "read,order", &[]);
+    let inactive = api.desk.json(&["services", "products", "esd"])[1]["productCode"].clone();
+    let wrong = json!({
+        "instance": "esd",
+        "customer": { "id": "C-1", "name": "", "country": "de" },
+        "contact": { "email": "nobody", "language": "de-DE" },
+        "lines": [
+            { "productCode": api.offer, "quantity": 1 },
+            { "productCode": "none", "quantity": 1 },
+            { "productCode": inactive, "quantity": 1 },
+            { "productCode": api.offer, "quantity": 4_000_000 },
+        ],
+    });
+    for path in ["/v1/orders", "/v1/order-checks"] {
+        let refused = api.ask("POST", path, &key, &[("Idempotency-Key", "W")], Some(&wrong));
+        assert_eq!(refused.status, 422, "{refused:?}");
+        let expected = [
+            ("customer.name", "incomplete-party"),
+            ("customer.country", "incomplete-party"),
+            ("contact.email", "incomplete-party"),
+            ("lines[0].quantity", "quantity-out-of-range"),
+            ("lines[1].productCode", "no-product"),
+            ("lines[2].productCode", "product-inactive"),
+        ];
+        assert_eq!(refused.fields(), expected, "{refused:?}");
+    }
+    let misspelled = json!({
+        "instance": "nobody",
+        "customer": { "id": "C-1", "name": "Beispiel GmbH", "country": "DE" },
+        "lines": [{ "productCode": api.offer, "quantitiy": 3 }],
+        "kontakt": {},
+    });
+    let refused = api.place(&key, "W", &[], &misspelled);
+    assert_eq!((refused.status, refused.code()), (422, "request-invalid"));
+    let expected = [
+        ("lines[0].quantity", "field-missing"),
+        ("lines[0].quantitiy", "field-unknown"),
+        ("kontakt", "field-unknown"),
+        ("instance", "no-instance"),
+    ];
+    assert_eq!(refused.fields(), expected);
+    assert_eq!(api.get("/v1/orders", &key).expect(200)["rows"], json!([]));
+}
+
+#[test]
+fn a_client_finds_nothing_of_instances_that_it_is_not_bound_to() {
+    let api = Api::with(&["--no-work"]);
+    api.desk
+        .json(&["instance", "create", "other", "--currency", "EUR"]);
+    let scopes = "read,order,cancel,reveal";
+    let bound = api.key("bound", scopes, &["--instance", "esd"]);
+    let elsewhere = api.key("elsewhere", scopes, &["--instance", "other"]);
+    let both = api.key("both", scopes, &["--instance", "esd", "--instance", "other"]);
+    let tenant = api.key("tenant", scopes, &["--owner", "reseller-7"]);
+    let order = api.place(&bound, "B", &[], &api.order(1)).expect(201);
+    let (id, asset) = (text(&order, "id"), text(&order["assets"][0], "id"));
+    let cancellation = json!({ "requestOnly": true });
+    for (method, path) in [
+        ("GET", format!("/v1/orders/{id}")),
+        ("POST", format!("/v1/orders/{id}/withdrawal")),
+        ("GET", format!("/v1/assets/{asset}")),
+        ("GET", format!("/v1/assets/{asset}/attempts")),
+        ("GET", format!("/v1/assets/{asset}/key")),
+        ("POST", format!("/v1/assets/{asset}/retry")),
+        ("GET", format!("/v1/assets/{asset}/cancellations")),
+        ("POST", format!("/v1/assets/{asset}/cancellations")),
+    ] {
+        let body = (method == "POST" && path.ends_with("cancellations")).then_some(&cancellation);
+        for stranger in [&elsewhere, &tenant] {
+            let answer = api.ask(method, &path, stranger, &[], body);
+            let absent = if path.contains("orders") {
+                "no-order"
+            } else {
+                "no-asset"
+            };
+            assert_eq!((answer.status, answer.code()), (404, absent), "{method} {path}");
+        }
+        if method == "GET" {
+            let shown = api.get(&path, &both);
+            assert!(
+                shown.status == 200 || shown.code() == "no-license",
+                "{path}: {shown:?}"
+            );
+        }
+    }
+    for stranger in [&elsewhere, &tenant] {
+        let refused = api.place(stranger, "S", &[], &api.order(1));
+        assert_eq!(
+            (refused.status, refused.fields()),
+            (422, vec![("instance", "no-instance")])
+        );
+        let refused = api.get("/v1/orders?instance=esd", stranger);
+        assert_eq!(
+            (refused.status, refused.fields()),
+            (422, vec![("instance", "no-instance")])
+        );
+    }
+    let names = |key: &str| {
+        let listed = api.get("/v1/instances", key).expect(200);
+        let rows = listed["rows"].as_array().expect("rows").iter();
+        rows.map(|row| text(row, "name").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (names(&bound), names(&elsewhere)),
+        (vec!["esd".to_owned()], vec!["other".to_owned()])
+    );
+    assert_eq!((names(&both).len(), names(&tenant).len()), (2, 0));
+    for path in ["/v1/instances/esd", "/v1/instances/esd/products"] {
+        for stranger in [&elsewhere, &tenant] {
+            let answer = api.get(path, stranger);
+            assert_eq!((answer.status, answer.code()), (404, "no-instance"), "{path}");
+        }
+    }
+    assert_eq!(
+        text(&api.get("/v1/instances/esd", &bound).expect(200), "state"),
+        "ready"
+    );
+    let sold = api
+        .get("/v1/instances/esd/products?active=true", &bound)
+        .expect(200);
+    let sold: Vec<_> = sold["rows"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| text(row, "productCode"))
+        .collect();
+    assert_eq!(sold, [api.offer.as_str()]);
+    for (path, rows) in [
+        ("/v1/orders", json!([order])),
+        ("/v1/assets", order["assets"].clone()),
+    ] {
+        assert_eq!(api.get(path, &bound).expect(200)["rows"], rows);
+        assert_eq!(api.get(path, &elsewhere).expect(200)["rows"], json!([]));
+        for several in [&both, &tenant] {
+            let unnamed = api.get(path, several);
+            assert_eq!(
+                (unnamed.status, unnamed.code()),
+                (422, "instance-needed"),
+                "{path}"
+            );
+        }
+        assert_eq!(
+            api.get(&format!("{path}?instance=esd"), &both).expect(200)["rows"],
+            rows
+        );
+    }
+}
+
+#[test]
+fn what_is_not_bought_is_withdrawn_and_what_is_bought_is_returned() {
+    let api = Api::open();
+    let key = api.key("shop", "read,order,cancel", &[]);
+    let order = api
+        .place(&key, "B-1", &[("Prefer", "wait=50")], &api.order(1))
+        .expect(201);
+    let asset = text(&order["assets"][0], "id").to_owned();
+    let asked = json!({ "comment": "too many", "requestedBy": { "kind": "customer", "name": "Jo" }, "requestOnly": true });
+    let path = format!("/v1/assets/{asset}/cancellations");
+    let requested = api.post(&path, &key, &asked).expect(201);
+    assert_eq!(
+        (text(&requested, "state"), &requested["requestedBy"]["name"]),
+        ("requested", &json!("Jo"))
+    );
+    let of =
+        |cancellation: &Value, what: &str| format!("/v1/cancellations/{}{what}", text(cancellation, "id"));
+    let declined = api
+        .post(&of(&requested, "/refusal"), &key, &json!({ "comment": "no" }))
+        .expect(200);
+    assert_eq!(text(&declined, "state"), "declined");
+    let again = api.ask("POST", &of(&requested, "/confirmation"), &key, &[], None);
+    assert_eq!(again.status, 409, "{again:?}");
+    let requested = api.post(&path, &key, &asked).expect(201);
+    let confirmed = api
+        .ask("POST", &of(&requested, "/confirmation"), &key, &[], None)
+        .expect(200);
+    assert_eq!(confirmed["decision"]["by"], "shop");
+    let until = Instant::now() + PATIENCE;
+    while text(&api.get(&of(&requested, ""), &key).expect(200), "state") != "done" {
+        assert!(Instant::now() < until, "the worker returns it");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(
+        api.get(&path, &key).expect(200)["rows"].as_array().map(Vec::len),
+        Some(2)
+    );
+    assert_eq!(
+        text(
+            &api.get(&format!("/v1/assets/{asset}"), &key).expect(200),
+            "state"
+        ),
+        "cancelled"
+    );
+    let listed = api.get("/v1/assets?state=cancelled", &key).expect(200);
+    assert_eq!(listed["rows"][0]["id"], asset.as_str());
+
+    let withdrawn = api.ask(
+        "POST",
+        &format!("/v1/orders/{}/withdrawal", text(&order, "id")),
+        &key,
+        &[],
+        None,
+    );
+    assert_eq!(withdrawn.expect(200)["withdrawn"], 0);
+    let idle = Api::with(&["--no-work"]);
+    let key = idle.key("shop", "read,order,cancel", &[]);
+    let order = idle
+        .place(&key, "B-1", &[("Prefer", "wait=1")], &idle.order(2))
+        .expect(201);
+    assert_eq!(text(&order, "state"), "open", "nobody works");
+    let body = json!({ "assets": [order["assets"][1]["id"]] });
+    let withdrawn = idle.post(
+        &format!("/v1/orders/{}/withdrawal", text(&order, "id")),
+        &key,
+        &body,
+    );
+    assert_eq!(withdrawn.expect(200)["withdrawn"], 1);
+    let shown = idle
+        .get(&format!("/v1/orders/{}", text(&order, "id")), &key)
+        .expect(200);
+    assert_eq!(text(&shown["assets"][1], "state"), "withdrawn");
+}
+
+#[test]
+fn pages_follow_one_another_and_a_place_of_another_list_is_refused() {
+    let api = Api::with(&["--no-work"]);
+    let key = api.key("shop", "read,order", &[]);
+    for number in 0..3 {
+        api.place(&key, &format!("B-{number}"), &[], &api.order(1))
+            .expect(201);
+    }
+    let (mut path, mut keys) = ("/v1/orders?limit=2&instance=esd".to_owned(), Vec::new());
+    loop {
+        let page = api.get(&path, &key);
+        let next = page.header("link").map(ToOwned::to_owned);
+        let page = page.expect(200);
+        keys.extend(
+            page["rows"]
+                .as_array()
+                .expect("rows")
+                .iter()
+                .map(|row| text(row, "idempotencyKey").to_owned()),
+        );
+        match next {
+            None => break,
+            Some(link) => {
+                assert!(
+                    link.ends_with(">; rel=\"next\"") && link.contains(text(&page, "next")),
+                    "{link}"
+                );
+                path = link
+                    .trim_start_matches('<')
+                    .split('>')
+                    .next()
+                    .expect("a path")
+                    .to_owned();
+            }
+        }
+    }
+    keys.sort();
+    assert_eq!(keys, ["B-0", "B-1", "B-2"]);
+    let foreign = api.get("/v1/orders?after=nonsense", &key);
+    assert_eq!((foreign.status, foreign.code()), (422, "invalid-cursor"));
+}
+
+#[test]
+fn a_key_is_shown_once_and_opens_nothing_once_it_is_rotated_or_revoked() {
+    let api = Api::with(&["--no-work"]);
+    let key = api.key("shop", "read", &[]);
+    let status = |key: &str| api.get("/v1/orders", key).status;
+    assert_eq!(status(&key), 200);
+    let secret = key.rsplit('_').next().expect("a secret");
+    let listed = api.desk.run(&["api-client", "list"]);
+    assert_ends(&listed, DONE);
+    let printed = [
+        listed.stdout,
+        api.desk.json(&["api-client", "list"]).to_string().into_bytes(),
+    ]
+    .concat();
+    let printed = String::from_utf8_lossy(&printed).into_owned();
+    assert!(printed.contains("shop") && !printed.contains(secret), "{printed}");
+
+    let rotated = api.desk.run(&["api-client", "rotate", "shop", "--overlap", "1"]);
+    assert_ends(&rotated, DONE);
+    let second = String::from_utf8_lossy(&rotated.stdout).trim().to_owned();
+    assert!(second.starts_with("bsk_") && second != key);
+    assert_eq!((status(&key), status(&second)), (200, 200));
+    let third = api.desk.json(&["api-client", "rotate", "shop"]);
+    let third = text(&third, "key");
+    assert_eq!((status(&key), status(&second), status(third)), (401, 401, 200));
+    api.desk.json(&["api-client", "revoke", "shop"]);
+    assert_eq!(status(third), 401);
+    let again = api
+        .desk
+        .run(&["api-client", "create", "shop", "--scopes", "read"]);
+    assert_fails(&again, REFUSED, &["there is or was an API client `shop`"]);
+    let odd = api
+        .desk
+        .run(&["api-client", "create", "shop-2", "--scopes", "everything"]);
+    assert_ends(&odd, USAGE);
+}
+
+#[test]
+fn a_server_ends_in_order_when_it_is_told_to() {
+    for signal in ["TERM", "INT"] {
+        let mut api = Api::open();
+        let key = api.key("shop", "read,order", &[]);
+        api.place(&key, "B", &[], &api.order(3)).expect(201);
+        send_signal(signal, &api.program);
+        assert_eq!(
+            api.program.wait().expect("it ends").code(),
+            Some(DONE),
+            "{signal}"
+        );
+        assert!(TcpStream::connect(api.address).is_err());
+        // What was under way is on record; the rest waits.
+        assert_ends(&api.desk.run(&["run", "--once"]), DONE);
+        assert_eq!(
+            api.desk
+                .json(&["asset", "list", "--state", "licensed"])
+                .as_array()
+                .map(Vec::len),
+            Some(3)
+        );
+    }
+}
+
+#[test]
+fn a_server_that_others_could_listen_to_does_not_start() {
+    let desk = Desk::open();
+    let exposed = desk.run(&["serve", "--listen", "0.0.0.0:0", "--plain-http"]);
+    assert_fails(&exposed, REFUSED, &["plain HTTP is for loopback alone"]);
+    let bare = desk.run(&["serve", "--listen", "0.0.0.0:0"]);
+    assert_fails(&bare, REFUSED, &["a certificate is needed", "`--certificate`"]);
+    let torn = desk.run(&["serve", "--certificate", "server.pem"]);
+    assert_ends(&torn, USAGE);
+    let absent = desk.run(&["serve", "--certificate", "no.pem", "--key", "no.key"]);
+    assert_fails(&absent, crate::scenario::NO_ANSWER, &["`no.pem` can't be read"]);
+}
