@@ -183,7 +183,7 @@ impl Record {
         if rotated.rows_affected() == 0 {
             return Err(WebhookError::NoWebhook { id: webhook });
         }
-        let detail = json!({ "formerUntilMs": until_ms });
+        let detail = json!({ "formerKeysForMs": millis(keep_former) });
         write(&mut transaction, actor, Act::RotateWebhook, webhook, detail).await?;
         transaction.commit().await?;
         super::erasure::empty_log(&self.writer).await;

@@ -55,7 +55,7 @@ mod tests {
             signing_key: Secret::new(format!("whsk_{}", BASE64.encode(&[7; 32]))),
         };
         let (id, body) = ("msg_p5jXN8AQM9LWM0D4loKWxJek", "{\"test\": 2432232314}");
-        let signed = signatures(&[keys.clone()], id, 1_614_265_330, body);
+        let signed = signatures(std::slice::from_ref(&keys), id, 1_614_265_330, body);
         let (secret, signing) = signed.split_once(' ').unwrap();
         assert_eq!(secret, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 use bss_keys::{NewCertificate, PfxCode};
 use bss_model::{
     Act, ActFilter, Actor, ActorKind, AlertChoice, ApiScope, CancellationFilter, Choice, CustomerCorrection,
-    Decision, Diagnose as _, Duties, MailChoices, MailDelivery, MailFilter, MailSettings, NewApiClient,
-    NewInstance, NewOrder, Page, PluginDigest, Reach, RecordedAct, SavedSettings, Secret, Seller,
-    SmtpProtection, SmtpServer, Spending, Subject, SubjectKind, Thumbprint, UnsentMails,
+    Decision, DeliveryFilter, Diagnose as _, Duties, MailChoices, MailDelivery, MailFilter, MailSettings,
+    NewApiClient, NewInstance, NewOrder, NewWebhook, Page, PluginDigest, Reach, RecordedAct, SavedSettings,
+    Secret, Seller, SmtpProtection, SmtpServer, Spending, Subject, SubjectKind, Thumbprint, UnsentMails,
+    WebhookState,
 };
 use bss_record::{RECORD_FILE, Record};
 use serde_json::{Value, json};
@@ -77,6 +78,12 @@ every_act! {
     CreateApiClient,
     RotateApiKey,
     RevokeApiClient,
+    CreateWebhook,
+    RotateWebhook,
+    Redeliver,
+    DisableWebhook,
+    EnableWebhook,
+    RemoveWebhook,
 }
 
 /// The API client that is there.
@@ -105,6 +112,10 @@ struct Site {
     licensed: [Uuid; 2],
     /// Assets with their cancellations, which are asked for.
     requested: [(Uuid, Uuid); 3],
+    /// A receiver of outcomes, and one that is off.
+    webhooks: [Uuid; 2],
+    /// An outcome on its way to the first of them.
+    delivery: Uuid,
     mail: Uuid,
     /// An e-mail that was sent.
     sent: Uuid,
@@ -118,6 +129,15 @@ impl Site {
         let instance = shop(&record).await;
         let made = record.create_api_client(client(CLIENT), &actor()).await;
         made.unwrap();
+        let mut webhooks = [Uuid::nil(); 2];
+        for webhook in &mut webhooks {
+            let created = record.create_webhook(receiver(), &actor()).await;
+            *webhook = created.unwrap().0.id;
+        }
+        record
+            .set_webhook_state(webhooks[1], WebhookState::Off, &actor())
+            .await
+            .unwrap();
         let placed = record.place_order(order(instance, &[("a", 6)]), &actor()).await;
         let assets: Vec<Uuid> = placed
             .unwrap()
@@ -145,6 +165,11 @@ impl Site {
                 .unwrap();
         }
         record.raise_instance_held(instance, None).await.unwrap();
+        record.make_deliveries().await.unwrap();
+        let deliveries = record
+            .deliveries(&DeliveryFilter::default(), None, &Page::all())
+            .await;
+        let delivery = deliveries.unwrap().rows[0].id;
         let made = good();
         let mail_about = async |asset| {
             let about = MailFilter {
@@ -164,6 +189,8 @@ impl Site {
             .unwrap();
         Self {
             instance,
+            webhooks,
+            delivery,
             disabled,
             unsold: new_instance(&record, "unsold").await.id,
             request: request.unwrap().public_key,
@@ -242,6 +269,32 @@ impl Site {
             Act::RemoveInstance => {
                 let removed = record.remove_instance(self.unsold, actor).await?;
                 Subject::instance(removed.id)
+            }
+            Act::CreateWebhook => {
+                let (created, _) = record.create_webhook(receiver(), actor).await?;
+                Subject::webhook(created.id)
+            }
+            Act::RotateWebhook => {
+                let former = Duration::from_secs(60);
+                record.rotate_webhook(self.webhooks[0], former, actor).await?;
+                Subject::webhook(self.webhooks[0])
+            }
+            Act::EnableWebhook => {
+                let (webhook, on) = (self.webhooks[1], WebhookState::On);
+                Subject::webhook(record.set_webhook_state(webhook, on, actor).await?.id)
+            }
+            Act::DisableWebhook => {
+                let (webhook, off) = (self.webhooks[0], WebhookState::Off);
+                Subject::webhook(record.set_webhook_state(webhook, off, actor).await?.id)
+            }
+            Act::Redeliver => {
+                let webhook = self.webhooks[0];
+                record.redeliver(webhook, self.delivery, actor).await?;
+                Subject::webhook(webhook)
+            }
+            Act::RemoveWebhook => {
+                let removed = record.remove_webhook(self.webhooks[0], actor).await?;
+                Subject::webhook(removed.id)
             }
             Act::SetDuties => {
                 let charges = true;
@@ -478,6 +531,10 @@ impl Site {
                 let line = |code, quantity| json!({ "product_code": code, "quantity": quantity });
                 json!({ "lines": [line("a", 2), line("b", 2)] })
             }
+            Act::CreateWebhook => json!({ "url": receiver().url, "kinds": [] }),
+            Act::RotateWebhook => json!({ "formerKeysForMs": 60_000 }),
+            Act::Redeliver => json!({ "delivery": self.delivery }),
+            Act::RemoveWebhook => json!({ "url": receiver().url }),
             Act::SetChargePrefix => json!({ "before": "UNSOLD", "after": "DE" }),
             Act::ChooseMails => json!({ "onReturn": true, "perOrder": false }),
             Act::SaveSeller => json!({ "seller": {
@@ -524,6 +581,8 @@ impl Site {
             | Act::RemovePlugin
             | Act::DisableInstance
             | Act::EnableInstance
+            | Act::EnableWebhook
+            | Act::DisableWebhook
             | Act::StartServicesRun
             | Act::RetryMail
             | Act::AcknowledgeAlert
@@ -541,6 +600,16 @@ fn client(name: &str) -> NewApiClient {
         owner: None,
         scopes: [ApiScope::Read, ApiScope::Order].into(),
         instances: None,
+    }
+}
+
+fn receiver() -> NewWebhook {
+    NewWebhook {
+        url: "https://shop.example/hooks".to_owned(),
+        owner: None,
+        kinds: Vec::new(),
+        allowed_networks: Vec::new(),
+        trusted_authorities_pem: None,
     }
 }
 
@@ -633,6 +702,7 @@ async fn each_act_is_on_record_once_with_who_did_it_to_what() {
             SubjectKind::Certificate
             | SubjectKind::MailSettings
             | SubjectKind::AlertSettings
+            | SubjectKind::Webhook
             | SubjectKind::Record
             | SubjectKind::Plugin
             | SubjectKind::ApiClient => None,
@@ -672,6 +742,7 @@ async fn an_act_that_is_refused_or_changes_nothing_leaves_none() {
         Act::EraseCustomer,
         Act::WithdrawAsset,
         Act::CorrectCustomer,
+        Act::EnableWebhook,
     ];
     for act in answered {
         site.perform(act, &actor()).await.unwrap();
@@ -695,6 +766,9 @@ async fn an_act_that_is_refused_or_changes_nothing_leaves_none() {
         Act::WithdrawCancellation,
         Act::DeclineCancellation,
         Act::ConfirmCancellation,
+        Act::RotateWebhook,
+        Act::Redeliver,
+        Act::RemoveWebhook,
     ];
     for act in refused {
         site.perform(act, &actor()).await.unwrap_err();

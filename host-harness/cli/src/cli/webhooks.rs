@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use host_harness::{Host, IpNet, view};
 use uuid::Uuid;
 
-use super::csv_lines::{self, Column, CsvOption, Form};
+use super::csv_lines::{self, Column, CsvOption};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, problem_line};
 use super::input::{operator, read_text};
@@ -369,29 +369,5 @@ mod tests {
         for kind in KINDS {
             assert_eq!(OutcomeKind::from_word(kind.word()), Ok(kind));
         }
-    }
-
-    #[test]
-    fn a_table_of_a_receiver_says_why_it_is_off() {
-        let webhook = view::Webhook {
-            id: Uuid::nil(),
-            url: "https://shop.example/hooks".to_owned(),
-            types: Vec::new(),
-            owner: None,
-            state: "off".to_owned(),
-            problem: Some(view::Problem {
-                code: "webhook-gone".to_owned(),
-                message: "the receiver answered 410 Gone".to_owned(),
-                advice: String::new(),
-                correlation_id: String::new(),
-            }),
-            public_key: None,
-            former_keys_until_ms: None,
-            allowed_networks: Vec::new(),
-            delivered_at_ms: None,
-            created_at_ms: 0,
-        };
-        let table = table(&[webhook]).to_string();
-        assert!(table.contains("410 Gone") && table.contains("all"), "{table}");
     }
 }
