@@ -340,6 +340,13 @@ async fn a_connection_on_which_nothing_is_asked_is_closed_whatever_it_speaks() {
         .await
         .expect("it is sent");
     until_closed(&mut idle).await;
+    // A client that answers every sign of life that it is asked for.
+    let io = TokioIo::new(running.tls(HTTP_2).await);
+    let made = http2::handshake::<_, _, Full<Bytes>>(TokioExecutor::new(), io).await;
+    let (sender, connection) = made.expect("HTTP/2");
+    let ended = timeout(PATIENCE, connection).await;
+    ended.expect("it is closed").expect("in order");
+    drop(sender);
     // Half a frame of a head, which never goes on.
     let mut stuck = running.tls(HTTP_2).await;
     stuck
