@@ -82,11 +82,11 @@ impl Host {
     /// # Errors
     /// When there is none of that id (`no-webhook`).
     pub async fn webhook(&self, id: Uuid) -> Result<view::Webhook, Error> {
-        let (webhook, keys) = self.own_webhook(id).await?;
-        Ok(view::Webhook::new(
-            &webhook,
-            keys.first().and_then(signature::public_key),
-        ))
+        let webhook = self.own_webhook(id).await?;
+        // A receiver whose keys can't be read is shown, so that it can be given others.
+        let keys = self.record().webhook_keys(id).await.unwrap_or_default();
+        let public_key = keys.first().and_then(signature::public_key);
+        Ok(view::Webhook::new(&webhook, public_key))
     }
 
     /// Gives a receiver new keys. The former ones sign as well for a time, in which the receiver learns the new ones.
@@ -101,7 +101,7 @@ impl Host {
     ) -> Result<view::WebhookWithSecret, Error> {
         self.own_webhook(id).await?;
         let keys = self.record().rotate_webhook(id, keep_former, actor).await?;
-        let (webhook, _) = self.own_webhook(id).await?;
+        let webhook = self.own_webhook(id).await?;
         Ok(with_secret(&webhook, &keys))
     }
 
@@ -149,9 +149,9 @@ impl Host {
     /// The attempts at a delivery, by number.
     ///
     /// # Errors
-    /// When the record can't be read.
+    /// When there is no such delivery (`no-delivery`).
     pub async fn delivery_attempts(&self, delivery: Uuid) -> Result<Vec<view::DeliveryAttempt>, Error> {
-        let attempts = self.record().delivery_attempts(delivery).await?;
+        let attempts = self.record().delivery_attempts(delivery, self.owner()).await?;
         Ok(attempts.iter().map(view::DeliveryAttempt::from).collect())
     }
 
@@ -173,8 +173,8 @@ impl Host {
         Ok(self.record().redeliver_failed(webhook, actor).await?)
     }
 
-    /// A receiver with its keys, if it is the host's owner's.
-    async fn own_webhook(&self, id: Uuid) -> Result<(Webhook, Vec<WebhookKeys>), Error> {
+    /// A receiver, if it is the host's owner's.
+    async fn own_webhook(&self, id: Uuid) -> Result<Webhook, Error> {
         let found = self.record().webhook(id, self.owner()).await?;
         Ok(found.ok_or(WebhookError::NoWebhook { id })?)
     }
@@ -189,7 +189,11 @@ fn with_secret(webhook: &Webhook, keys: &WebhookKeys) -> view::WebhookWithSecret
 
 fn check(new: &NewWebhook) -> Result<(), NewWebhookError> {
     let is_short = new.url.chars().count() <= URL_CHARS_MAX;
-    if Authority::of_url(&new.url).is_none() || new.url.contains('#') || !is_short {
+    let uri = new.url.parse::<http::Uri>().ok();
+    let target = uri.as_ref().and_then(http::Uri::path_and_query);
+    // `https://host?query` has a path, but does not say it.
+    let has_path = target.is_some_and(|target| target.as_str().starts_with('/'));
+    if Authority::of_url(&new.url).is_none() || new.url.contains('#') || !is_short || !has_path {
         return Err(NewWebhookError::Url);
     }
     match &new.trusted_authorities_pem {
@@ -222,6 +226,7 @@ mod tests {
             "https://user:word@shop.example/",
             "https://shop.example/#part",
             "shop.example",
+            "https://shop.example?to=1",
             "",
             &format!("https://shop.example/{}", "a".repeat(2_000)),
         ] {

@@ -237,18 +237,28 @@ pub fn is_certainly_not_bought(
     in_doubt.is_none() && (was_refused || line.is_vouched_for(now))
 }
 
+/// The code of a look-up after which a line is not withdrawn yet, because a request may be under way.
+const WITHDRAWAL_WAITS: &str = "withdrawal-waits";
+
+/// The code of a line that can't be withdrawn, because its plugin can't look a purchase up.
+const WITHDRAWAL_NOT_CERTAIN: &str = "withdrawal-not-certain";
+
 /// Whether an operator's word that the vendor has sold nothing withdraws a line without license, given what is in doubt of its
-/// attempts. Not while a request may be under way, which the vendor could carry out after it was asked, nor what the vendor has
-/// accepted, nor while another copy of the record may go on with the line (`awaits_adoption`).
+/// attempts and the code of its last one, where that was a look-up. Only after a look-up that could tell nothing: what the
+/// vendor shows, even of a license that is no right one, or of an account that the settings have left, counts more. Not while a
+/// request may be under way, which the vendor could carry out after it was asked, nor what the vendor has accepted, nor while
+/// another copy of the record may go on with the line (`awaits_adoption`).
 pub fn is_withdrawn_on_word(
     in_doubt: Option<Doubt>,
+    last_look_up: Option<&str>,
     awaits_adoption: bool,
     look_up_only: Duration,
     now: Moment,
 ) -> bool {
     let is_over =
         |doubt: Doubt| !doubt.is_accepted && look_up_only_left(doubt.since, look_up_only, now).is_none();
-    !awaits_adoption && in_doubt.is_none_or(is_over)
+    let told_nothing = matches!(last_look_up, Some(WITHDRAWAL_WAITS | WITHDRAWAL_NOT_CERTAIN));
+    told_nothing && !awaits_adoption && in_doubt.is_none_or(is_over)
 }
 
 /// The first step of an attempt.
@@ -455,7 +465,7 @@ impl LookUpReason {
             Self::ToBeWithdrawn {
                 until_ms: Some(until_ms),
             } => Problem::new(
-                "withdrawal-waits",
+                WITHDRAWAL_WAITS,
                 format!(
                     "{why}; the request may still be under way, so the line is not withdrawn before {}",
                     rfc3339(*until_ms)
@@ -814,7 +824,7 @@ fn without_exchange() -> Problem {
 
 fn can_not_look_up() -> Problem {
     Problem::new(
-        "withdrawal-not-certain",
+        WITHDRAWAL_NOT_CERTAIN,
         "the license may have been bought, and the plugin can't look a purchase up without buying, so that the line can't be withdrawn",
         "ask the vendor's support; `asset retry` buys the license if it was not",
     )

@@ -122,8 +122,10 @@ pub struct DeliveryAttempt {
 pub struct DeliveryToSend {
     /// The delivery; the attempt that begins is counted.
     pub delivery: Delivery,
-    /// The number of attempts since somebody asked for it, or since it was made, this one included.
+    /// The number of attempts since somebody asked for it, or since it was made, this one included. What was broken off is none.
     pub tries: u32,
+    /// How often somebody has asked for it.
+    pub generation: i64,
     /// The receiver.
     pub webhook: Webhook,
     /// The keys that sign, the present ones first.

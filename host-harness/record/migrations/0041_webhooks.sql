@@ -18,6 +18,11 @@ CREATE TABLE webhooks (
     -- The last outcome that deliveries were made of, or that it is not told of.
     last_outcome BIGINT NOT NULL,
     delivered_at_ms BIGINT,
+    -- When it failed for the first time since it last took something, and how often it has since. NULL: it has not.
+    failing_since_ms BIGINT,
+    failures BIGINT NOT NULL,
+    -- Nothing is sent to it before then.
+    rest_until_ms BIGINT NOT NULL,
     created_at_ms BIGINT NOT NULL
 );
 
@@ -30,14 +35,22 @@ CREATE TABLE deliveries (
     attempts BIGINT NOT NULL,
     -- The attempts since somebody asked for it, or since it was made: pauses grow with them.
     tries BIGINT NOT NULL,
+    -- Rises whenever somebody asks for it, so that an attempt from before that decides nothing.
+    generation BIGINT NOT NULL,
     -- While a worker sends it, the end of the time that it has for that.
     due_at_ms BIGINT NOT NULL,
     delivered_at_ms BIGINT,
     UNIQUE (webhook_id, outcome)
 );
 
--- Deliveries that are due.
-CREATE INDEX deliveries_by_due_time ON deliveries (due_at_ms) WHERE state = 'pending';
+-- The next deliveries to each receiver.
+CREATE INDEX deliveries_by_due_time ON deliveries (webhook_id, due_at_ms) WHERE state = 'pending';
+
+-- Deliveries in the order of what they tell.
+CREATE INDEX deliveries_by_outcome ON deliveries (outcome, id);
+
+-- The outcomes of a kind of an asset.
+CREATE INDEX outcomes_by_asset ON outcomes (asset_id, kind, number);
 
 -- Deliveries of a state to a receiver.
 CREATE INDEX deliveries_by_state ON deliveries (webhook_id, state, outcome);

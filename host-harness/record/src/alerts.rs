@@ -22,7 +22,9 @@ macro_rules! alerts {
     () => {
         "SELECT alerts.*, instances.name AS instance, assets.order_id, assets.product_code, orders.customer
          FROM alerts LEFT JOIN instances ON instances.id = alerts.instance_id
-         LEFT JOIN assets ON assets.id = alerts.asset_id LEFT JOIN orders ON orders.id = assets.order_id"
+             LEFT JOIN webhooks ON alerts.kind = 'webhook-off' AND webhooks.id = alerts.subject
+         LEFT JOIN assets ON assets.id = alerts.asset_id LEFT JOIN orders ON orders.id = assets.order_id
+         LEFT JOIN webhooks ON alerts.kind = 'webhook-off' AND webhooks.id = alerts.subject"
     };
 }
 pub(super) use alerts;
@@ -328,7 +330,7 @@ impl Record {
         let rows = sqlx::query(concat!(
             alerts!(),
             " WHERE alerts.number > $1 AND ($2 OR (ended_at_ms IS NULL AND acknowledged_at_ms IS NULL))
-                    AND ($3 IS NULL OR instances.owner = $3)
+                    AND ($3 IS NULL OR COALESCE(instances.owner, webhooks.owner) = $3)
                   ORDER BY alerts.number LIMIT $4"
         ))
         .bind(filter.after)
@@ -347,7 +349,8 @@ impl Record {
     pub async fn open_alerts(&self, of: Option<&Owner>) -> Result<u64, RecordError> {
         let open: i64 = sqlx::query_scalar(
             "SELECT COUNT(*) FROM alerts LEFT JOIN instances ON instances.id = alerts.instance_id
-             WHERE ended_at_ms IS NULL AND acknowledged_at_ms IS NULL AND ($1 IS NULL OR instances.owner = $1)",
+             LEFT JOIN webhooks ON alerts.kind = 'webhook-off' AND webhooks.id = alerts.subject
+             WHERE ended_at_ms IS NULL AND acknowledged_at_ms IS NULL AND ($1 IS NULL OR COALESCE(instances.owner, webhooks.owner) = $1)",
         )
         .bind(of.map(Owner::as_str))
         .fetch_one(&self.readers)
@@ -415,7 +418,8 @@ async fn check_there(
 ) -> Result<(), AcknowledgeError> {
     let found: Option<i64> = sqlx::query_scalar(
         "SELECT number FROM alerts LEFT JOIN instances ON instances.id = alerts.instance_id
-         WHERE number = $1 AND ($2 IS NULL OR instances.owner = $2)",
+             LEFT JOIN webhooks ON alerts.kind = 'webhook-off' AND webhooks.id = alerts.subject
+         WHERE number = $1 AND ($2 IS NULL OR COALESCE(instances.owner, webhooks.owner) = $2)",
     )
     .bind(number)
     .bind(of.map(Owner::as_str))
@@ -434,8 +438,9 @@ async fn open_up_to(
 ) -> Result<Vec<i64>, RecordError> {
     let open = sqlx::query_scalar(
         "SELECT number FROM alerts LEFT JOIN instances ON instances.id = alerts.instance_id
+             LEFT JOIN webhooks ON alerts.kind = 'webhook-off' AND webhooks.id = alerts.subject
          WHERE number <= $1 AND ended_at_ms IS NULL AND acknowledged_at_ms IS NULL
-           AND ($2 IS NULL OR instances.owner = $2) ORDER BY number",
+           AND ($2 IS NULL OR COALESCE(instances.owner, webhooks.owner) = $2) ORDER BY number",
     );
     let open = open.bind(number).bind(of.map(Owner::as_str));
     Ok(open.fetch_all(transaction).await?)

@@ -24,6 +24,13 @@ use super::{Record, RecordError, begin_write};
 /// How long a worker has for one attempt, before another may think that it died.
 const SENDING: Duration = Duration::from_secs(60);
 
+/// The longest time for which a receiver rests after a failure.
+const LONGEST_REST: Duration = Duration::from_secs(5 * 60);
+
+/// How long a receiver fails without taking anything until it is switched off, and how often at least: a clock may step.
+const GONE_AFTER: Duration = Duration::from_secs(72 * 60 * 60);
+const FAILURES_MIN: i64 = 10;
+
 /// The longest pause between two attempts. A delivery that seems to be due later was put off by another clock.
 const LONGEST_PAUSE: Duration = Duration::from_secs(48 * 60 * 60);
 
@@ -75,56 +82,95 @@ impl Record {
         Ok(has_more)
     }
 
-    /// Takes deliveries that are due, at most `limit` of them, and none to receivers that are `busy`. Nobody else gets them for a
-    /// minute. None while another copy of the record may go on: it tells the receivers.
+    /// Makes deliveries due that seem to be due later than any is put off: another clock has written that.
     ///
     /// # Errors
-    /// When the record can't be read or written, or the host key does not open a receiver's keys.
-    pub async fn take_deliveries(
+    /// When the record can't be written.
+    pub async fn mend_due_times(&self) -> Result<(), RecordError> {
+        let now = now_ms();
+        let latest = now.saturating_add(millis(LONGEST_PAUSE));
+        for statement in [
+            "UPDATE deliveries SET due_at_ms = $1 WHERE state = 'pending' AND due_at_ms > $2",
+            "UPDATE webhooks SET rest_until_ms = $1 WHERE rest_until_ms > $2",
+        ] {
+            sqlx::query(statement)
+                .bind(now)
+                .bind(latest)
+                .execute(&self.writer)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Takes a delivery that was due by a time, to a receiver that is on, does not rest and is not `busy`. Nobody else gets it for a
+    /// minute. `None`: there is none, or another copy of the record may go on, which tells the receivers.
+    ///
+    /// # Errors
+    /// When the record can't be read or written.
+    pub async fn take_delivery(
         &self,
-        limit: u32,
+        due_by_ms: i64,
         busy: &[Uuid],
-    ) -> Result<Vec<DeliveryToSend>, RecordError> {
-        let mut look = due(1, busy);
+    ) -> Result<Option<DeliveryToSend>, RecordError> {
+        let mut look = due(due_by_ms, busy);
         let look = look.build_query_scalar::<String>();
         if look.fetch_optional(&self.readers).await?.is_none() {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let mut transaction = begin_write(&self.writer).await?;
-        let mut due = due(limit, busy);
-        let ids: Vec<String> = due.build_query_scalar().fetch_all(&mut *transaction).await?;
-        let mut taken = Vec::with_capacity(ids.len());
         let life = present_life(&mut transaction).await?;
-        for delivery in ids {
-            sqlx::query("UPDATE deliveries SET attempts = attempts + 1, tries = tries + 1, due_at_ms = $2 WHERE id = $1")
+        loop {
+            let mut due = due(due_by_ms, busy);
+            let due = due
+                .build_query_scalar::<String>()
+                .fetch_optional(&mut *transaction);
+            let Some(delivery) = due.await? else {
+                transaction.commit().await?;
+                return Ok(None);
+            };
+            sqlx::query("UPDATE deliveries SET attempts = attempts + 1, due_at_ms = $2 WHERE id = $1")
                 .bind(&delivery)
                 .bind(now_ms().saturating_add(millis(SENDING)))
                 .execute(&mut *transaction)
                 .await?;
-            let row = sqlx::query(sqlx::AssertSqlSafe(format!(
-                "{DELIVERY} WHERE deliveries.id = $1"
-            )))
-            .bind(&delivery)
-            .fetch_one(&mut *transaction)
-            .await?;
-            let (delivery, tries) = (read_delivery(&row, life)?, count(&row, "tries")?);
+            let query = format!("{DELIVERY} WHERE deliveries.id = $1");
+            let row = sqlx::query(sqlx::AssertSqlSafe(query))
+                .bind(&delivery)
+                .fetch_one(&mut *transaction)
+                .await?;
+            let (tries, generation) = (count(&row, "tries")?, row.try_get("generation")?);
+            let delivery = read_delivery(&row, life)?;
             let row = sqlx::query("SELECT * FROM webhooks WHERE id = $1")
                 .bind(delivery.webhook_id.to_string())
                 .fetch_one(&mut *transaction)
                 .await?;
-            taken.push(DeliveryToSend {
-                keys: self.keys_of(delivery.webhook_id, &row)?,
-                webhook: read_webhook(&row)?,
-                delivery,
-                tries,
-            });
+            match self.keys_of(delivery.webhook_id, &row) {
+                Ok(keys) => {
+                    let webhook = read_webhook(&row)?;
+                    transaction.commit().await?;
+                    return Ok(Some(DeliveryToSend {
+                        delivery,
+                        tries: tries.saturating_add(1),
+                        generation,
+                        webhook,
+                        keys,
+                    }));
+                }
+                // One receiver that is damaged keeps no other one waiting.
+                Err(error) => {
+                    let problem = Problem::new(
+                        "webhook-keys-unreadable",
+                        error.to_string(),
+                        "rotate the webhook's keys",
+                    );
+                    switch_off(&mut transaction, delivery.webhook_id, &problem).await?;
+                }
+            }
         }
-        transaction.commit().await?;
-        Ok(taken)
     }
 
-    /// Writes down what came of an attempt. A receiver that is gone, or that has taken nothing since this delivery was first
-    /// tried and failed for good, is switched off with an alert.
+    /// Writes down what came of an attempt. After a failure the receiver rests for a while. One that is gone, or that has failed
+    /// again and again for days without taking anything, is switched off with an alert.
     ///
     /// # Errors
     /// When the record can't be written.
@@ -156,33 +202,28 @@ impl Record {
             Delivered::Gone(_) => (DeliveryState::Pending, now),
             Delivered::Failed(..) => (DeliveryState::Failed, now),
         };
-        // What another worker has seen delivered meanwhile stays so.
+        // What another worker has seen delivered meanwhile stays so, and what somebody asked for meanwhile is sent again.
         sqlx::query(
-            "UPDATE deliveries SET state = $2, due_at_ms = $3, delivered_at_ms = CASE WHEN $2 = 'delivered' THEN $4 END
-             WHERE id = $1 AND state <> 'delivered' AND (attempts = $5 OR $2 = 'delivered')",
+            "UPDATE deliveries SET state = $2, due_at_ms = $3, tries = tries + 1,
+                                   delivered_at_ms = CASE WHEN $2 = 'delivered' THEN $4 END
+             WHERE id = $1 AND state <> 'delivered' AND (attempts = $5 OR $2 = 'delivered') AND generation = $6",
         )
         .bind(delivery.id.to_string())
         .bind(state.word())
         .bind(due_at_ms)
         .bind(now)
         .bind(i64::from(delivery.attempts))
+        .bind(sent.generation)
         .execute(&mut *transaction)
         .await?;
         match &end {
-            Delivered::Taken(_) => {
-                sqlx::query("UPDATE webhooks SET delivered_at_ms = $2 WHERE id = $1")
-                    .bind(delivery.webhook_id.to_string())
-                    .bind(now)
-                    .execute(&mut *transaction)
-                    .await?;
-            }
+            Delivered::Taken(_) => taken_by(&mut transaction, delivery.webhook_id, now).await?,
             Delivered::Gone(problem) => switch_off(&mut transaction, delivery.webhook_id, problem).await?,
-            Delivered::Failed(problem, _) => {
-                if !has_taken_since(&mut transaction, delivery).await? {
+            Delivered::Later(problem, ..) | Delivered::Failed(problem, _) => {
+                if is_failing_for_days(&mut transaction, delivery.webhook_id, now).await? {
                     switch_off(&mut transaction, delivery.webhook_id, problem).await?;
                 }
             }
-            Delivered::Later(..) => {}
         }
         transaction.commit().await?;
         Ok(())
@@ -207,13 +248,31 @@ impl Record {
     /// The attempts of a delivery that have ended, by number.
     ///
     /// # Errors
-    /// When the record can't be read.
-    pub async fn delivery_attempts(&self, delivery: Uuid) -> Result<Vec<DeliveryAttempt>, RecordError> {
+    /// When there is no such delivery to a receiver of the owner, or the record can't be read.
+    pub async fn delivery_attempts(
+        &self,
+        delivery: Uuid,
+        of: Option<&Owner>,
+    ) -> Result<Vec<DeliveryAttempt>, WebhookError> {
+        let found = sqlx::query(
+            "SELECT 1 FROM deliveries JOIN webhooks ON webhooks.id = deliveries.webhook_id
+             WHERE deliveries.id = $1 AND ($2 IS NULL OR webhooks.owner = $2)",
+        )
+        .bind(delivery.to_string())
+        .bind(of.map(Owner::as_str))
+        .fetch_optional(&self.readers)
+        .await?;
+        if found.is_none() {
+            return Err(WebhookError::NoDelivery { id: delivery });
+        }
         let rows = sqlx::query("SELECT * FROM delivery_attempts WHERE delivery_id = $1 ORDER BY number")
             .bind(delivery.to_string())
             .fetch_all(&self.readers)
             .await?;
-        rows.iter().map(read_attempt).collect()
+        Ok(rows
+            .iter()
+            .map(read_attempt)
+            .collect::<Result<_, RecordError>>()?)
     }
 
     /// Has a delivery to a receiver be sent again now, whether it was taken, has failed or waits.
@@ -223,7 +282,7 @@ impl Record {
     pub async fn redeliver(&self, webhook: Uuid, delivery: Uuid, actor: &Actor) -> Result<(), WebhookError> {
         let mut transaction = begin_write(&self.writer).await?;
         let again = sqlx::query(
-            "UPDATE deliveries SET state = 'pending', tries = 0, due_at_ms = $3, delivered_at_ms = NULL
+            "UPDATE deliveries SET state = 'pending', tries = 0, generation = generation + 1, due_at_ms = $3, delivered_at_ms = NULL
              WHERE id = $1 AND webhook_id = $2",
         )
         .bind(delivery.to_string())
@@ -248,7 +307,8 @@ impl Record {
     pub async fn redeliver_failed(&self, webhook: Uuid, actor: &Actor) -> Result<u64, RecordError> {
         let mut transaction = begin_write(&self.writer).await?;
         let again = sqlx::query(
-            "UPDATE deliveries SET state = 'pending', tries = 0, due_at_ms = $2 WHERE webhook_id = $1 AND state = 'failed'",
+            "UPDATE deliveries SET state = 'pending', tries = 0, generation = generation + 1, due_at_ms = $2
+             WHERE webhook_id = $1 AND state = 'failed'",
         )
         .bind(webhook.to_string())
         .bind(now_ms())
@@ -271,33 +331,83 @@ const GONE: u16 = 410;
 /// Selects deliveries with what they tell.
 const DELIVERY: &str = concat!(
     "SELECT deliveries.id AS delivery_id, webhook_id, outcome, deliveries.state, deliveries.attempts,
-            deliveries.tries, deliveries.due_at_ms, deliveries.delivered_at_ms, webhooks.owner AS webhook_owner, ",
+            deliveries.tries, deliveries.generation, deliveries.due_at_ms, deliveries.delivered_at_ms,
+            webhooks.owner AS webhook_owner,
+            (SELECT COUNT(*) FROM outcomes earlier
+             WHERE earlier.asset_id = o.asset_id AND earlier.kind = o.kind AND earlier.number <= o.number) AS nth, ",
     outcome_columns!(),
     " FROM deliveries JOIN webhooks ON webhooks.id = deliveries.webhook_id
       JOIN outcomes o ON o.number = deliveries.outcome ",
     outcome_tables!()
 );
 
-/// Selects deliveries that are due, to receivers that are on and not busy.
-fn due(limit: u32, busy: &[Uuid]) -> QueryBuilder<Sqlite> {
+/// Selects the next delivery that was due by a time, of those to receivers that are on, do not rest and are not busy.
+fn due(due_by_ms: i64, busy: &[Uuid]) -> QueryBuilder<Sqlite> {
     let now = now_ms();
     let mut query = QueryBuilder::new(
-        "SELECT deliveries.id FROM deliveries JOIN webhooks ON webhooks.id = deliveries.webhook_id
-         WHERE deliveries.state = 'pending' AND webhooks.state = 'on'
-           AND NOT (SELECT awaits_adoption FROM provenance) AND (due_at_ms <= ",
+        "SELECT id FROM (
+             SELECT (SELECT id FROM deliveries WHERE webhook_id = webhooks.id AND state = 'pending' AND due_at_ms <= ",
     );
-    query.push_bind(now).push(" OR due_at_ms > ");
-    query
-        .push_bind(now.saturating_add(millis(LONGEST_PAUSE)))
-        .push(")");
+    query.push_bind(due_by_ms.min(now));
+    query.push(
+        " ORDER BY due_at_ms LIMIT 1) AS id FROM webhooks
+             WHERE state = 'on' AND NOT (SELECT awaits_adoption FROM provenance) AND rest_until_ms <= ",
+    );
+    query.push_bind(now);
     if !busy.is_empty() {
-        query.push(" AND webhook_id NOT IN (");
+        query.push(" AND webhooks.id NOT IN (");
         push_ids(&mut query, busy);
         query.push(")");
     }
-    query.push(" ORDER BY due_at_ms, deliveries.id LIMIT ");
-    query.push_bind(i64::from(limit));
+    query.push(") WHERE id IS NOT NULL LIMIT 1");
     query
+}
+
+/// How long a receiver rests after so many failures in a row: not after the first, then a second, and twice as long each time.
+fn rest(failures: i64) -> Duration {
+    match failures {
+        ..=1 => Duration::ZERO,
+        2..=60 => Duration::from_secs(1 << (failures - 2)).min(LONGEST_REST),
+        _ => LONGEST_REST,
+    }
+}
+
+/// A receiver has taken something: whatever it refused before is over.
+async fn taken_by(transaction: &mut SqliteConnection, webhook: Uuid, now_ms: i64) -> Result<(), RecordError> {
+    sqlx::query(
+        "UPDATE webhooks SET delivered_at_ms = $2, failing_since_ms = NULL, failures = 0, rest_until_ms = 0 WHERE id = $1",
+    )
+    .bind(webhook.to_string())
+    .bind(now_ms)
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+/// Counts a failure of a receiver, which rests from the second one on, and returns whether it has failed for days without taking
+/// anything.
+async fn is_failing_for_days(
+    transaction: &mut SqliteConnection,
+    webhook: Uuid,
+    now_ms: i64,
+) -> Result<bool, RecordError> {
+    let row = sqlx::query(
+        "UPDATE webhooks SET failing_since_ms = COALESCE(failing_since_ms, $2), failures = failures + 1
+         WHERE id = $1 RETURNING failing_since_ms, failures",
+    )
+    .bind(webhook.to_string())
+    .bind(now_ms)
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let Some(row) = row else { return Ok(false) };
+    let (since, failures): (i64, i64) = (row.try_get("failing_since_ms")?, row.try_get("failures")?);
+    sqlx::query("UPDATE webhooks SET rest_until_ms = $2 WHERE id = $1")
+        .bind(webhook.to_string())
+        .bind(now_ms.saturating_add(millis(rest(failures))))
+        .execute(transaction)
+        .await?;
+    let is_long = now_ms.saturating_sub(since) >= millis(GONE_AFTER);
+    Ok(is_long && failures >= FAILURES_MIN)
 }
 
 /// Makes the next deliveries of a receiver, and returns whether there may be more.
@@ -329,7 +439,8 @@ async fn make_of(transaction: &mut SqliteConnection, webhook: &str) -> Result<bo
             continue;
         }
         sqlx::query(
-            "INSERT INTO deliveries (id, webhook_id, outcome, state, attempts, tries, due_at_ms) VALUES ($1, $2, $3, 'pending', 0, 0, $4)
+            "INSERT INTO deliveries (id, webhook_id, outcome, state, attempts, tries, generation, due_at_ms)
+             VALUES ($1, $2, $3, 'pending', 0, 0, 0, $4)
              ON CONFLICT (webhook_id, outcome) DO NOTHING",
         )
         .bind(Uuid::new_v4().to_string())
@@ -347,32 +458,11 @@ async fn make_of(transaction: &mut SqliteConnection, webhook: &str) -> Result<bo
     Ok(to < last)
 }
 
-/// Whether the receiver of a delivery has taken something since the delivery was first tried.
-async fn has_taken_since(
-    transaction: &mut SqliteConnection,
-    delivery: &Delivery,
-) -> Result<bool, RecordError> {
-    let taken = sqlx::query_scalar(
-        "SELECT COALESCE(delivered_at_ms > (SELECT MIN(at_ms) FROM delivery_attempts WHERE delivery_id = $2), FALSE)
-         FROM webhooks WHERE id = $1",
-    )
-    .bind(delivery.webhook_id.to_string())
-    .bind(delivery.id.to_string())
-    .fetch_optional(transaction)
-    .await?;
-    Ok(taken.unwrap_or(false))
-}
-
 fn read_delivery(row: &SqliteRow, life: Uuid) -> Result<Delivery, RecordError> {
     let outcome = read_outcome(row, life)?;
-    let number: i64 = row.try_get("outcome")?;
-    // The same wherever and however often it is told, also by a record that was restored.
-    let name = format!(
-        "{number} {} {} {}",
-        outcome.asset,
-        outcome.kind.word(),
-        outcome.happened_at_ms
-    );
+    // The same wherever and however often it is told, also by a record that was restored and learns of it once more.
+    let nth: i64 = row.try_get("nth")?;
+    let name = format!("{} {} {nth}", outcome.asset, outcome.kind.word());
     Ok(Delivery {
         id: id(row, "delivery_id")?,
         webhook_id: id(row, "webhook_id")?,
@@ -394,4 +484,25 @@ fn read_attempt(row: &SqliteRow) -> Result<DeliveryAttempt, RecordError> {
         status: status.and_then(|status| u16::try_from(status).ok()),
         problem,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_rests_from_the_second_failure_on_and_never_for_long() {
+        for (failures, seconds) in [
+            (0, 0),
+            (1, 0),
+            (2, 1),
+            (3, 2),
+            (5, 8),
+            (11, 300),
+            (100, 300),
+            (i64::MAX, 300),
+        ] {
+            assert_eq!(rest(failures).as_secs(), seconds, "{failures}");
+        }
+    }
 }

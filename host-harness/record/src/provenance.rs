@@ -34,6 +34,7 @@ use super::outcomes::last_number;
 use super::own_files::{sync_directory_of, with_ending};
 use super::passing_time;
 use super::stored::{boot, certain, id, moment, optional, to_json, uptime_ms};
+use super::webhooks::switch_all_off;
 use super::{Record, RecordError, begin_write};
 
 /// The file beside the database that counts the record's dispatches.
@@ -275,6 +276,17 @@ async fn introduce(transaction: &mut SqliteConnection, here: &Place) -> Result<P
 }
 
 /// Puts every open purchase and return in doubt, and holds back every e-mail that is not sent.
+/// Why receivers of outcomes are told nothing by a copy: what was removed or rotated since is there again.
+fn problem_of_webhooks(evidence: Evidence) -> Problem {
+    Problem::new(
+        "record-restored",
+        format!(
+            "the record was found {evidence}, and receivers that were removed or switched off since may be there again"
+        ),
+        "look at the list of webhooks, and enable those that are to be told",
+    )
+}
+
 async fn put_in_doubt(
     transaction: &mut SqliteConnection,
     known: &Provenance,
@@ -295,6 +307,7 @@ async fn put_in_doubt(
         .execute(&mut *transaction)
         .await?
         .rows_affected();
+    switch_all_off(&mut *transaction, &problem_of_webhooks(evidence)).await?;
     sqlx::query(
         "INSERT INTO restorations (noticed_at_ms, evidence, order_lines, returns, mails, life, last_outcome)
          VALUES ($1, $2, $3, $4, $5, $6, $7)",

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use aws_lc_rs::rand;
 use bss_model::clock::{millis, now_ms};
+use bss_model::text::without_secrets;
 use bss_model::{
     Act, Actor, AlertKind, Diagnose, Diagnosis, ErrorKind, NewWebhook, OutcomeKind, Owner, Problem, Secret,
     Subject, Webhook, WebhookKeys, WebhookState,
@@ -100,8 +101,8 @@ impl Record {
         let last = last_number(&mut transaction).await?;
         let row = sqlx::query(
             "INSERT INTO webhooks (id, owner, url, kinds, allowed_networks, trusted_authorities_pem, sealed_keys, state,
-                                   last_outcome, created_at_ms)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING *",
+                                   last_outcome, failures, rest_until_ms, created_at_ms)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, $10) RETURNING *",
         )
         .bind(id.to_string())
         .bind(owner_column(new.owner.as_ref()))
@@ -117,7 +118,7 @@ impl Record {
         .await?;
         let webhook = read_webhook(&row)?;
         let kinds: Vec<&str> = new.kinds.iter().map(|kind| kind.word()).collect();
-        let detail = json!({ "url": new.url, "kinds": kinds });
+        let detail = json!({ "url": without_secrets(&new.url), "kinds": kinds });
         write(&mut transaction, actor, Act::CreateWebhook, id, detail).await?;
         transaction.commit().await?;
         Ok((webhook, keys))
@@ -136,27 +137,33 @@ impl Record {
         rows.iter().map(read_webhook).collect()
     }
 
-    /// A receiver with the keys that sign for it, the present ones first. `None`: there is none of that id, or it is not the
-    /// owner's.
+    /// A receiver. `None`: there is none of that id, or it is not the owner's.
     ///
     /// # Errors
-    /// When the record can't be read, or the host key does not open the keys.
-    pub async fn webhook(
-        &self,
-        webhook: Uuid,
-        of: Option<&Owner>,
-    ) -> Result<Option<(Webhook, Vec<WebhookKeys>)>, RecordError> {
+    /// When the record can't be read.
+    pub async fn webhook(&self, webhook: Uuid, of: Option<&Owner>) -> Result<Option<Webhook>, RecordError> {
         let row = sqlx::query("SELECT * FROM webhooks WHERE id = $1 AND ($2 IS NULL OR owner = $2)")
             .bind(webhook.to_string())
             .bind(of.map(Owner::as_str))
             .fetch_optional(&self.readers)
             .await?;
-        let Some(row) = row else { return Ok(None) };
-        let keys = self.keys_of(webhook, &row)?;
-        Ok(Some((read_webhook(&row)?, keys)))
+        row.as_ref().map(read_webhook).transpose()
     }
 
-    /// Gives a receiver new keys, and returns them. The former ones sign as well for a time.
+    /// The keys that sign for a receiver, the present ones first. None: there is no such receiver.
+    ///
+    /// # Errors
+    /// When the record can't be read, or the host key does not open the keys.
+    pub async fn webhook_keys(&self, webhook: Uuid) -> Result<Vec<WebhookKeys>, RecordError> {
+        let row = sqlx::query("SELECT * FROM webhooks WHERE id = $1")
+            .bind(webhook.to_string())
+            .fetch_optional(&self.readers)
+            .await?;
+        row.map_or(Ok(Vec::new()), |row| self.keys_of(webhook, &row))
+    }
+
+    /// Gives a receiver new keys, and returns them. The former ones sign as well for a time; of keys that were rotated before that
+    /// time is over, the oldest ones do, which the receiver has for certain.
     ///
     /// # Errors
     /// When there is no such receiver, or the record can't be written.
@@ -170,7 +177,9 @@ impl Record {
         let mut transaction = begin_write(&self.writer).await?;
         let until_ms = now_ms().saturating_add(millis(keep_former));
         let rotated = sqlx::query(
-            "UPDATE webhooks SET sealed_former_keys = CASE WHEN $3 > $4 THEN sealed_keys END,
+            "UPDATE webhooks SET sealed_former_keys = CASE WHEN $3 <= $4 THEN NULL
+                                     WHEN sealed_former_keys IS NOT NULL AND former_keys_until_ms > $4 THEN sealed_former_keys
+                                     ELSE sealed_keys END,
                                  former_keys_until_ms = CASE WHEN $3 > $4 THEN $3 END, sealed_keys = $2
              WHERE id = $1",
         )
@@ -207,7 +216,10 @@ impl Record {
         if before.state == state {
             return Ok(before);
         }
-        let row = sqlx::query("UPDATE webhooks SET state = $2, problem = NULL WHERE id = $1 RETURNING *")
+        let row = sqlx::query(
+            "UPDATE webhooks SET state = $2, problem = NULL, failing_since_ms = NULL, failures = 0, rest_until_ms = 0
+             WHERE id = $1 RETURNING *",
+        )
             .bind(webhook.to_string())
             .bind(state.word())
             .fetch_one(&mut *transaction)
@@ -217,12 +229,15 @@ impl Record {
             WebhookState::Off => Act::DisableWebhook,
         };
         if state == WebhookState::On {
-            // What it was not told meanwhile has waited long enough.
-            sqlx::query("UPDATE deliveries SET due_at_ms = MIN(due_at_ms, $2) WHERE webhook_id = $1 AND state = 'pending'")
-                .bind(webhook.to_string())
-                .bind(now_ms())
-                .execute(&mut *transaction)
-                .await?;
+            // What it was not told, or has not taken, has waited long enough.
+            sqlx::query(
+                "UPDATE deliveries SET state = 'pending', tries = 0, generation = generation + 1, due_at_ms = $2
+                 WHERE webhook_id = $1 AND state IN ('pending', 'failed')",
+            )
+            .bind(webhook.to_string())
+            .bind(now_ms())
+            .execute(&mut *transaction)
+            .await?;
         }
         alerts::end(&mut transaction, AlertKind::WebhookOff, webhook, now_ms()).await?;
         write(&mut transaction, actor, act, webhook, Value::Null).await?;
@@ -248,7 +263,7 @@ impl Record {
                 .await?;
         }
         alerts::end(&mut transaction, AlertKind::WebhookOff, webhook, now_ms()).await?;
-        let detail = json!({ "url": removed.of.url });
+        let detail = json!({ "url": without_secrets(&removed.of.url) });
         write(&mut transaction, actor, Act::RemoveWebhook, webhook, detail).await?;
         transaction.commit().await?;
         super::erasure::empty_log(&self.writer).await;
@@ -303,6 +318,21 @@ pub(super) async fn switch_off(
     }
     let subject = webhook.to_string();
     alerts::raise_lasting(transaction, AlertKind::WebhookOff, &subject, None, Some(problem)).await
+}
+
+/// Switches all receivers off for a reason, each with an alert.
+pub(super) async fn switch_all_off(
+    transaction: &mut SqliteConnection,
+    problem: &Problem,
+) -> Result<(), RecordError> {
+    let rows = sqlx::query("SELECT id FROM webhooks WHERE state = $1")
+        .bind(WebhookState::On.word())
+        .fetch_all(&mut *transaction)
+        .await?;
+    for row in &rows {
+        switch_off(&mut *transaction, id(row, "id")?, problem).await?;
+    }
+    Ok(())
 }
 
 async fn found(transaction: &mut SqliteConnection, webhook: Uuid) -> Result<SqliteRow, WebhookError> {

@@ -9,7 +9,7 @@ use bss_model::moment::Moment;
 use bss_model::purchase_rule::{LineAge, is_certainly_not_bought, is_withdrawn_on_word, look_up_only_at};
 use bss_model::{
     Act, Actor, Advice, AssetStatus, AttemptResult, Authority, Diagnose, Diagnosis, Doubt, ErrorKind,
-    LineWithdrawal, OutcomeKind, Subject, SyncStatus, WithdrawalEnd,
+    LineWithdrawal, OutcomeKind, Problem, Subject, SyncStatus, WithdrawalEnd,
 };
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
@@ -22,7 +22,7 @@ use super::line_age::{line_age, read_age};
 use super::look_up_only::look_up_only;
 use super::order_mails::release_settled;
 use super::outcomes::tell;
-use super::stored::{ROWS_PER_STATEMENT, count, from_json, id};
+use super::stored::{ROWS_PER_STATEMENT, count, from_json, id, optional};
 use super::{Record, RecordError, begin_write};
 
 /// Why nothing of an order is withdrawn.
@@ -105,9 +105,28 @@ struct Word {
 }
 
 impl Word {
-    fn counts(&self, doubt: Option<Doubt>, now: Moment) -> bool {
-        is_withdrawn_on_word(doubt, self.awaits_adoption, self.look_up_only, now)
+    fn counts(&self, doubt: Option<Doubt>, last_look_up: Option<&str>, now: Moment) -> bool {
+        is_withdrawn_on_word(doubt, last_look_up, self.awaits_adoption, self.look_up_only, now)
     }
+}
+
+/// The code of an asset's last attempt, where that was a look-up that has ended.
+async fn last_look_up(
+    connection: &mut SqliteConnection,
+    asset_id: Uuid,
+) -> Result<Option<String>, RecordError> {
+    let row =
+        sqlx::query("SELECT result, problem FROM attempts WHERE asset_id = $1 ORDER BY number DESC LIMIT 1")
+            .bind(asset_id.to_string())
+            .fetch_optional(connection)
+            .await?;
+    let Some(row) = row else { return Ok(None) };
+    let result: Option<&str> = row.try_get("result")?;
+    if result != Some(AttemptResult::LookedUp.word()) {
+        return Ok(None);
+    }
+    let problem: Option<Problem> = optional(&row, "problem", from_json)?;
+    Ok(problem.map(|problem| problem.code))
 }
 
 async fn word(connection: &mut SqliteConnection, instance_id: Uuid) -> Result<Word, WithdrawError> {
@@ -182,7 +201,13 @@ impl Record {
                     .and_then(|earlier| earlier.in_doubt(now));
                 let was_refused = line.sync_status == SyncStatus::Failed;
                 let is_certain = is_certainly_not_bought(doubt, was_refused, &line.age, now);
-                let on_word = !is_certain && word.as_ref().is_some_and(|word| word.counts(doubt, now));
+                let on_word = match &word {
+                    Some(word) if !is_certain => {
+                        let last = last_look_up(&mut transaction, line.asset_id).await?;
+                        word.counts(doubt, last.as_deref(), now)
+                    }
+                    _ => false,
+                };
                 let end = end(line, is_certain || on_word);
                 let mut detail = json!({ "sync_status": line.sync_status.word(), "end": end.word() });
                 if end == WithdrawalEnd::Withdrawn && on_word {

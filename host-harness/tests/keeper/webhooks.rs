@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bss_model::{
     Act, ActFilter, AlertFilter, AlertKind, AttemptOutcome, Delivered, Delivery, DeliveryFilter,
-    DeliveryState, NewWebhook, OutcomeKind, Owner, Page, Problem, WebhookState,
+    DeliveryState, DeliveryToSend, NewWebhook, OutcomeKind, Owner, Page, Problem, WebhookState,
 };
 use bss_record::{RECORD_FILE, Record, WebhookError};
 use uuid::Uuid;
@@ -58,6 +58,19 @@ async fn deliveries(record: &Record, webhook: Uuid) -> Vec<Delivery> {
         state: None,
     };
     record.deliveries(&filter, None, &Page::all()).await.unwrap().rows
+}
+
+/// Takes all deliveries that are due.
+async fn take(record: &Record, busy: &[Uuid]) -> Vec<DeliveryToSend> {
+    let mut taken = Vec::new();
+    while let Some(delivery) = record.take_delivery(i64::MAX, busy).await.unwrap() {
+        taken.push(delivery);
+    }
+    taken
+}
+
+async fn execute_on(record: &TestRecord, statement: &'static str) {
+    execute(&record.path().join(RECORD_FILE), statement).await;
 }
 
 fn no_room() -> Problem {
@@ -127,20 +140,16 @@ async fn a_delivery_is_one_worker_s_until_its_time_is_over_and_never_unsent_by_a
     let webhook = create(&record, &[], None).await;
     settle(&record, instance, true).await;
     record.make_deliveries().await.unwrap();
-    assert_eq!(
-        record.take_deliveries(9, &[webhook]).await.unwrap().len(),
-        0,
-        "busy"
-    );
-    let first = record.take_deliveries(9, &[]).await.unwrap().remove(0);
+    assert_eq!(take(&record, &[webhook]).await.len(), 0, "busy");
+    let first = take(&record, &[]).await.remove(0);
     assert_eq!((first.delivery.attempts, first.keys.len()), (1, 1));
-    assert_eq!(record.take_deliveries(9, &[]).await.unwrap().len(), 0);
+    assert_eq!(take(&record, &[]).await.len(), 0);
     execute(
         &record.path().join(RECORD_FILE),
         "UPDATE deliveries SET due_at_ms = 1",
     )
     .await;
-    let second = record.take_deliveries(9, &[]).await.unwrap().remove(0);
+    let second = take(&record, &[]).await.remove(0);
     assert_eq!(second.delivery.attempts, 2);
     record
         .finish_delivery(&second, Delivered::Taken(204))
@@ -151,7 +160,7 @@ async fn a_delivery_is_one_worker_s_until_its_time_is_over_and_never_unsent_by_a
     record.finish_delivery(&first, late).await.unwrap();
     let [delivery] = deliveries(&record, webhook).await.try_into().unwrap();
     assert_eq!(delivery.state, DeliveryState::Delivered);
-    let attempts = record.delivery_attempts(delivery.id).await.unwrap();
+    let attempts = record.delivery_attempts(delivery.id, None).await.unwrap();
     let told: Vec<_> = attempts
         .iter()
         .map(|attempt| (attempt.number, attempt.status))
@@ -166,12 +175,12 @@ async fn a_receiver_that_is_gone_is_switched_off_with_an_alert_and_told_the_rest
     let webhook = create(&record, &[], None).await;
     settle(&record, instance, true).await;
     record.make_deliveries().await.unwrap();
-    let sent = record.take_deliveries(9, &[]).await.unwrap().remove(0);
+    let sent = take(&record, &[]).await.remove(0);
     record
         .finish_delivery(&sent, Delivered::Gone(no_room()))
         .await
         .unwrap();
-    let (off, _) = record.webhook(webhook, None).await.unwrap().unwrap();
+    let off = record.webhook(webhook, None).await.unwrap().unwrap();
     assert_eq!((off.state, off.problem), (WebhookState::Off, Some(no_room())));
     assert_eq!(open_alerts(&record).await, [AlertKind::WebhookOff]);
     settle(&record, instance, true).await;
@@ -180,7 +189,7 @@ async fn a_receiver_that_is_gone_is_switched_off_with_an_alert_and_told_the_rest
         1,
         "nothing new while it is off"
     );
-    assert_eq!(record.take_deliveries(9, &[]).await.unwrap().len(), 0);
+    assert_eq!(take(&record, &[]).await.len(), 0);
 
     for _ in 0..2 {
         let on = record
@@ -190,7 +199,7 @@ async fn a_receiver_that_is_gone_is_switched_off_with_an_alert_and_told_the_rest
     }
     assert_eq!(open_alerts(&record).await, []);
     record.make_deliveries().await.unwrap();
-    assert_eq!(record.take_deliveries(9, &[]).await.unwrap().len(), 2);
+    assert_eq!(take(&record, &[]).await.len(), 2);
     let acts = record
         .acts(&ActFilter::default(), 1_000.try_into().unwrap())
         .await
@@ -200,7 +209,7 @@ async fn a_receiver_that_is_gone_is_switched_off_with_an_alert_and_told_the_rest
 }
 
 #[tokio::test]
-async fn what_fails_for_days_switches_the_receiver_off_unless_it_takes_other_things() {
+async fn a_receiver_that_fails_for_days_is_switched_off_and_one_that_refuses_one_thing_is_not() {
     let record = TestRecord::open().await;
     let instance = shop(&record).await;
     let webhook = create(&record, &[], None).await;
@@ -208,44 +217,130 @@ async fn what_fails_for_days_switches_the_receiver_off_unless_it_takes_other_thi
         settle(&record, instance, true).await;
     }
     record.make_deliveries().await.unwrap();
-    let taken = record.take_deliveries(9, &[]).await.unwrap();
-    let state = async || record.webhook(webhook, None).await.unwrap().unwrap().0.state;
-    let later = Delivered::Later(no_room(), Some(400), 1);
-    record.finish_delivery(&taken[0], later).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(2)).await;
+    let taken = take(&record, &[]).await;
+    let state = async || record.webhook(webhook, None).await.unwrap().unwrap().state;
+    let failed = Delivered::Failed(no_room(), Some(400));
+    record.finish_delivery(&taken[0], failed.clone()).await.unwrap();
     record
         .finish_delivery(&taken[1], Delivered::Taken(200))
         .await
         .unwrap();
-    let again = record.take_deliveries(9, &[]).await.unwrap().remove(0);
-    let failed = Delivered::Failed(no_room(), Some(400));
-    record.finish_delivery(&again, failed.clone()).await.unwrap();
-    assert_eq!(state().await, WebhookState::On, "it took another one meanwhile");
+    assert_eq!(state().await, WebhookState::On);
 
-    assert_eq!((again.delivery.attempts, again.tries), (2, 2));
+    // Ten failures in a row, for three days.
     assert_eq!(record.redeliver_failed(webhook, &actor()).await.unwrap(), 1);
     assert_eq!(record.redeliver_failed(webhook, &actor()).await.unwrap(), 0);
-    settle(&record, instance, true).await;
-    record.make_deliveries().await.unwrap();
-    for sent in record.take_deliveries(9, &[]).await.unwrap() {
-        let is_asked_again = sent.delivery.id == again.delivery.id;
-        if is_asked_again {
-            assert_eq!(
-                (sent.delivery.attempts, sent.tries),
-                (3, 1),
-                "its pauses begin anew"
-            );
-        } else {
-            record.finish_delivery(&sent, failed.clone()).await.unwrap();
+    for failures in 1..=10 {
+        assert_eq!(state().await, WebhookState::On, "{failures}");
+        let again = take(&record, &[]).await.remove(0);
+        assert_eq!(again.tries, failures, "its pauses begin anew");
+        let later = Delivered::Later(no_room(), Some(503), 1);
+        record.finish_delivery(&again, later).await.unwrap();
+        if failures == 2 {
+            assert_eq!(take(&record, &[]).await.len(), 0, "it rests");
         }
+        execute_on(
+            &record,
+            "UPDATE webhooks SET rest_until_ms = 0, failing_since_ms = failing_since_ms - 72 * 3600000 / 9",
+        )
+        .await;
     }
     assert_eq!(state().await, WebhookState::Off);
     assert_eq!(open_alerts(&record).await, [AlertKind::WebhookOff]);
+
+    // What had failed is sent, too, once it is on again.
+    execute_on(
+        &record,
+        "UPDATE deliveries SET state = 'failed' WHERE state = 'pending'",
+    )
+    .await;
+    let on = record
+        .set_webhook_state(webhook, WebhookState::On, &actor())
+        .await;
+    on.unwrap();
+    assert_eq!(take(&record, &[]).await.len(), 1);
     record.remove_webhook(webhook, &actor()).await.unwrap();
     assert_eq!(open_alerts(&record).await, []);
     let gone = record.remove_webhook(webhook, &actor()).await;
     assert!(matches!(gone, Err(WebhookError::NoWebhook { .. })), "{gone:?}");
     assert_eq!(deliveries(&record, webhook).await, []);
+}
+
+#[tokio::test]
+async fn what_was_broken_off_counts_for_nothing_and_what_is_asked_for_meanwhile_is_sent_again() {
+    let record = TestRecord::open().await;
+    let instance = shop(&record).await;
+    let webhook = create(&record, &[], None).await;
+    settle(&record, instance, true).await;
+    record.make_deliveries().await.unwrap();
+    for _ in 0..3 {
+        let cut_off = take(&record, &[]).await.remove(0);
+        assert_eq!(cut_off.tries, 1);
+        execute_on(&record, "UPDATE deliveries SET due_at_ms = 1").await;
+    }
+    let under_way = take(&record, &[]).await.remove(0);
+    record
+        .redeliver(webhook, under_way.delivery.id, &actor())
+        .await
+        .unwrap();
+    let failed = Delivered::Failed(no_room(), Some(400));
+    record.finish_delivery(&under_way, failed).await.unwrap();
+    assert_eq!(take(&record, &[]).await.len(), 1, "it is due all the same");
+}
+
+#[tokio::test]
+async fn a_receiver_whose_keys_can_not_be_read_keeps_no_other_waiting_and_can_be_given_others() {
+    let record = TestRecord::open().await;
+    let instance = shop(&record).await;
+    let (damaged, whole) = (create(&record, &[], None).await, create(&record, &[], None).await);
+    settle(&record, instance, true).await;
+    record.make_deliveries().await.unwrap();
+    execute_on(
+        &record,
+        "UPDATE webhooks SET sealed_keys = x'00' WHERE rowid = (SELECT MIN(rowid) FROM webhooks)",
+    )
+    .await;
+    let taken = take(&record, &[]).await;
+    assert_eq!(
+        taken.iter().map(|taken| taken.webhook.id).collect::<Vec<_>>(),
+        [whole]
+    );
+    assert_eq!(open_alerts(&record).await, [AlertKind::WebhookOff]);
+    record
+        .rotate_webhook(damaged, Duration::ZERO, &actor())
+        .await
+        .unwrap();
+    let on = record
+        .set_webhook_state(damaged, WebhookState::On, &actor())
+        .await;
+    on.unwrap();
+    assert_eq!(take(&record, &[]).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_tenant_sees_that_its_receiver_is_off_and_no_attempt_of_another_s() {
+    let record = TestRecord::open().await;
+    let (north, south): (Owner, Owner) = ("north".parse().unwrap(), "south".parse().unwrap());
+    let webhook = create(&record, &[], Some("north")).await;
+    let instance = shop_of(&record, Some(&north)).await.id;
+    settle(&record, instance, true).await;
+    record.make_deliveries().await.unwrap();
+    let sent = take(&record, &[]).await.remove(0);
+    record
+        .finish_delivery(&sent, Delivered::Gone(no_room()))
+        .await
+        .unwrap();
+    for (owner, sees) in [(&north, true), (&south, false)] {
+        let filter = AlertFilter {
+            owner: Some(owner.clone()),
+            ..AlertFilter::default()
+        };
+        assert_eq!(!record.alerts(&filter, 9).await.unwrap().is_empty(), sees);
+        assert_eq!(record.open_alerts(Some(owner)).await.unwrap() > 0, sees);
+        let attempts = record.delivery_attempts(sent.delivery.id, Some(owner)).await;
+        assert_eq!(attempts.is_ok(), sees, "{attempts:?}");
+    }
+    assert_eq!(record.webhooks(Some(&north)).await.unwrap()[0].id, webhook);
 }
 
 #[tokio::test]
@@ -258,12 +353,15 @@ async fn a_rotation_has_both_keys_sign_for_a_time_and_no_key_is_in_a_file_in_cle
     let day = Duration::from_secs(86_400);
     let second = record.rotate_webhook(webhook.id, day, &actor()).await.unwrap();
     let signing = async || {
-        let (_, keys) = record.webhook(webhook.id, None).await.unwrap().unwrap();
+        let keys = record.webhook_keys(webhook.id).await.unwrap();
         keys.iter()
             .map(|keys| keys.secret.expose().to_owned())
             .collect::<Vec<_>>()
     };
     assert_eq!(signing().await, [second.secret.expose(), first.secret.expose()]);
+    // The second is lost before the receiver has it: the first, which it has, signs on.
+    let again = record.rotate_webhook(webhook.id, day, &actor()).await.unwrap();
+    assert_eq!(signing().await, [again.secret.expose(), first.secret.expose()]);
     let third = record
         .rotate_webhook(webhook.id, Duration::ZERO, &actor())
         .await

@@ -287,7 +287,23 @@ async fn a_line_that_nobody_can_look_up_is_withdrawn_on_the_word_of_who_has_aske
         [WithdrawalEnd::InDoubt],
         "without a word it stays in doubt"
     );
-    assert_eq!(on_word(&assets[..1]).await, [WithdrawalEnd::Withdrawn]);
+    assert_eq!(
+        on_word(&assets[..1]).await,
+        [WithdrawalEnd::InDoubt],
+        "nobody has looked it up"
+    );
+    for (code, end) in [
+        ("license-defect", WithdrawalEnd::InDoubt),
+        ("withdrawal-not-certain", WithdrawalEnd::Withdrawn),
+    ] {
+        let begun = begin(&record, assets[0]).await;
+        let looked_up = AttemptOutcome::LookedUp(problem(code));
+        record
+            .finish_attempt(assets[0], begun.number, looked_up, 0)
+            .await
+            .unwrap();
+        assert_eq!(on_word(&assets[..1]).await, [end], "{code}");
+    }
     assert_withdrawn(&asset(&record, assets[0]).await);
     let filter = ActFilter::default();
     let acts = record.acts(&filter, 1_000.try_into().unwrap()).await.unwrap();

@@ -869,11 +869,18 @@ fn a_word_withdraws_what_nothing_can_buy_any_more_and_nothing_else() {
         (doubt(301, false), true, false, "another copy may go on"),
         (None, true, false, "another copy may go on"),
     ] {
-        assert_eq!(
-            is_withdrawn_on_word(in_doubt, awaits_adoption, only, now),
-            counts,
-            "{why}"
-        );
+        let counts_after = |last| is_withdrawn_on_word(in_doubt, last, awaits_adoption, only, now);
+        assert_eq!(counts_after(Some("withdrawal-not-certain")), counts, "{why}");
+        assert_eq!(counts_after(Some("withdrawal-waits")), counts, "{why}");
+        for told in [
+            None,
+            Some("license-defect"),
+            Some("plugin-answer"),
+            Some("other-settings"),
+            Some("timeout"),
+        ] {
+            assert!(!counts_after(told), "{told:?}");
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use wasmtime_wasi_http::Error;
 
-use super::{Deadlines, Egress, OutboundHttps, Told};
+use super::{Deadlines, Egress, OutboundHttps, Told, WasiBody};
 use crate::call_trace::CallSpan;
 use crate::limits;
 use crate::seen_exchanges::SeenExchanges;
@@ -36,6 +36,29 @@ impl OutboundHttps {
         egress: &Egress,
         request: http::Request<Bytes>,
     ) -> Result<http::Response<Bytes>, NoAnswer> {
+        let (head, body) = self.answer_to(egress, request).await?.into_parts();
+        let body = Limited::new(body, limits::REQUEST_BODY_BYTES).collect().await;
+        let body = body.map_err(|_| NoAnswer::Body)?.to_bytes();
+        Ok(http::Response::from_parts(head, body))
+    }
+
+    /// Sends a request as [`ask`](Self::ask) does, and reads the head of the answer alone.
+    ///
+    /// # Errors
+    /// When the policy refuses it, and when there is no answer within the limits of time.
+    pub async fn ask_head(
+        &self,
+        egress: &Egress,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<()>, NoAnswer> {
+        Ok(self.answer_to(egress, request).await?.map(drop))
+    }
+
+    async fn answer_to(
+        &self,
+        egress: &Egress,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<WasiBody>, NoAnswer> {
         let whole = |body: Bytes| {
             Full::new(body)
                 .map_err(|never: Infallible| match never {})
@@ -47,10 +70,6 @@ impl OutboundHttps {
             seen: SeenExchanges::default(),
             listener: Arc::new(|_| ()),
         };
-        let response = self.send(egress, request, Deadlines::new(None), &told).await?;
-        let (head, body) = response.into_parts();
-        let body = Limited::new(body, limits::REQUEST_BODY_BYTES).collect().await;
-        let body = body.map_err(|_| NoAnswer::Body)?.to_bytes();
-        Ok(http::Response::from_parts(head, body))
+        Ok(self.send(egress, request, Deadlines::new(None), &told).await?)
     }
 }
