@@ -147,7 +147,11 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
     }
     let mut coming = Coming::new(arguments.orders, kills.len());
     let receiver = Receiver::start().await?;
-    shop.tell(&receiver).await?;
+    // A record that forgets may tell of a license twice, and a restored one tells nobody until an operator says so.
+    let remembers = arguments.disaster.is_none() && !arguments.forget_attempts;
+    if remembers {
+        shop.tell(&receiver).await?;
+    }
     shop.order(coming.first()).await?;
     processes.start_workers()?;
     let mut test = Test {
@@ -156,7 +160,7 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
         attempts,
         forget: arguments.forget_attempts,
         protect: !arguments.without_protection,
-        returns: arguments.disaster.is_none() && !arguments.forget_attempts,
+        returns: remembers,
         forgotten: 0,
         older: None,
     };
@@ -195,7 +199,6 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
         events.licensed.len(),
         events.repeated
     );
-    let remembers = arguments.disaster.is_none() && !arguments.forget_attempts;
     let told = Told {
         events: remembers.then_some(events),
         charged: shop.charged().await?,
