@@ -22,7 +22,6 @@ macro_rules! alerts {
     () => {
         "SELECT alerts.*, instances.name AS instance, assets.order_id, assets.product_code, orders.customer
          FROM alerts LEFT JOIN instances ON instances.id = alerts.instance_id
-             LEFT JOIN webhooks ON alerts.kind = 'webhook-off' AND webhooks.id = alerts.subject
          LEFT JOIN assets ON assets.id = alerts.asset_id LEFT JOIN orders ON orders.id = assets.order_id
          LEFT JOIN webhooks ON alerts.kind = 'webhook-off' AND webhooks.id = alerts.subject"
     };
