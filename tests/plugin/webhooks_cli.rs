@@ -6,7 +6,7 @@ use aws_lc_rs::hmac;
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
-use crate::scenario::{DONE, NO_ANSWER, REFUSED, Scenario, USAGE, assert_ends};
+use crate::scenario::{DONE, NO_ANSWER, REFUSED, Scenario, assert_ends};
 use crate::webhook_receiver::{Received, Receiver};
 
 /// The arguments that put a receiver on record.
@@ -14,7 +14,7 @@ fn create(scenario: &Scenario, receiver: &Receiver, more: &[&str]) -> Vec<String
     let file: PathBuf = scenario.folder.path().join("receiver.pem");
     std::fs::write(&file, &receiver.authority_pem).expect("the authority's file");
     let (url, file) = (receiver.url(), file.to_str().expect("text").to_owned());
-    let mut arguments: Vec<String> = ["webhook", "create", &url, "--trust", &file, "--json"]
+    let mut arguments: Vec<String> = ["webhook", "create", &url, "--trust", &file]
         .map(str::to_owned)
         .to_vec();
     arguments.extend(more.iter().map(|more| (*more).to_owned()));
@@ -136,7 +136,7 @@ async fn a_receiver_in_a_network_that_is_not_public_or_elsewhere_is_told_nothing
 
     for wrong in ["http://localhost/", "https://user:word@localhost/"] {
         let refused = scenario.bss_host(&["webhook", "create", wrong]);
-        assert_ends(&refused, USAGE);
+        assert_ends(&refused, REFUSED);
     }
     assert_ends(&scenario.bss_host(&["webhook", "remove", &webhook]), DONE);
     assert_ends(&scenario.bss_host(&["webhook", "remove", &webhook]), REFUSED);
