@@ -365,7 +365,6 @@ fn a_client_finds_nothing_of_instances_that_it_is_not_bound_to() {
         ("GET", format!("/v1/assets/{asset}")),
         ("GET", format!("/v1/assets/{asset}/attempts")),
         ("GET", format!("/v1/assets/{asset}/key")),
-        ("POST", format!("/v1/assets/{asset}/retry")),
         ("GET", format!("/v1/assets/{asset}/cancellations")),
         ("POST", format!("/v1/assets/{asset}/cancellations")),
     ] {

@@ -35,7 +35,6 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/v1/assets/{asset}", Some(Read)),
     route("GET", "/v1/assets/{asset}/attempts", Some(Read)),
     route("GET", "/v1/assets/{asset}/key", Some(Reveal)),
-    route("POST", "/v1/assets/{asset}/retry", Some(Order)),
     route("GET", "/v1/assets/{asset}/cancellations", Some(Read)),
     route("POST", "/v1/assets/{asset}/cancellations", Some(Cancel)),
     route("GET", "/v1/cancellations/{cancellation}", Some(Read)),

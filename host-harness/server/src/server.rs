@@ -191,7 +191,6 @@ fn router(state: State) -> Router {
         .route("/v1/assets/{asset}", get(assets::show))
         .route("/v1/assets/{asset}/attempts", get(assets::attempts))
         .route("/v1/assets/{asset}/key", get(assets::key))
-        .route("/v1/assets/{asset}/retry", post(assets::retry))
         .route(
             "/v1/assets/{asset}/cancellations",
             get(cancellations::list).post(cancellations::cancel),
