@@ -44,6 +44,11 @@ impl Error {
         self.diagnosis.kind == ErrorKind::Unavailable
     }
 
+    /// The error as the part of the host made it. `None`: another part did.
+    pub(crate) fn made_by<T: StdError + 'static>(&self) -> Option<&T> {
+        self.source.downcast_ref()
+    }
+
     /// The error of a part of the host.
     pub(crate) fn of(error: impl Diagnose + Send + Sync + 'static) -> Self {
         Self {

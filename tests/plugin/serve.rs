@@ -343,6 +343,19 @@ fn all_that_is_wrong_with_an_order_is_told_at_once_and_nothing_is_placed() {
         ("instance", "no-instance"),
     ];
     assert_eq!(refused.fields(), expected);
+    // Of very many, twenty are told; and what no field is wrong for stands alone.
+    let mut many = api.order(1);
+    let line = |number: u32| json!({ "productCode": format!("none-{number:02}"), "quantity": 1 });
+    many["lines"] = (0..30).map(line).collect();
+    let refused = api.place(&key, "W", &[], &many);
+    assert_eq!((refused.status, refused.fields().len()), (422, 20), "{refused:?}");
+    let refused = api.place(&key, "W", &[], &api.order(10_001));
+    assert_eq!(refused.status, 422, "{refused:?}");
+    assert_eq!(
+        (refused.code(), refused.fields()),
+        ("too-many-units", vec![]),
+        "{refused:?}"
+    );
     assert_eq!(api.get("/v1/orders", &key).expect(200)["rows"], json!([]));
 }
 
@@ -365,7 +378,6 @@ fn a_client_finds_nothing_of_instances_that_it_is_not_bound_to() {
         ("GET", format!("/v1/assets/{asset}")),
         ("GET", format!("/v1/assets/{asset}/attempts")),
         ("GET", format!("/v1/assets/{asset}/key")),
-        ("POST", format!("/v1/assets/{asset}/retry")),
         ("GET", format!("/v1/assets/{asset}/cancellations")),
         ("POST", format!("/v1/assets/{asset}/cancellations")),
     ] {

@@ -27,7 +27,7 @@ pub enum ApiScope {
     Configure,
     /// Be shown product keys and activation links.
     Reveal,
-    /// Do what concerns the whole host.
+    /// Do what concerns the whole host: for the operator's clients that are bound to no instance alone.
     Administer,
 }
 
@@ -89,6 +89,12 @@ pub struct ApiClient {
 }
 
 impl ApiClient {
+    /// Whether the client may do that.
+    pub fn may(&self, scope: ApiScope) -> bool {
+        let is_of_whole_host = self.owner.is_none() && self.instances.is_none();
+        self.scopes.contains(&scope) && (scope != ApiScope::Administer || is_of_whole_host)
+    }
+
     /// The client in the acts that it makes.
     pub fn actor(&self) -> Actor {
         Actor::platform(&self.name)
@@ -118,6 +124,9 @@ pub enum InvalidApiClient {
     /// The client could use no instance.
     #[error("an API client that is bound to instances needs one")]
     NoInstance,
+    /// The client could do what concerns the whole host, of which it may see a part alone.
+    #[error("an API client with the scope `administer` can't be a tenant's, or bound to instances")]
+    AdministersPart,
 }
 
 impl Diagnose for InvalidApiClient {
@@ -129,6 +138,8 @@ impl Diagnose for InvalidApiClient {
             Self::NoScope => Diagnosis::new(ErrorKind::Invalid, "no-scope")
                 .say("name one or more of read, order, cancel, configure, reveal, administer"),
             Self::NoInstance => Diagnosis::new(ErrorKind::Invalid, "no-bound-instance"),
+            Self::AdministersPart => Diagnosis::new(ErrorKind::Invalid, "administers-part")
+                .say("make a client of its own for `administer`, without `--owner` and `--instance`"),
         }
     }
 }
@@ -137,7 +148,7 @@ impl NewApiClient {
     /// Checks that the client can be made so.
     ///
     /// # Errors
-    /// When its name is none, or it could do nothing.
+    /// When its name is none, it could do nothing, or it could administer a part alone.
     pub fn check(&self) -> Result<(), InvalidApiClient> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         let begins_well = self
@@ -153,9 +164,13 @@ impl NewApiClient {
         if self.scopes.is_empty() {
             return Err(InvalidApiClient::NoScope);
         }
-        match &self.instances {
-            Some(instances) if instances.is_empty() => Err(InvalidApiClient::NoInstance),
-            _ => Ok(()),
+        if self.instances.as_ref().is_some_and(BTreeSet::is_empty) {
+            return Err(InvalidApiClient::NoInstance);
+        }
+        let is_of_part = self.owner.is_some() || self.instances.is_some();
+        match is_of_part && self.scopes.contains(&ApiScope::Administer) {
+            true => Err(InvalidApiClient::AdministersPart),
+            false => Ok(()),
         }
     }
 }
@@ -210,8 +225,36 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_bound_to_its_instances_or_to_all() {
-        let client = |instances| ApiClient {
+    fn the_whole_host_is_administered_by_a_client_of_all_of_it_alone() {
+        let owner: Owner = "reseller-7".parse().unwrap();
+        let administer = |owner, instances| NewApiClient {
+            scopes: [ApiScope::Read, ApiScope::Administer].into(),
+            owner,
+            instances,
+            ..named("watcher")
+        };
+        let bound = Some(BTreeSet::from([Uuid::from_u128(1)]));
+        assert_eq!(administer(None, None).check(), Ok(()));
+        for part in [
+            administer(Some(owner.clone()), None),
+            administer(None, bound.clone()),
+        ] {
+            assert_eq!(part.check(), Err(InvalidApiClient::AdministersPart));
+        }
+        let client = |owner, instances| ApiClient {
+            owner,
+            scopes: [ApiScope::Read, ApiScope::Administer].into(),
+            ..made(instances)
+        };
+        assert!(client(None, None).may(ApiScope::Administer));
+        for part in [client(Some(owner), None), client(None, bound)] {
+            assert!(!part.may(ApiScope::Administer) && part.may(ApiScope::Read));
+            assert!(!part.may(ApiScope::Order));
+        }
+    }
+
+    fn made(instances: Option<BTreeSet<Uuid>>) -> ApiClient {
+        ApiClient {
             id: Uuid::nil(),
             name: "shop".to_owned(),
             owner: None,
@@ -221,10 +264,14 @@ mod tests {
             rotated_at_ms: None,
             former_key_until_ms: None,
             revoked_at_ms: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_client_is_bound_to_its_instances_or_to_all() {
         let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        assert!(client(None).is_bound_to(other));
-        assert!(client(Some([one].into())).is_bound_to(one));
-        assert!(!client(Some([one].into())).is_bound_to(other));
+        assert!(made(None).is_bound_to(other));
+        assert!(made(Some([one].into())).is_bound_to(one));
+        assert!(!made(Some([one].into())).is_bound_to(other));
     }
 }

@@ -8,9 +8,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bss_model::{Actor, ApiClient, ApiScope, Diagnose as _, Instance, Problem as RecordedProblem};
 use host_harness::{AssetHandle, DecideError, Host, InstanceHandle, OrderHandle, PlaceError, RetryError};
-use http::header::{AUTHORIZATION, CONNECTION};
+use http::header::{ALLOW, AUTHORIZATION, CONNECTION};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue};
 use uuid::Uuid;
 
 use crate::failed_tries::{Failed, HELD_BACK};
@@ -29,23 +29,22 @@ pub(crate) struct Caller {
 
 /// Lets a request to its handler if its client may make it. Only what the table of routes names is let through at all.
 pub(crate) async fn guard(Shared(state): Shared<State>, request: Request, next: Next) -> Response {
-    let Some(path) = request.extensions().get::<MatchedPath>() else {
-        return next.run(request).await;
-    };
+    let path = request.extensions().get::<MatchedPath>();
     let of_path: Vec<&Route> = ROUTES
         .iter()
-        .filter(|route| route.path == path.as_str())
+        .filter(|route| path.is_some_and(|path| path.as_str() == route.path))
         .collect();
     if of_path.is_empty() {
         return Problem::from(RequestError::NoRoute).into_response();
     }
-    let method = match request.method() {
-        &Method::HEAD => Method::GET,
-        method => method.clone(),
+    let method = request.method().as_str();
+    let route = of_path
+        .iter()
+        .find(|route| route.methods().any(|known| known == method));
+    let Some(route) = route else {
+        return not_allowed(&of_path);
     };
-    // Any other method is refused behind this.
-    let route = of_path.into_iter().find(|route| route.method == method.as_str());
-    let Some(scope) = route.and_then(|route| route.scope) else {
+    let Some(scope) = route.scope else {
         return next.run(request).await;
     };
     // A body can't be shared between threads, which a request that is looked at meanwhile would have to be.
@@ -60,13 +59,25 @@ pub(crate) async fn guard(Shared(state): Shared<State>, request: Request, next: 
     }
 }
 
+/// The answer to a method that the address has not.
+fn not_allowed(of_path: &[&Route]) -> Response {
+    let methods: Vec<_> = of_path.iter().flat_map(|route| route.methods()).collect();
+    let mut response = Problem::from(RequestError::Method).into_response();
+    // Methods are ASCII.
+    let allow = HeaderValue::from_str(&methods.join(", "));
+    response
+        .headers_mut()
+        .extend(allow.map(|methods| (ALLOW, methods)));
+    response
+}
+
 async fn caller(state: &State, request: &Parts, scope: ApiScope) -> Result<Caller, Response> {
     let refused = |error: RequestError| Problem::from(error).into_response();
     let key = shown_key(&request.headers).map_err(refused)?;
     let known = state.host.for_api_key(key).await;
     match known.map_err(|error| Problem::of(&error).into_response())? {
         None => Err(failed(state, request).await),
-        Some((_, client)) if !client.scopes.contains(&scope) => Err(refused(RequestError::Scope { scope })),
+        Some((_, client)) if !client.may(scope) => Err(refused(RequestError::Scope { scope })),
         Some((host, client)) => Ok(Caller { host, client }),
     }
 }

@@ -117,15 +117,6 @@ pub(crate) async fn key(
     }))
 }
 
-/// Tries again to buy a license that was refused or waits. What an earlier attempt may have bought is looked up first.
-pub(crate) async fn retry(
-    Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
-) -> Result<Response, Problem> {
-    let asset = named(&caller, &id).await?;
-    Ok(ok(&asset.retry(&caller.actor()).await?))
-}
-
 /// The asset of an id in an address.
 pub(crate) async fn named(caller: &Caller, id: &str) -> Result<AssetHandle, Problem> {
     let id: AssetId = id.parse().map_err(|error| Problem::absent(&error))?;

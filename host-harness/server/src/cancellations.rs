@@ -5,7 +5,7 @@ use axum::extract::{Path, Request, State as Shared};
 use axum::response::Response;
 use bss_model::{AssetId, Cancellation, CancellationFilter, Requester, RequesterKind, Rows};
 use http::{StatusCode, Uri};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::access::Caller;
@@ -81,10 +81,15 @@ pub(crate) async fn cancel(
             .request_cancellation(asset, &requester, &comment, &actor)
             .await;
         let requested = requested.map_err(|error| Problem::of(&error))?;
-        return shown(&caller, StatusCode::CREATED, &requested).await;
+        return Ok(written(&caller, StatusCode::CREATED, &requested).await);
     }
-    let cancellation = asset.cancel(&requester, &comment, &actor).await?;
-    Ok(with_status(StatusCode::CREATED, &cancellation))
+    let asset = asset.id().into();
+    let cancelled = caller
+        .host()
+        .cancel_now(asset, &requester, &comment, &actor)
+        .await;
+    let cancelled = cancelled.map_err(|error| Problem::of(&error))?;
+    Ok(written(&caller, StatusCode::CREATED, &cancelled).await)
 }
 
 /// One cancellation.
@@ -109,7 +114,7 @@ pub(crate) async fn confirm(
         .confirm_cancellation(cancellation, &comment, &caller.actor())
         .await;
     let confirmed = confirmed.map_err(|error| Problem::of(&error))?;
-    shown(&caller, StatusCode::OK, &confirmed).await
+    Ok(written(&caller, StatusCode::OK, &confirmed).await)
 }
 
 /// Declines a cancellation that was asked for: the license stays.
@@ -125,7 +130,7 @@ pub(crate) async fn decline(
         .decline_cancellation(cancellation, &comment, &caller.actor())
         .await;
     let declined = declined.map_err(|error| Problem::of(&error))?;
-    shown(&caller, StatusCode::OK, &declined).await
+    Ok(written(&caller, StatusCode::OK, &declined).await)
 }
 
 /// Withdraws what was asked for.
@@ -141,7 +146,7 @@ pub(crate) async fn withdraw(
         .withdraw_cancellation(cancellation, &comment, &caller.actor())
         .await;
     let withdrawn = withdrawn.map_err(|error| Problem::of(&error))?;
-    shown(&caller, StatusCode::OK, &withdrawn).await
+    Ok(written(&caller, StatusCode::OK, &withdrawn).await)
 }
 
 /// The cancellation that is decided about, and the comment.
@@ -173,6 +178,21 @@ fn body_or_empty(body: Value) -> Value {
 fn read_id(id: &str) -> Result<Uuid, Problem> {
     let id: AssetId = id.parse().map_err(|error| Problem::absent(&error))?;
     Ok(id.into())
+}
+
+/// The answer about a cancellation that was just written. Where it can't be read, what is known of it: the act is done.
+async fn written(caller: &Caller, status: StatusCode, cancellation: &Cancellation) -> Response {
+    let shown = shown(caller, status, cancellation).await;
+    shown.unwrap_or_else(|problem| {
+        let causes = problem.causes();
+        tracing::warn!(cancellation = %cancellation.id, causes, "a cancellation that was written can't be read");
+        let known = json!({
+            "id": cancellation.id,
+            "assetId": cancellation.asset_id,
+            "state": cancellation.state.word(),
+        });
+        with_status(status, &known)
+    })
 }
 
 async fn shown(

@@ -8,6 +8,12 @@ use crate::problem::{FieldProblem, Problem};
 /// The longest text of a field. What is longer is no name, code or comment.
 const TEXT_LENGTH_MAX: usize = 4_000;
 
+/// The most problems of one request. Who has to correct so many asks again.
+const PROBLEMS_MAX: usize = 100;
+
+/// The most rows of a list: as many as the largest order has lines.
+const ROWS_MAX: usize = 10_000;
+
 /// What is wrong with a field, whatever it means.
 #[derive(Debug, thiserror::Error)]
 enum FieldError {
@@ -21,6 +27,8 @@ enum FieldError {
     Type { expected: &'static str },
     #[error("the text has more than {TEXT_LENGTH_MAX} characters")]
     TooLong,
+    #[error("the list has more than {ROWS_MAX} rows")]
+    TooManyRows,
     #[error("`{}` is none of {known}", value.escape_debug())]
     Word { value: String, known: String },
 }
@@ -34,27 +42,40 @@ impl Diagnose for FieldError {
             Self::Repeated => Diagnosis::new(ErrorKind::Invalid, "field-repeated"),
             Self::Type { .. } => Diagnosis::new(ErrorKind::Invalid, "field-type"),
             Self::TooLong => Diagnosis::new(ErrorKind::Invalid, "field-too-long"),
+            Self::TooManyRows => {
+                Diagnosis::new(ErrorKind::Invalid, "field-too-many-rows").say("split the request")
+            }
             Self::Word { .. } => Diagnosis::new(ErrorKind::Invalid, "field-word-unknown"),
         }
     }
 }
 
-/// The problems that were found.
+/// The problems that were found: the first 100 alone, so that a body full of mistakes has no answer that is larger still.
 #[derive(Debug, Default)]
 pub(crate) struct Problems(Vec<FieldProblem>);
 
 impl Problems {
     fn add(&mut self, field: &str, error: &FieldError) {
-        self.0.push(FieldProblem::of(field, error));
+        if !self.is_full() {
+            self.0.push(FieldProblem::of(field, error));
+        }
     }
 
     /// Adds problems with fields that have none yet.
     pub(crate) fn extend(&mut self, more: impl IntoIterator<Item = FieldProblem>) {
         for problem in more {
+            if self.is_full() {
+                return;
+            }
             if !self.0.iter().any(|known| known.field == problem.field) {
                 self.0.push(problem);
             }
         }
+    }
+
+    /// Whether no further problem is taken, and what is left need not be read.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.len() >= PROBLEMS_MAX
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -115,6 +136,9 @@ impl Fields {
                 .is_some()
             {
                 problems.add(&name, &FieldError::Repeated);
+            }
+            if problems.is_full() {
+                break;
             }
         }
         Self {
@@ -256,10 +280,14 @@ impl Fields {
     /// A list of objects. Empty where it is left out.
     pub(crate) fn objects(&mut self, name: &str, problems: &mut Problems) -> Vec<Self> {
         let at = self.at(name);
-        let values = self.values(name, problems).into_iter().enumerate();
-        values
-            .map(|(index, value)| Self::of_value(&format!("{at}[{index}]"), value, problems))
-            .collect()
+        let mut objects = Vec::new();
+        for (index, value) in self.values(name, problems).into_iter().enumerate() {
+            if problems.is_full() {
+                break;
+            }
+            objects.push(Self::of_value(&format!("{at}[{index}]"), value, problems));
+        }
+        objects
     }
 
     /// A list of texts. Empty where it is left out.
@@ -267,6 +295,9 @@ impl Fields {
         let at = self.at(name);
         let mut texts = Vec::new();
         for (index, value) in self.values(name, problems).into_iter().enumerate() {
+            if problems.is_full() {
+                break;
+            }
             match value {
                 Value::String(text) => texts.push(text),
                 _ => problems.add(
@@ -281,6 +312,10 @@ impl Fields {
     fn values(&mut self, name: &str, problems: &mut Problems) -> Vec<Value> {
         match self.take(name) {
             None => Vec::new(),
+            Some(Value::Array(values)) if values.len() > ROWS_MAX => {
+                problems.add(&self.at(name), &FieldError::TooManyRows);
+                Vec::new()
+            }
             Some(Value::Array(values)) => values,
             Some(_) => {
                 problems.add(&self.at(name), &FieldError::Type { expected: "a list" });
@@ -292,6 +327,9 @@ impl Fields {
     /// Ends the reading: what is left is unknown.
     pub(crate) fn end(self, problems: &mut Problems) {
         for name in self.map.keys() {
+            if problems.is_full() {
+                break;
+            }
             problems.add(&self.at(name), &FieldError::Unknown);
         }
     }
@@ -368,6 +406,25 @@ mod tests {
             ("instanz", "field-unknown"),
         ];
         assert_eq!(codes(&problems), expected);
+    }
+
+    #[test]
+    fn a_hundred_problems_are_told_and_a_list_that_is_too_long_is_not_read() {
+        let mut problems = Problems::default();
+        let body = json!({ "lines": vec![7; ROWS_MAX], "assets": vec![7; ROWS_MAX + 1] });
+        let mut fields = Fields::of_body(body, &mut problems);
+        assert!(fields.texts("assets", &mut problems).is_empty());
+        assert!(fields.objects("lines", &mut problems).len() < PROBLEMS_MAX);
+        let codes = codes(&problems);
+        assert_eq!(codes.len(), PROBLEMS_MAX);
+        assert_eq!(codes[0], ("assets", "field-too-many-rows"));
+        assert_eq!(codes[99], ("lines[98]", "field-type"));
+        let body: Map<_, _> = (0..1_000).map(|n| (n.to_string(), Value::Null)).collect();
+        let mut problems = Problems::default();
+        Fields::of_body(body.into(), &mut problems).end(&mut problems);
+        let more = (0..1_000).map(|n| FieldProblem::of(format!("x{n}"), &FieldError::Missing));
+        problems.extend(more);
+        assert_eq!(problems.0.len(), PROBLEMS_MAX);
     }
 
     #[test]

@@ -39,6 +39,9 @@ const STREAMS_MAX: u32 = 100;
 /// The time between two signs of life that an HTTP/2 client is asked for, and for its answer.
 const PING: Duration = Duration::from_secs(20);
 
+/// How long a connection without a request is kept once the server stops: a client may not answer that it is to end.
+const STOPPED_IDLE: Duration = Duration::from_secs(2);
+
 /// How long to wait when the system can't accept a connection, as when it is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -142,7 +145,17 @@ async fn connection(connecting: Connecting, tcp: TcpStream, peer: Peer) {
         return http_1(connecting, tcp, peer).await;
     };
     certificate.look_again().await;
-    let stream = match timeout(connecting.limits.handshake, acceptor.accept(tcp)).await {
+    let mut stopped = connecting.stopped.clone();
+    let stopped = async {
+        // The listener outlives its connections.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+        sleep(STOPPED_IDLE).await;
+    };
+    let shaken = tokio::select! {
+        shaken = timeout(connecting.limits.handshake, acceptor.accept(tcp)) => shaken,
+        () = stopped => return,
+    };
+    let stream = match shaken {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return tracing::debug!(%error, peer = %peer.0, "a TLS handshake failed"),
         Err(_) => return tracing::debug!(peer = %peer.0, "a TLS handshake took too long"),
@@ -192,9 +205,11 @@ where
     C::Error: std::fmt::Display,
 {
     let mut connection = pin!(connection);
-    let idle = connecting.limits.idle;
-    let mut look = interval((idle / 4).max(Duration::from_millis(1)));
+    let looks = |idle: Duration| interval((idle / 4).max(Duration::from_millis(1)));
+    let mut idle = connecting.limits.idle;
+    let mut look = looks(idle);
     let mut asked_to_end: Option<Instant> = None;
+    let mut is_stopped = false;
     loop {
         tokio::select! {
             ended = connection.as_mut() => {
@@ -203,9 +218,12 @@ where
                 }
                 return;
             }
-            _ = connecting.stopped.changed(), if asked_to_end.is_none() => {
+            _ = connecting.stopped.changed(), if !is_stopped => {
+                is_stopped = true;
                 connection.as_mut().graceful_shutdown();
                 asked_to_end = Some(Instant::now());
+                idle = idle.min(STOPPED_IDLE);
+                look = looks(idle);
             }
             _ = look.tick() => match asked_to_end {
                 None if activity.idle_for() >= idle => {

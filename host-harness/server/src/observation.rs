@@ -9,7 +9,7 @@ use http::Method;
 use http::request::Parts;
 use tracing::Instrument as _;
 
-use crate::problem::Problem;
+use crate::problem::{Causes, Problem};
 use crate::request_error::RequestError;
 use crate::request_id::{REQUEST_ID, RequestId};
 use crate::state::State;
@@ -48,6 +48,14 @@ pub(crate) async fn observe(Shared(state): Shared<State>, request: Request, next
     }
     let (status, took) = (response.status().as_u16(), begun.elapsed());
     state.measures.answered(method, &route, status, took);
+    if let Some(Causes { code, causes }) = response.extensions().get() {
+        tracing::warn!(
+            request_id = id.as_str(),
+            code,
+            causes,
+            "a request could not be carried out"
+        );
+    }
     let ms = took.as_millis();
     span.in_scope(|| tracing::info!(request_id = id.as_str(), method, route, status, ms = %ms, "answered"));
     response

@@ -6,12 +6,12 @@ use std::time::Duration;
 use axum::Extension;
 use axum::extract::{Path, Request, State as Shared};
 use axum::response::Response;
-use bss_model::{AssetId, Contact, NewLine, OrderFilter, OrderId, Party, Rows, Settlement};
+use bss_model::{AssetId, Contact, NewLine, OrderFilter, OrderId, Party, Rows, Settlement, with_causes};
 use host_harness::view::{self, Keys, OrderCheck};
 use host_harness::{Error, InstanceHandle, OrderHandle, OrderRequest};
 use http::header::LOCATION;
 use http::{HeaderName, HeaderValue, StatusCode, Uri};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::access::Caller;
@@ -85,7 +85,7 @@ pub(crate) async fn place(
     let wait = request_headers::wait(&parts.headers, state.limits.wait);
     let body = body::json(&parts.headers, body, &state.limits).await?;
     let (instance, order) = asked(&caller, body).await?;
-    let order = order.key(key);
+    let order = order.key(key.clone());
     let placed = instance.place(order.clone(), &caller.actor()).await;
     let placed = match placed {
         Ok(placed) => placed,
@@ -93,17 +93,27 @@ pub(crate) async fn place(
     };
     let is_new = placed.is_new();
     let handle = placed.into_order();
-    let shown = match wait {
-        None => handle.read().await?,
-        Some(wait) => settled_within(&state, &handle, wait).await?,
+    let status = match is_new {
+        true => StatusCode::CREATED,
+        false => StatusCode::OK,
     };
-    let mut response = match is_new {
-        true => with_status(StatusCode::CREATED, &shown),
-        false => ok(&shown),
+    let until = Instant::now() + wait.unwrap_or_default();
+    let is_over = || Instant::now() >= until || state.is_stopping.load(Ordering::Relaxed);
+    let mut response = match settled(|| handle.read(), is_over).await {
+        Ok(shown) => with_status(status, &shown),
+        // The order is placed, whatever can't be read of it.
+        Err(error) => {
+            let causes = with_causes(&error);
+            tracing::warn!(order = %handle.id(), causes, "an order that was placed can't be read");
+            with_status(
+                status,
+                &json!({ "id": handle.id(), "state": "open", "idempotencyKey": key }),
+            )
+        }
     };
     let headers = response.headers_mut();
     // A UUID and numbers are ASCII.
-    headers.extend(HeaderValue::from_str(&format!("/v1/orders/{}", shown.id)).map(|at| (LOCATION, at)));
+    headers.extend(HeaderValue::from_str(&format!("/v1/orders/{}", handle.id())).map(|at| (LOCATION, at)));
     if !is_new {
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
@@ -143,6 +153,9 @@ pub(crate) async fn withdraw(
     if !body.is_null() {
         let mut fields = Fields::of_body(body, &mut problems);
         for (index, text) in fields.texts("assets", &mut problems).iter().enumerate() {
+            if problems.is_full() {
+                break;
+            }
             match text.parse::<AssetId>() {
                 Ok(asset) => assets.push(asset),
                 Err(error) => problems.extend([FieldProblem::of(format!("assets[{index}]"), &error)]),
@@ -185,6 +198,9 @@ async fn asked(caller: &Caller, body: Value) -> Result<(InstanceHandle, OrderReq
         fields.end(&mut problems);
     }
     for mut fields in fields.objects("lines", &mut problems) {
+        if problems.is_full() {
+            break;
+        }
         order.lines.push(NewLine {
             product_code: fields.needed_text("productCode", &mut problems),
             quantity: fields.needed_number("quantity", &mut problems),
@@ -203,7 +219,7 @@ async fn asked(caller: &Caller, body: Value) -> Result<(InstanceHandle, OrderReq
         Ok(instance) if problems.is_empty() => Ok((instance, order)),
         Ok(instance) => {
             // What is right so far may be wrong in other ways.
-            problems.extend(found(&instance, &order).await?);
+            problems.extend(found(&instance, &order, None).await?);
             Err(problems.problem())
         }
         Err(why) => {
@@ -224,8 +240,12 @@ fn party(mut fields: Fields, problems: &mut Problems) -> Party {
 }
 
 /// All that is wrong with an order, each with its field.
-async fn found(instance: &InstanceHandle, order: &OrderRequest) -> Result<Vec<FieldProblem>, Problem> {
-    let found = instance.order_problems(order).await?;
+async fn found(
+    instance: &InstanceHandle,
+    order: &OrderRequest,
+    refused: Option<&Error>,
+) -> Result<Vec<FieldProblem>, Problem> {
+    let found = instance.order_problems(order, refused).await?;
     let found = found.into_iter();
     Ok(found
         .map(|(field, error)| FieldProblem::of(field, &error))
@@ -238,22 +258,59 @@ async fn with_fields(instance: &InstanceHandle, order: &OrderRequest, error: &Er
     if error.is_transient() {
         return problem;
     }
-    match found(instance, order).await {
+    match found(instance, order, Some(error)).await {
         Ok(errors) => problem.with_errors(errors),
         // The error itself says enough.
         Err(_) => problem,
     }
 }
 
-/// The order once all of its licenses are settled, or as it stands when the time is over.
-async fn settled_within(state: &State, order: &OrderHandle, within: Duration) -> Result<view::Order, Error> {
-    let until = Instant::now() + within;
+/// The order once all of its licenses are settled, or as it stands when the time is over. Until then, a failure that may pass is
+/// borne.
+async fn settled<Reading: Future<Output = Result<view::Order, Error>>>(
+    read: impl Fn() -> Reading,
+    is_over: impl Fn() -> bool,
+) -> Result<view::Order, Error> {
     loop {
-        let shown = order.read().await?;
-        let is_over = Instant::now() >= until || state.is_stopping.load(Ordering::Relaxed);
-        if shown.state != "open" || is_over {
-            return Ok(shown);
+        // Asked first, so that the last look is after the end.
+        let is_over = is_over();
+        match read().await {
+            Ok(shown) if shown.state != "open" || is_over => return Ok(shown),
+            Err(error) if is_over || !error.is_transient() => return Err(error),
+            _ => sleep(LOOK_EVERY).await,
         }
-        sleep(LOOK_EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+    use std::sync::atomic::AtomicUsize;
+
+    use bss_model::ErrorKind;
+    use host_harness::{PlaceError, RecordError};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_read_that_fails_for_a_while_is_repeated_until_the_time_is_over() {
+        let reads = AtomicUsize::new(0);
+        let read = || {
+            reads.fetch_add(1, Ordering::Relaxed);
+            ready(Err(Error::from(RecordError::TaskEnded)))
+        };
+        let failed = settled(read, || reads.load(Ordering::Relaxed) >= 2).await;
+        assert_eq!(
+            failed.err().map(|error| error.kind()),
+            Some(ErrorKind::Unavailable)
+        );
+        assert_eq!(reads.into_inner(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_read_that_fails_for_good_is_not_repeated() {
+        let read = || ready(Err(Error::from(PlaceError::NoOrder(uuid::Uuid::nil()))));
+        let failed = settled(read, || false).await;
+        assert_eq!(failed.err().map(|error| error.kind()), Some(ErrorKind::NotFound));
     }
 }

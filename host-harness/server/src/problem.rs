@@ -38,6 +38,16 @@ struct Told {
     errors: Vec<FieldProblem>,
     #[serde(skip)]
     retry_after: Option<u64>,
+    /// What the operator is told, in the log.
+    #[serde(skip)]
+    causes: String,
+}
+
+/// The causes of a problem that is this machine's, for the log.
+#[derive(Clone, Debug)]
+pub(crate) struct Causes {
+    pub(crate) code: String,
+    pub(crate) causes: String,
 }
 
 /// A problem with a field of a request.
@@ -78,9 +88,10 @@ impl Problem {
             title: "",
             status: 0,
             code: diagnosis.code.into_owned(),
-            detail: with_causes(error),
+            detail: String::new(),
             advice: diagnosis.advice.as_ref().map(sentence),
             is_transient,
+            causes: with_causes(error),
             errors: Vec::new(),
             retry_after: is_transient.then_some(RETRY_AFTER_SECONDS),
         }));
@@ -102,6 +113,16 @@ impl Problem {
     fn with_status(mut self, status: StatusCode) -> Self {
         self.0.title = status.canonical_reason().unwrap_or_default();
         self.0.status = status.as_u16();
+        // Causes name files and statements, and advice is the operator's.
+        match status.is_server_error() {
+            true => {
+                let code = &self.0.code;
+                self.0.detail =
+                    format!("`{code}` is in the way; the log has the causes, with the id of this request");
+                self.0.advice = None;
+            }
+            false => self.0.detail = self.0.causes.clone(),
+        }
         self
     }
 
@@ -131,6 +152,11 @@ impl Problem {
     /// The problems with fields.
     pub(crate) fn into_errors(self) -> Vec<FieldProblem> {
         self.0.errors
+    }
+
+    /// The causes, for the log.
+    pub(crate) fn causes(&self) -> &str {
+        &self.0.causes
     }
 
     pub(crate) fn status(&self) -> StatusCode {
@@ -172,10 +198,6 @@ problem_of!(host_harness::Error, host_harness::RecordError);
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status();
-        if status.is_server_error() {
-            let (code, detail) = (&self.0.code, &self.0.detail);
-            tracing::warn!(code, detail, "a request could not be carried out");
-        }
         // Texts and numbers alone: it can be written.
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
@@ -188,6 +210,12 @@ impl IntoResponse for Problem {
         }
         if let Some(seconds) = self.0.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if status.is_server_error() {
+            response.extensions_mut().insert(Causes {
+                code: self.0.code,
+                causes: self.0.causes,
+            });
         }
         response
     }

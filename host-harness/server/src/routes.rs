@@ -6,12 +6,20 @@ use bss_model::ApiScope::{Cancel, Order, Read, Reveal};
 /// A method at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// The method. Where it is `GET`, `HEAD` is answered too.
+    /// The method. Where it is `GET`, `HEAD` is answered too, unless the scope is `reveal`: an act would say that a key was shown.
     pub method: &'static str,
     /// The path, with names in braces for its variable parts.
     pub path: &'static str,
     /// The scope that a client needs. `None`: no key is asked for.
     pub scope: Option<ApiScope>,
+}
+
+impl Route {
+    /// The methods that are answered.
+    pub(crate) fn methods(&self) -> impl Iterator<Item = &'static str> {
+        let has_head = self.method == "GET" && self.scope != Some(Reveal);
+        [self.method].into_iter().chain(has_head.then_some("HEAD"))
+    }
 }
 
 const fn route(method: &'static str, path: &'static str, scope: Option<ApiScope>) -> Route {
@@ -35,7 +43,6 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/v1/assets/{asset}", Some(Read)),
     route("GET", "/v1/assets/{asset}/attempts", Some(Read)),
     route("GET", "/v1/assets/{asset}/key", Some(Reveal)),
-    route("POST", "/v1/assets/{asset}/retry", Some(Order)),
     route("GET", "/v1/assets/{asset}/cancellations", Some(Read)),
     route("POST", "/v1/assets/{asset}/cancellations", Some(Cancel)),
     route("GET", "/v1/cancellations/{cancellation}", Some(Read)),

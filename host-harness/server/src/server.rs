@@ -17,8 +17,6 @@ use crate::certificate::{CertificateError, CertificateFiles, ShownCertificate};
 use crate::limits::Limits;
 use crate::listener::{Listener, bind};
 use crate::observation::observe;
-use crate::problem::Problem;
-use crate::request_error::RequestError;
 use crate::state::State;
 use crate::{assets, cancellations, catalog, health, orders};
 
@@ -174,7 +172,7 @@ impl Server {
     }
 }
 
-/// All routes, which `routes.rs` names with their scopes.
+/// All routes, which `routes.rs` names with their scopes. What it doesn't name, the guard answers.
 fn router(state: State) -> Router {
     Router::new()
         .route("/healthz", get(health::alive))
@@ -191,7 +189,6 @@ fn router(state: State) -> Router {
         .route("/v1/assets/{asset}", get(assets::show))
         .route("/v1/assets/{asset}/attempts", get(assets::attempts))
         .route("/v1/assets/{asset}/key", get(assets::key))
-        .route("/v1/assets/{asset}/retry", post(assets::retry))
         .route(
             "/v1/assets/{asset}/cancellations",
             get(cancellations::list).post(cancellations::cancel),
@@ -209,8 +206,6 @@ fn router(state: State) -> Router {
             "/v1/cancellations/{cancellation}/withdrawal",
             post(cancellations::withdraw),
         )
-        .fallback(|| async { Problem::from(RequestError::NoRoute) })
-        .method_not_allowed_fallback(|| async { Problem::from(RequestError::Method) })
         .layer(from_fn_with_state(state.clone(), guard))
         .layer(from_fn_with_state(state.clone(), observe))
         .with_state(state)

@@ -308,6 +308,21 @@ async fn what_is_not_there_is_a_problem_with_a_code() {
     );
     let allowed: BTreeSet<&str> = refused.header("allow").split(',').map(str::trim).collect();
     assert_eq!(allowed, BTreeSet::from(["GET", "HEAD", "POST"]));
+    // A HEAD would put on record that a key was shown.
+    let key = running.key("shop", &[ApiScope::Read, ApiScope::Reveal]).await;
+    let asset = format!("/v1/assets/{}", uuid::Uuid::nil());
+    let head = async |path: String| {
+        running
+            .ask(HTTP_2, request("HEAD", &path, Some(&key), Bytes::new()))
+            .await
+    };
+    let refused = head(format!("{asset}/key")).await;
+    assert_eq!(
+        (refused.status, refused.header("allow")),
+        (StatusCode::METHOD_NOT_ALLOWED, "GET")
+    );
+    assert_eq!(head(asset).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(head("/v1/orders".to_owned()).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -469,6 +484,20 @@ async fn a_request_under_way_is_answered_before_the_server_ends_and_no_new_one_i
 }
 
 #[tokio::test]
+async fn a_connection_without_a_request_does_not_hold_up_the_end() {
+    let mut running = Running::start().await;
+    let mut idle = running.tls(HTTP_2).await;
+    // The preface, an empty SETTINGS frame, and nothing more: the server's GOAWAY is not answered.
+    idle.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .await
+        .expect("it is sent");
+    let _shaking = running.tcp().await;
+    assert_eq!(running.get("/healthz").await.status, StatusCode::OK);
+    running.stop();
+    assert_eq!(running.ended().await, Served::Done);
+}
+
+#[tokio::test]
 async fn a_request_that_does_not_end_is_cut_off_in_the_end() {
     let mut limits = Limits::default();
     limits.stop = SHORT;
@@ -585,6 +614,10 @@ async fn it_is_ready_while_its_record_can_be_read_and_its_worker_works() {
         (StatusCode::SERVICE_UNAVAILABLE, "record-unavailable".to_owned())
     );
     assert_eq!(unready.json()["isTransient"], true);
+    // What went wrong is the operator's to know.
+    let expected = "`record-unavailable` is in the way; the log has the causes, with the id of this request";
+    assert_eq!(unready.json()["detail"], expected);
+    assert!(unready.json().get("advice").is_none());
     assert!(unready.header("retry-after").parse::<u32>().is_ok());
     // The process is there all the same.
     assert_eq!(running.get("/healthz").await.status, StatusCode::OK);
