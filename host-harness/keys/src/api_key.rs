@@ -66,7 +66,7 @@ impl ApiKey {
     /// Reads a key that somebody shows. `None`: it can't be one.
     pub fn read(text: &str) -> Option<Self> {
         let (client, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
-        // One spelling for each key.
+        // A key has one spelling: its digest is taken of the text.
         let is_simple = client.len() == 32
             && client
                 .bytes()

@@ -42,7 +42,7 @@ pub enum AlertKind {
     PluginUnusable,
     /// A receiver of outcomes was gone for days, and is told nothing any more. Over once it is enabled or removed.
     WebhookOff,
-    /// Somebody tries keys of API clients that open nothing. Over once it is acknowledged.
+    /// Keys of API clients are tried that open nothing. Over once it is acknowledged.
     ApiKeysTried,
 }
 

@@ -156,7 +156,7 @@ impl Record {
                         keys,
                     }));
                 }
-                // One receiver that is damaged keeps no other one waiting.
+                // A receiver whose keys are damaged keeps no other one waiting.
                 Err(error) => {
                     let problem = Problem::new(
                         "webhook-keys-unreadable",
@@ -460,7 +460,7 @@ async fn make_of(transaction: &mut SqliteConnection, webhook: &str) -> Result<bo
 
 fn read_delivery(row: &SqliteRow, life: Uuid) -> Result<Delivery, RecordError> {
     let outcome = read_outcome(row, life)?;
-    // The same wherever and however often it is told, also by a record that was restored and learns of it once more.
+    // An event has the same id wherever and however often it is told, also by a restored record that learns of it once more.
     let nth: i64 = row.try_get("nth")?;
     let name = format!("{} {} {nth}", outcome.asset, outcome.kind.word());
     Ok(Delivery {

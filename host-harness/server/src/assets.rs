@@ -84,7 +84,7 @@ pub(crate) async fn list(Extension(caller): Extension<Caller>, uri: Uri) -> Resu
     Ok(lists::answer(&uri, &Rows { rows, next }))
 }
 
-/// One asset, with its product key masked.
+/// Answers with an asset, its product key masked.
 pub(crate) async fn show(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,

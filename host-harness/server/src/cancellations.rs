@@ -92,7 +92,7 @@ pub(crate) async fn cancel(
     Ok(written(&caller, StatusCode::CREATED, &cancelled).await)
 }
 
-/// One cancellation.
+/// Answers with a cancellation.
 pub(crate) async fn show(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
@@ -204,6 +204,6 @@ async fn shown(
         .host()
         .cancellation_views(std::slice::from_ref(cancellation))
         .await?;
-    // One for one.
+    // A view for the one cancellation that was asked about.
     Ok(with_status(status, &views.first()))
 }

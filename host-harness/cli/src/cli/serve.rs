@@ -82,7 +82,7 @@ pub(super) async fn run(host: &Host, data_dir: &Path, arguments: &ServeArguments
     let stop = async {
         interruption.asked().await;
         manager.stopping();
-        // Whoever listens is here, below.
+        // Both receivers are in this function, and outlive the sender.
         let _ = stopping.send(true);
     };
     let end_work = async {
