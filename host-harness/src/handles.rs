@@ -29,10 +29,7 @@ impl Host {
     /// # Errors
     /// When there is none (`no-instance`), or the record can't be read.
     pub async fn instance_of_id(&self, id: InstanceId) -> Result<InstanceHandle, Error> {
-        let found = self.record().instance_by_id(id.into()).await?;
-        let found = found.filter(|found| self.owner().is_none() || found.owner.as_ref() == self.owner());
-        let instance = found.ok_or(bss_record::PlaceError::NoInstance { id: id.into() })?;
-        Ok(InstanceHandle::new(self, instance))
+        Ok(InstanceHandle::new(self, self.asked_instance(id).await?))
     }
 
     /// The order of an id.

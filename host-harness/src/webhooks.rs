@@ -72,7 +72,7 @@ impl Host {
     pub async fn webhooks(&self) -> Result<Vec<view::Webhook>, Error> {
         let mut views = Vec::new();
         for webhook in self.record().webhooks(self.owner()).await? {
-            views.push(self.webhook(webhook.id).await?);
+            views.push(self.webhook_view(&webhook).await);
         }
         Ok(views)
     }
@@ -82,11 +82,14 @@ impl Host {
     /// # Errors
     /// When there is none of that id (`no-webhook`).
     pub async fn webhook(&self, id: Uuid) -> Result<view::Webhook, Error> {
-        let webhook = self.own_webhook(id).await?;
-        // A receiver whose keys can't be read is shown, so that it can be given others.
-        let keys = self.record().webhook_keys(id).await.unwrap_or_default();
+        Ok(self.webhook_view(&self.own_webhook(id).await?).await)
+    }
+
+    /// The view of a receiver. One whose keys can't be read is shown without, so that it can be given others.
+    async fn webhook_view(&self, webhook: &Webhook) -> view::Webhook {
+        let keys = self.record().webhook_keys(webhook.id).await.unwrap_or_default();
         let public_key = keys.first().and_then(signature::public_key);
-        Ok(view::Webhook::new(&webhook, public_key))
+        view::Webhook::new(webhook, public_key)
     }
 
     /// Gives a receiver new keys. The former ones sign as well for a time, in which the receiver learns the new ones.

@@ -177,16 +177,7 @@ mod tests {
 
     #[test]
     fn every_outcome_that_ends_an_alert_ends_one_that_another_raises() {
-        let all = [
-            OutcomeKind::Licensed,
-            OutcomeKind::Refused,
-            OutcomeKind::Overdue,
-            OutcomeKind::SecondLicense,
-            OutcomeKind::Returned,
-            OutcomeKind::ReturnRefused,
-            OutcomeKind::ReturnedElsewhere,
-            OutcomeKind::Withdrawn,
-        ];
+        let all = OutcomeKind::ALL;
         for outcome in all {
             for ended in AlertKind::ended_by(outcome) {
                 assert_ne!(AlertKind::raised_by(outcome), Some(*ended));

@@ -35,6 +35,10 @@ pub enum IdKind {
     Mail,
     /// Services runs.
     ServicesRun,
+    /// Receivers of outcomes.
+    Webhook,
+    /// Deliveries to receivers of outcomes.
+    Delivery,
 }
 
 macro_rules! id {

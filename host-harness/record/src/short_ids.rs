@@ -30,6 +30,14 @@ fn query(kind: IdKind) -> &'static str {
                  WHERE services_runs.id >= $1 AND services_runs.id < $2 AND ($3 IS NULL OR owner = $3)
                  ORDER BY services_runs.id LIMIT $4"
             }
+            IdKind::Webhook => {
+                "SELECT id FROM webhooks WHERE id >= $1 AND id < $2 AND ($3 IS NULL OR owner = $3) ORDER BY id LIMIT $4"
+            }
+            IdKind::Delivery => {
+                "SELECT deliveries.id FROM deliveries JOIN webhooks ON webhooks.id = deliveries.webhook_id
+                 WHERE deliveries.id >= $1 AND deliveries.id < $2 AND ($3 IS NULL OR owner = $3)
+                 ORDER BY deliveries.id LIMIT $4"
+            }
     }
 }
 

@@ -78,9 +78,17 @@ pub(super) async fn run(host: &Host, data_dir: &Path, arguments: &ServeArguments
     manager.ready("serving");
     let feeding = manager.feed(pulse);
     let (stopping, stopped) = watch::channel(false);
-    let serve = server.serve(told(stopped.clone()));
+    let serve = async {
+        let served = server.serve(told(stopped.clone())).await;
+        // A server that has failed is waited for by nobody.
+        let _ = stopping.send(true);
+        served
+    };
     let stop = async {
-        interruption.asked().await;
+        tokio::select! {
+            () = interruption.asked() => {}
+            () = told(stopped.clone()) => {}
+        }
         manager.stopping();
         // Both receivers are in this function, and outlive the sender.
         let _ = stopping.send(true);

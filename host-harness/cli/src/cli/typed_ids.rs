@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::failure::Failure;
 
 /// The least that is typed in of an id.
-pub(super) const CHARS_MIN: usize = 4;
+const CHARS_MIN: usize = 4;
 
 /// An id, or its first characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,7 +139,7 @@ fn nothing_is_meant(message: String) -> Failure {
 }
 
 /// The failure of a text that means several things.
-pub(super) fn ambiguous(text: &str, name: &str, ids: &[Uuid]) -> Failure {
+fn ambiguous(text: &str, name: &str, ids: &[Uuid]) -> Failure {
     let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
     let message = format!("`{text}` means more than one {name}: {}", ids.join(", "));
     Failure::new(ErrorKind::Invalid, "id-ambiguous", message).hint("give the id of one, or more of it")
@@ -183,6 +183,11 @@ fn named(kind: IdKind) -> (&'static str, Advice) {
         IdKind::ServicesRun => (
             "run",
             Advice::say("`bss-host services runs` shows the runs of an instance"),
+        ),
+        IdKind::Webhook => ("webhook", Advice::say("`bss-host webhook list` shows them")),
+        IdKind::Delivery => (
+            "delivery",
+            Advice::say("`bss-host webhook deliveries` shows them"),
         ),
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bss_model::{
-    DeliveryFilter, DeliveryState, ErrorKind, NewWebhook, OutcomeKind, WebhookState, event_type,
+    DeliveryFilter, DeliveryState, ErrorKind, IdKind, NewWebhook, OutcomeKind, WebhookState, event_type,
 };
 use clap::builder::TypedValueParser as _;
 use clap::{Args, Subcommand};
@@ -17,20 +17,8 @@ use super::failure::{Failure, Outcome, problem_line};
 use super::input::{operator, read_text};
 use super::output::Table;
 use super::pages::PageArguments;
-use super::typed_ids::{CHARS_MIN, ambiguous};
+use super::typed_ids::{self, TypedId};
 use super::{output, show};
-
-/// The outcomes of which receivers are told.
-const KINDS: [OutcomeKind; 8] = [
-    OutcomeKind::Licensed,
-    OutcomeKind::Refused,
-    OutcomeKind::Overdue,
-    OutcomeKind::SecondLicense,
-    OutcomeKind::Returned,
-    OutcomeKind::ReturnRefused,
-    OutcomeKind::ReturnedElsewhere,
-    OutcomeKind::Withdrawn,
-];
 
 const COLUMNS: [Column; 9] = [
     Column::Of("id"),
@@ -69,49 +57,49 @@ pub(super) enum WebhookCommand {
     },
     /// Send a receiver an event that tells nothing, and show what it answers
     Test {
-        /// The webhook's id, or the beginning of it
-        webhook: String,
+        /// The webhook's id
+        webhook: TypedId,
     },
     /// Show what a receiver was told, or waits to be told, the latest first
     Deliveries(ListDeliveries),
     /// Show every attempt at a delivery
     Attempts {
         /// The delivery's id
-        delivery: Uuid,
+        delivery: TypedId,
     },
     /// Have deliveries be sent again
     Redeliver {
-        /// The webhook's id, or the beginning of it
-        webhook: String,
+        /// The webhook's id
+        webhook: TypedId,
         /// The delivery's id
         #[arg(required_unless_present = "failed")]
-        delivery: Option<Uuid>,
+        delivery: Option<TypedId>,
         /// All deliveries that have failed
         #[arg(long, conflicts_with = "delivery")]
         failed: bool,
     },
     /// Give a receiver a new secret, which is shown once
     Rotate {
-        /// The webhook's id, or the beginning of it
-        webhook: String,
+        /// The webhook's id
+        webhook: TypedId,
         /// The hours in which the former secret signs as well
         #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u32).range(..=8_760))]
         keep_former_hours: u32,
     },
     /// Have a receiver be told again, also of what came while it was off
     Enable {
-        /// The webhook's id, or the beginning of it
-        webhook: String,
+        /// The webhook's id
+        webhook: TypedId,
     },
     /// Have a receiver be told nothing
     Disable {
-        /// The webhook's id, or the beginning of it
-        webhook: String,
+        /// The webhook's id
+        webhook: TypedId,
     },
     /// Remove a receiver with all that it was told
     Remove {
-        /// The webhook's id, or the beginning of it
-        webhook: String,
+        /// The webhook's id
+        webhook: TypedId,
     },
 }
 
@@ -132,8 +120,8 @@ pub(super) struct CreateWebhook {
 
 #[derive(Debug, Args)]
 pub(super) struct ListDeliveries {
-    /// The webhook's id, or the beginning of it [default: all webhooks]
-    webhook: Option<String>,
+    /// The webhook's id [default: all webhooks]
+    webhook: Option<TypedId>,
     /// Only deliveries in this state
     #[arg(long, value_name = "STATE", value_parser = ["pending", "delivered", "failed"])]
     state: Option<String>,
@@ -144,10 +132,12 @@ pub(super) struct ListDeliveries {
 }
 
 fn type_parser() -> impl clap::builder::TypedValueParser<Value = OutcomeKind> {
-    let names = KINDS.map(event_type);
-    clap::builder::PossibleValuesParser::new(names).map(|name| {
-        let of = KINDS.into_iter().find(|kind| event_type(*kind) == name);
-        of.unwrap_or(OutcomeKind::Licensed)
+    let names = OutcomeKind::ALL.map(event_type);
+    clap::builder::PossibleValuesParser::new(names).try_map(|name| {
+        let of = OutcomeKind::ALL
+            .into_iter()
+            .find(|kind| event_type(*kind) == name);
+        of.ok_or("there is no such type of events")
     })
 }
 
@@ -157,9 +147,10 @@ pub(super) async fn run(host: &Host, command: WebhookCommand, json: bool) -> Out
         WebhookCommand::List { csv } => {
             csv_lines::list(csv.form(json), &host.webhooks().await?, &COLUMNS, table)
         }
-        WebhookCommand::Test { webhook } => test(host, named(host, &webhook).await?, json).await,
+        WebhookCommand::Test { webhook } => test(host, webhook.of(IdKind::Webhook, host).await?, json).await,
         WebhookCommand::Deliveries(list) => deliveries(host, list, json).await,
         WebhookCommand::Attempts { delivery } => {
+            let delivery = delivery.of(IdKind::Delivery, host).await?;
             let attempts = host.delivery_attempts(delivery).await?;
             match json {
                 true => show::json(&attempts)?,
@@ -172,9 +163,10 @@ pub(super) async fn run(host: &Host, command: WebhookCommand, json: bool) -> Out
             delivery,
             failed: _,
         } => {
-            let webhook = named(host, &webhook).await?;
+            let webhook = webhook.of(IdKind::Webhook, host).await?;
             let again = match delivery {
                 Some(delivery) => {
+                    let delivery = delivery.of(IdKind::Delivery, host).await?;
                     host.redeliver(webhook, delivery, &operator()).await?;
                     1
                 }
@@ -190,7 +182,7 @@ pub(super) async fn run(host: &Host, command: WebhookCommand, json: bool) -> Out
             webhook,
             keep_former_hours,
         } => {
-            let webhook = named(host, &webhook).await?;
+            let webhook = webhook.of(IdKind::Webhook, host).await?;
             let keep_former = Duration::from_secs(u64::from(keep_former_hours) * 3_600);
             let rotated = host.rotate_webhook(webhook, keep_former, &operator()).await?;
             show_secret(&rotated, json)
@@ -198,7 +190,7 @@ pub(super) async fn run(host: &Host, command: WebhookCommand, json: bool) -> Out
         WebhookCommand::Enable { webhook } => set(host, &webhook, WebhookState::On, json).await,
         WebhookCommand::Disable { webhook } => set(host, &webhook, WebhookState::Off, json).await,
         WebhookCommand::Remove { webhook } => {
-            let webhook = named(host, &webhook).await?;
+            let webhook = webhook.of(IdKind::Webhook, host).await?;
             let removed = host.remove_webhook(webhook, &operator()).await?;
             match json {
                 true => show::json(&removed)?,
@@ -258,10 +250,7 @@ async fn test(host: &Host, webhook: Uuid, json: bool) -> Outcome {
 
 async fn deliveries(host: &Host, list: ListDeliveries, json: bool) -> Outcome {
     let form = list.csv.form(json);
-    let webhook = match &list.webhook {
-        Some(webhook) => Some(named(host, webhook).await?),
-        None => None,
-    };
+    let webhook = typed_ids::optional(list.webhook.as_ref(), IdKind::Webhook, host).await?;
     let filter = DeliveryFilter {
         webhook,
         state: list.state.and_then(|state| DeliveryState::from_word(&state).ok()),
@@ -271,7 +260,7 @@ async fn deliveries(host: &Host, list: ListDeliveries, json: bool) -> Outcome {
     csv_lines::list(form, &deliveries, &DELIVERY_COLUMNS, delivery_table)
 }
 
-async fn set(host: &Host, webhook: &str, state: WebhookState, json: bool) -> Outcome {
+async fn set(host: &Host, webhook: &TypedId, state: WebhookState, json: bool) -> Outcome {
     let webhook = named(host, webhook).await?;
     let set = host.set_webhook_state(webhook, state, &operator()).await?;
     match json {
@@ -279,25 +268,6 @@ async fn set(host: &Host, webhook: &str, state: WebhookState, json: bool) -> Out
         false => output::line(format!("webhook {} to {} is {}", set.id, set.url, set.state)),
     }
     Ok(ExitStatus::Done)
-}
-
-/// The receiver whose id begins so.
-async fn named(host: &Host, text: &str) -> Result<Uuid, Failure> {
-    if let Ok(id) = Uuid::try_parse(text) {
-        return Ok(id);
-    }
-    let ids: Vec<Uuid> = host.webhooks().await?.iter().map(|webhook| webhook.id).collect();
-    let begins = |id: &&Uuid| text.len() >= CHARS_MIN && id.to_string().starts_with(&text.to_lowercase());
-    let ids: Vec<Uuid> = ids.iter().filter(begins).copied().collect();
-    match ids.as_slice() {
-        [id] => Ok(*id),
-        [] => {
-            let message = format!("no webhook has an id that begins with `{text}`");
-            Err(Failure::new(ErrorKind::NotFound, "no-id-begins-so", message)
-                .hint("`bss-host webhook list` shows them"))
-        }
-        several => Err(ambiguous(text, "webhook", several)),
-    }
 }
 
 fn optional_time(ms: Option<i64>) -> String {
@@ -358,16 +328,4 @@ fn attempt_table(attempts: &[view::DeliveryAttempt]) -> Table {
         ]);
     }
     table
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_outcome_has_a_type_that_can_be_asked_for() {
-        for kind in KINDS {
-            assert_eq!(OutcomeKind::from_word(kind.word()), Ok(kind));
-        }
-    }
 }
