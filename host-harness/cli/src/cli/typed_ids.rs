@@ -139,7 +139,7 @@ fn nothing_is_meant(message: String) -> Failure {
 }
 
 /// The failure of a text that means several things.
-fn ambiguous(text: &str, name: &str, ids: &[Uuid]) -> Failure {
+pub(super) fn ambiguous(text: &str, name: &str, ids: &[Uuid]) -> Failure {
     let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
     let message = format!("`{text}` means more than one {name}: {}", ids.join(", "));
     Failure::new(ErrorKind::Invalid, "id-ambiguous", message).hint("give the id of one, or more of it")

@@ -261,7 +261,7 @@ async fn deliveries(host: &Host, list: ListDeliveries, json: bool) -> Outcome {
 }
 
 async fn set(host: &Host, webhook: &TypedId, state: WebhookState, json: bool) -> Outcome {
-    let webhook = named(host, webhook).await?;
+    let webhook = webhook.of(IdKind::Webhook, host).await?;
     let set = host.set_webhook_state(webhook, state, &operator()).await?;
     match json {
         true => show::json(&set)?,
