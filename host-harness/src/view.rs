@@ -93,7 +93,7 @@ pub use seller::Seller;
 pub use services_run::{Progress, ServicesLimit, ServicesPreview, ServicesRun, ServicesRunLogLine};
 pub use spending::{ShownInstance, SpendingToday};
 pub use status::{Status, Worker};
-pub use webhook::{Delivery, DeliveryAttempt, Webhook, WebhookWithSecret};
+pub use webhook::{Delivery, DeliveryAttempt, DueDeliveries, Webhook, WebhookWithSecret};
 pub use withdrawal::{LineWithdrawal, OrderWithdrawal};
 
 /// The word that programs get for an enum's case: the stored one, with hyphens.

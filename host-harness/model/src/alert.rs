@@ -179,8 +179,8 @@ mod tests {
     fn every_outcome_that_ends_an_alert_ends_one_that_another_raises() {
         let all = OutcomeKind::ALL;
         for outcome in all {
-            for ended in AlertKind::ended_by(outcome) {
-                assert_ne!(AlertKind::raised_by(outcome), Some(*ended));
+            for ended in AlertKind::ended_by(*outcome) {
+                assert_ne!(AlertKind::raised_by(*outcome), Some(*ended));
                 assert!(
                     all.iter()
                         .any(|other| AlertKind::raised_by(*other) == Some(*ended))

@@ -40,18 +40,6 @@ stored_enum!(ApiScope {
     Administer = "administer", "administer";
 });
 
-impl ApiScope {
-    /// All scopes.
-    pub const ALL: [Self; 6] = [
-        Self::Read,
-        Self::Order,
-        Self::Cancel,
-        Self::Configure,
-        Self::Reveal,
-        Self::Administer,
-    ];
-}
-
 /// A client to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewApiClient {

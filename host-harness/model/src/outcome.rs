@@ -46,20 +46,6 @@ stored_enum!(OutcomeKind {
     Withdrawn = "withdrawn", "withdrawn";
 });
 
-impl OutcomeKind {
-    /// Every kind.
-    pub const ALL: [Self; 8] = [
-        Self::Licensed,
-        Self::Refused,
-        Self::Overdue,
-        Self::SecondLicense,
-        Self::Returned,
-        Self::ReturnRefused,
-        Self::ReturnedElsewhere,
-        Self::Withdrawn,
-    ];
-}
-
 impl Serialize for OutcomeKind {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.word())

@@ -22,6 +22,9 @@ impl Diagnose for UnknownWord {
 macro_rules! stored_enum {
     ($name:ident { $($case:ident = $word:literal, $shown:literal;)* }) => {
         impl $name {
+            /// Every case, in the order of the enum.
+            pub const ALL: &'static [Self] = &[$(Self::$case),*];
+
             /// The word that stands for the case in the database.
             pub fn word(self) -> &'static str {
                 match self { $(Self::$case => $word,)* }

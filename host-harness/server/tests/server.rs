@@ -684,10 +684,10 @@ async fn keys_that_open_nothing_are_slowed_down_and_told_and_hold_up_no_other() 
 async fn every_route_is_there_and_opens_to_its_scope_alone() {
     let running = Running::start().await;
     let mut keys = Vec::new();
-    for scope in ApiScope::ALL {
+    for &scope in ApiScope::ALL {
         keys.push((scope, running.key(scope.word(), &[scope]).await));
     }
-    let revoked = running.key("revoked", &ApiScope::ALL).await;
+    let revoked = running.key("revoked", ApiScope::ALL).await;
     running
         .host
         .revoke_api_client("revoked", &Actor::operator("test"))

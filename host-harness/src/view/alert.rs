@@ -12,7 +12,7 @@ pub struct Alert {
     /// The number, by which somebody acknowledges the alert.
     pub number: i64,
     /// The kind: `license-refused`, `license-overdue`, `second-license`, `return-refused`, `returned-elsewhere`, `mail-failed`,
-    /// `instance-held`, `certificate-expiring`, `mail-stopped`, `worker-died`, `spending-limit`, `catalog-shrank`, `plugin-unusable`, `api-keys-tried`.
+    /// `instance-held`, `certificate-expiring`, `mail-stopped`, `worker-died`, `spending-limit`, `catalog-shrank`, `plugin-unusable`, `api-keys-tried`, `webhook-off`.
     pub kind: String,
     /// The instance's name. `None`: the whole host is concerned.
     pub instance: Option<String>,

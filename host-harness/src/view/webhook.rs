@@ -84,6 +84,14 @@ pub struct Delivery {
     pub asset_id: Uuid,
 }
 
+/// Deliveries that were made due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DueDeliveries {
+    /// The number of deliveries.
+    pub due: u64,
+}
+
 /// An attempt at telling a receiver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

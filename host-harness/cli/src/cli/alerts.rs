@@ -184,7 +184,11 @@ fn next(alert: &view::Alert) -> String {
             "`bss-host instance limit {}` shows what is used of the limit, and sets another one",
             instance()
         )),
-        _ => Advice::say(format!("`bss-host asset show {asset}` shows the license")),
+        "webhook-off" => Advice::say(
+            "`bss-host webhook list` shows which one and why; `bss-host webhook enable WEBHOOK` has it be told again, also of what came meanwhile",
+        ),
+        "second-license" => Advice::say(format!("`bss-host asset show {asset}` shows the license")),
+        _ => return "`bss-host audit list` shows what was done".to_owned(),
     };
     words(&advice).into_owned()
 }

@@ -162,7 +162,7 @@ pub(super) enum HostCommand {
     /// Choose the products that are sold, and set their prices
     #[command(subcommand)]
     Product(ProductCommand),
-    /// Run the worker until it is interrupted: it buys ordered licenses, returns and refreshes licenses, sends e-mails and reads catalogs
+    /// Run the worker until it is interrupted: it buys ordered licenses, returns and refreshes licenses, sends e-mails, tells webhooks and reads catalogs
     Run(WorkerArguments),
     /// Serve the API over HTTPS until it is interrupted, with the worker beside it
     Serve(ServeArguments),

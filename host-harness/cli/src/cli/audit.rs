@@ -16,9 +16,6 @@ use super::{instances, show, typed_ids};
 /// Acts that are read at a time.
 const ACTS_AT_ONCE: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
 
-/// The shortest text that is taken for the beginning of an id.
-const ID_CHARS_MIN: usize = 4;
-
 const COLUMNS: [Column; 9] = [
     Column::Of("number"),
     Column::Time("doneAtMs"),
@@ -133,8 +130,14 @@ async fn subject(host: &Host, text: String) -> Result<String, Failure> {
         return Ok(text);
     }
     let mut ids = Vec::new();
-    if text.len() >= ID_CHARS_MIN {
-        for kind in [IdKind::Order, IdKind::Asset, IdKind::Mail, IdKind::ServicesRun] {
+    if text.len() >= typed_ids::CHARS_MIN {
+        for kind in [
+            IdKind::Order,
+            IdKind::Asset,
+            IdKind::Mail,
+            IdKind::ServicesRun,
+            IdKind::Webhook,
+        ] {
             ids.extend(host.record().ids_beginning(kind, &text, host.owner()).await?);
         }
     }

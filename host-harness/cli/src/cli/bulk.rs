@@ -49,11 +49,11 @@ impl BulkArguments {
         }
     }
 
-    /// As [`Self::agreed`], but nobody has to say `--yes` where there is no terminal.
-    pub(super) fn agreed_on_a_terminal(self, what: &str) -> Result<bool, Failure> {
-        match self.dry_run || input::is_on_a_terminal() {
-            true => self.agreed(what),
-            false => Ok(true),
+    /// Asks a person on a terminal about what is about to be done. Where there is none, it is done without `--yes`.
+    pub(super) fn ask_on_a_terminal(self, what: &str) -> Result<(), Failure> {
+        match input::is_on_a_terminal() {
+            true => self.agreed(what).map(drop),
+            false => Ok(()),
         }
     }
 }

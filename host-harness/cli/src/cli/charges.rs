@@ -223,6 +223,9 @@ async fn with_credits(
     filter: &ChargeFilter,
     charges: &[bss_model::Charge],
 ) -> Result<Vec<Charge>, Failure> {
+    if charges.is_empty() {
+        return Ok(Vec::new());
+    }
     // A charge may be credited at any time after it.
     let of_charges = ChargeFilter {
         number: None,

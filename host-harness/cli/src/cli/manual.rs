@@ -26,13 +26,13 @@ pub(super) fn run(command: Command, arguments: &ManArguments) -> Outcome {
         return Ok(ExitStatus::Done);
     };
     let failed = |error: io::Error| unwritable(directory, &error);
-    // Apart from what the directory has, until they are whole.
-    let pages = tempfile::tempdir().map_err(failed)?;
-    clap_mangen::generate_to(command, &pages).map_err(failed)?;
+    // The pages are made in a directory of their own: the other one may have pages of other programs.
+    let pages = tempfile::tempdir().map_err(machine_failure)?;
+    clap_mangen::generate_to(command, &pages).map_err(machine_failure)?;
     std::fs::create_dir_all(directory).map_err(failed)?;
-    for page in std::fs::read_dir(&pages).map_err(failed)? {
-        let page = page.map_err(failed)?;
-        let text = std::fs::read_to_string(page.path()).map_err(failed)?;
+    for page in std::fs::read_dir(&pages).map_err(machine_failure)? {
+        let page = page.map_err(machine_failure)?;
+        let text = std::fs::read_to_string(page.path()).map_err(machine_failure)?;
         std::fs::write(directory.join(page.file_name()), ragged(&text)).map_err(failed)?;
     }
     output::note(format!("the manual pages are in `{}`", directory.display()));

@@ -67,6 +67,7 @@ pub(super) async fn run(host: &Host, asked: PriceProducts, json: bool) -> Outcom
     let before = host.record().prices(instance.id).await?;
     let doubts = doubts(&instance, &prices, &before);
     let what = format!("set {}", doubtful(&doubts));
+    let bare = asked.bare_first_prices(&prices, &before);
     if asked.bulk.is_dry() {
         let changes = host
             .record()
@@ -77,17 +78,15 @@ pub(super) async fn run(host: &Host, asked: PriceProducts, json: bool) -> Outcom
             .agreed(&format!("set {}", show::counted(prices.len() as u64, "price")))?;
         if !doubts.is_empty() {
             output::note(format!("would ask, or need `--yes`, to {what}"));
+        } else if let Some(first) = first_prices(&bare) {
+            output::note(format!("would ask on a terminal whether to {first}"));
         }
         return show_preview(&changes, &doubts, json);
     }
     if !doubts.is_empty() {
         asked.bulk.agreed(&what)?;
-    } else if let Some(first) = asked.bare_first_price(&prices, &before) {
-        asked.bulk.agreed_on_a_terminal(&format!(
-            "set a first price of {}, for {}",
-            first.price,
-            show::counted(prices.len() as u64, "product")
-        ))?;
+    } else if let Some(first) = first_prices(&bare) {
+        asked.bulk.ask_on_a_terminal(&first)?;
     }
     let changes = host
         .record()
@@ -97,20 +96,27 @@ pub(super) async fn run(host: &Host, asked: PriceProducts, json: bool) -> Outcom
 }
 
 impl PriceProducts {
-    /// The first price of a product that was typed so that its unit can be mistaken: in the smallest unit, or without decimals.
-    fn bare_first_price<'a>(
+    /// First prices of products that were typed so that their unit can be mistaken: in the smallest unit, or without decimals.
+    fn bare_first_prices<'a>(
         &self,
         prices: &'a [NewPrice],
         before: &BTreeMap<String, Vec<Price>>,
-    ) -> Option<&'a NewPrice> {
+    ) -> Vec<&'a NewPrice> {
         let has_point = self.amount.as_ref().is_some_and(|amount| amount.contains('.'));
         if self.file.is_some() || has_point {
-            return None;
+            return Vec::new();
         }
         // Of a currency without decimals, the two units are one.
         let is_bare = |new: &&NewPrice| new.price.decimal().contains('.') && present(before, new).is_none();
-        prices.iter().find(is_bare)
+        prices.iter().filter(is_bare).collect()
     }
+}
+
+/// What is about to be done to products without a price, which all get the same one. `None`: there are none.
+fn first_prices(bare: &[&NewPrice]) -> Option<String> {
+    let price = &bare.first()?.price;
+    let products = show::counted(bare.len() as u64, "product");
+    Some(format!("set a first price of {price}, for {products}"))
 }
 
 /// The prices that are to be set. `None`: none is.

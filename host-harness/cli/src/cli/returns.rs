@@ -247,7 +247,7 @@ async fn cancel_one(host: &Host, asked: &CancelAsset, asset: Uuid, json: bool) -
         show::party(&customer.name, &customer.id),
         price.map_or_else(String::new, |price| format!(", {}", show::amount(Some(price))))
     );
-    asked.bulk.agreed_on_a_terminal(&match asked.request {
+    asked.bulk.ask_on_a_terminal(&match asked.request {
         true => format!("request the cancellation of {license}"),
         false => format!("return {license} to the vendor, cancel and credit it"),
     })?;

@@ -125,6 +125,9 @@ fn certificate_files(
             certificate: certificate.clone(),
             key: key.clone(),
         })),
+        (Some(_), None) | (None, Some(_)) => Err(Failure::usage(
+            "a certificate and its key come together: `--certificate` and `--key`, or `serve.certificate` and `serve.key`",
+        )),
         _ if arguments.listen.ip().is_loopback() => Ok(Some(CertificateFiles::for_loopback(data_dir)?)),
         _ => {
             let message = format!(

@@ -2,9 +2,8 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,7 +22,8 @@ pub(super) struct ServiceManager {
 }
 
 impl ServiceManager {
-    /// The one that the environment names. One whose socket can't be used is told nothing, with a warning: the work is what counts.
+    /// The service manager that the environment names. If its socket can't be used, it is told nothing, with a warning: the work
+    /// is what counts.
     pub(super) fn of_environment() -> Self {
         let path = std::env::var_os("NOTIFY_SOCKET").filter(|path| !path.is_empty());
         let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
@@ -86,11 +86,25 @@ impl ServiceManager {
 fn connected(path: &OsStr) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
     match path.as_bytes().strip_prefix(b"@") {
-        Some(name) => socket.connect_addr(&SocketAddr::from_abstract_name(name)?)?,
+        Some(name) => connect_to_name(&socket, name)?,
         None => socket.connect(path)?,
     }
     socket.set_nonblocking(true)?;
     Ok(socket)
+}
+
+/// Connects a socket to an abstract name, which Linux alone has.
+#[cfg(target_os = "linux")]
+fn connect_to_name(socket: &UnixDatagram, name: &[u8]) -> io::Result<()> {
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::net::SocketAddr;
+
+    socket.connect_addr(&SocketAddr::from_abstract_name(name)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn connect_to_name(_: &UnixDatagram, _: &[u8]) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// The task that feeds the watchdog; dropped, it ends.

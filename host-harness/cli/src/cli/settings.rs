@@ -237,8 +237,15 @@ impl Settings {
         let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
             return None;
         };
+        let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) else {
+            return None;
+        };
         let long = option.strip_prefix("--")?.split(' ').next();
-        let of_option = |given: &&Given| given.setting.option().map(|(long, _)| long) == long;
+        // Commands may have options of one name, which have settings of their own, or none.
+        let of_option = |given: &&Given| {
+            given.setting.option().map(|(long, _)| long) == long
+                && given.value.to_string_lossy() == value.as_str()
+        };
         let given = self.given.iter().find(of_option)?;
         let cause = std::error::Error::source(error).map(ToString::to_string);
         let why =

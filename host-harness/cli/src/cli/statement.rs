@@ -78,7 +78,13 @@ pub(super) fn read(path: &Path, dialect: &Dialect, period: &Period) -> Result<Ve
 fn parse(text: &str, dialect: &Dialect, period: &Period) -> Result<Vec<StatementLine>, Failure> {
     let mut records = csv_file::records(text, dialect.delimiter);
     let header = match records.next() {
-        None => StringRecord::new(),
+        None => {
+            return Err(Failure::new(
+                ErrorKind::Invalid,
+                STATEMENT_INVALID,
+                "the statement is empty",
+            ));
+        }
         Some((_, Ok(header))) => header,
         Some((line, Err(problem))) => return Err(refused(vec![(line, problem)])),
     };

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::failure::Failure;
 
 /// The least that is typed in of an id.
-const CHARS_MIN: usize = 4;
+pub(super) const CHARS_MIN: usize = 4;
 
 /// An id, or its first characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl TypedId {
         let (name, advice) = named(kind);
         one(&self.0, name, &ids)?.ok_or_else(|| {
             let message = format!("no {name} has an id that begins with `{}`", self.0);
-            nothing_is_meant(message).advise(&advice)
+            Failure::new(ErrorKind::NotFound, "no-id-begins-so", message).advise(&advice)
         })
     }
 }
@@ -73,7 +73,7 @@ impl TypedOrder {
                 "no order has the key `{0}`, or an id that begins with `{0}`",
                 self.0
             );
-            nothing_is_meant(message).advise(&Advice::ListOrders)
+            no_order(message).advise(&Advice::ListOrders)
         })
     }
 
@@ -84,7 +84,7 @@ impl TypedOrder {
         let meant = one(&self.0, "order or asset", &meant)?;
         meant.or(self.whole()).ok_or_else(|| {
             let message = format!("`{}` is neither an order nor an asset", self.0);
-            nothing_is_meant(message).advise(&Advice::ListAssets)
+            no_order(message).advise(&Advice::ListAssets)
         })
     }
 
@@ -134,8 +134,10 @@ fn one(text: &str, name: &str, ids: &[Uuid]) -> Result<Option<Uuid>, Failure> {
     }
 }
 
-fn nothing_is_meant(message: String) -> Failure {
-    Failure::new(ErrorKind::NotFound, "no-id-begins-so", message)
+/// The failure of a text that is no order's id, beginning of one or key.
+fn no_order(message: String) -> Failure {
+    let no_order = PlaceError::NoOrder(Uuid::nil()).diagnosis();
+    Failure::new(no_order.kind, no_order.code, message)
 }
 
 /// The failure of a text that means several things.

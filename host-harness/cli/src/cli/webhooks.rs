@@ -6,7 +6,7 @@ use std::time::Duration;
 use bss_model::{
     DeliveryFilter, DeliveryState, ErrorKind, IdKind, NewWebhook, OutcomeKind, WebhookState, event_type,
 };
-use clap::builder::TypedValueParser as _;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Subcommand};
 use host_harness::{Host, IpNet, view};
 use uuid::Uuid;
@@ -123,12 +123,17 @@ pub(super) struct ListDeliveries {
     /// The webhook's id [default: all webhooks]
     webhook: Option<TypedId>,
     /// Only deliveries in this state
-    #[arg(long, value_name = "STATE", value_parser = ["pending", "delivered", "failed"])]
-    state: Option<String>,
+    #[arg(long, value_name = "STATE", value_parser = state_parser())]
+    state: Option<DeliveryState>,
     #[command(flatten)]
     page: PageArguments,
     #[command(flatten)]
     csv: CsvOption,
+}
+
+fn state_parser() -> impl clap::builder::TypedValueParser<Value = DeliveryState> {
+    let words = DeliveryState::ALL.iter().map(|state| state.word());
+    PossibleValuesParser::new(words).try_map(|word| DeliveryState::from_word(&word))
 }
 
 fn type_parser() -> impl clap::builder::TypedValueParser<Value = OutcomeKind> {
@@ -172,10 +177,13 @@ pub(super) async fn run(host: &Host, command: WebhookCommand, json: bool) -> Out
                 }
                 None => host.redeliver_failed(webhook, &operator()).await?,
             };
-            output::note(format!(
-                "{} due now; `bss-host run` sends them",
-                show::counted(again, "delivery")
-            ));
+            match json {
+                true => show::json(&view::DueDeliveries { due: again })?,
+                false => output::line(format!(
+                    "{} to be sent again; `bss-host run` sends what is due, where the webhook is on",
+                    show::counted(again, "event")
+                )),
+            }
             Ok(ExitStatus::Done)
         }
         WebhookCommand::Rotate {
@@ -253,7 +261,7 @@ async fn deliveries(host: &Host, list: ListDeliveries, json: bool) -> Outcome {
     let webhook = typed_ids::optional(list.webhook.as_ref(), IdKind::Webhook, host).await?;
     let filter = DeliveryFilter {
         webhook,
-        state: list.state.and_then(|state| DeliveryState::from_word(&state).ok()),
+        state: list.state,
     };
     let read = async |page: &_| host.deliveries(&filter, page).await;
     let deliveries = list.page.read(form, read).await?;
