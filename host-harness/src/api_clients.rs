@@ -52,18 +52,20 @@ impl Host {
         self.new_api_key(&client, key).await
     }
 
-    /// Gives a client another key, and returns it. The one before is taken for `overlap` still.
+    /// Gives a client another key, and returns it. The one before is taken for `keep_former` still.
     ///
     /// # Errors
     /// When there is no such client (`no-api-client`), or it was revoked.
     pub async fn rotate_api_key(
         &self,
         name: &str,
-        overlap: Duration,
+        keep_former: Duration,
         actor: &Actor,
     ) -> Result<view::NewApiKey, Error> {
         let record = self.record();
-        let (client, key) = record.rotate_api_key(name, self.owner(), overlap, actor).await?;
+        let (client, key) = record
+            .rotate_api_key(name, self.owner(), keep_former, actor)
+            .await?;
         self.new_api_key(&client, key).await
     }
 

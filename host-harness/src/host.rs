@@ -229,12 +229,12 @@ impl Host {
         )
     }
 
-    /// A call of a ready instance: with its certificate, to its authorities.
-    /// The proxies of the host's own requests, and of instances whose operator has said nothing else.
+    /// The proxies of the environment: of webhooks, and of instances whose operator has said nothing else.
     pub(crate) fn own_proxies(&self) -> ProxyRules {
         self.ready.own_proxies().clone()
     }
 
+    /// A call of a ready instance: with its certificate, to its authorities.
     pub(crate) async fn ready_call(
         &self,
         instance: &Instance,

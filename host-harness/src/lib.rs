@@ -115,18 +115,18 @@ pub use bss_keys::{
 };
 pub use bss_model::{
     Actor, AddedPlugin, Advice, AlertChoice, ApiClient, ApiScope, AssetId, Choice, Contact,
-    CorrectedCustomer, Cursor, CustomerCorrection, CustomerErasure, Decision, Diagnose, ErrorKind, Instance,
-    InstanceId, InvalidProxy, InvalidProxyVariable, LicenseSecrets, MailChoices, NewInstance, NewLine,
-    NoProxy, NotAnId, NotAnOutcomeCursor, NotAnOwner, OrderId, Outcome, OutcomeCursor, OutcomeKind, Owner,
-    Page, Party, Placed, PluginDigest, Price, Problem, ProductFilter, Proxy, ProxyChoice, ProxyRules, Reach,
-    Requester, RequesterKind, Rows, SavedProxy, Secret, Seller, Spending, SpendingToday, Thumbprint,
-    UnsentMails,
+    CorrectedCustomer, Cursor, CustomerCorrection, CustomerErasure, Decision, DeliveryFilter, DeliveryState,
+    Diagnose, ErrorKind, Instance, InstanceId, InvalidProxy, InvalidProxyVariable, LicenseSecrets,
+    MailChoices, NewInstance, NewLine, NewWebhook, NoProxy, NotAnId, NotAnOutcomeCursor, NotAnOwner, OrderId,
+    Outcome, OutcomeCursor, OutcomeKind, Owner, Page, Party, Placed, PluginDigest, Price, Problem,
+    ProductFilter, Proxy, ProxyChoice, ProxyRules, Reach, Requester, RequesterKind, Rows, SavedProxy, Secret,
+    Seller, Spending, SpendingToday, Thumbprint, UnsentMails, WebhookState,
 };
 pub use bss_record::{
     ApiClientError, AuditError, AuditedActs, BackupError, CertificateRequest, CertificateStore,
     CorrectCustomerError, DecideError, ERASED_CUSTOMERS_FILE, EraseCustomerError, ImportError,
     ImportedCertificate, RECORD_FILE, Record, RecordError, ResendMailError, Restored, RetryError,
-    SaveSellerError, SpendingLimitError, Verified, WithdrawError, verify_backup,
+    SaveSellerError, SpendingLimitError, Verified, WebhookError, WithdrawError, verify_backup,
 };
 pub use bss_sandbox::{
     CallContext, CallError, CallEvent, CallLimits, CallListener, FailedCall, LastWords, LoadError, LogLevel,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bss_model::{Actor, AssetSelection, LineWithdrawal, WithdrawalEnd};
+use bss_model::{Actor, AssetSelection, LineWithdrawal, WithdrawalEnd, with_causes};
 use bss_record::WithdrawError;
 use bss_sandbox::CallListener;
 use uuid::Uuid;
@@ -35,9 +35,18 @@ impl Host {
             to_be_withdrawn: true,
             ..AssetSelection::default()
         };
-        self.settle_orders(taking, LINES_AT_ONCE, listener).await?;
-        let now = self.record().withdrawal_of_order(order_id, assets).await?;
-        clear_up(&mut lines, &now);
+        let looked_up = async {
+            self.settle_orders(taking, LINES_AT_ONCE, listener).await?;
+            self.record().withdrawal_of_order(order_id, assets).await
+        };
+        match looked_up.await {
+            Ok(now) => clear_up(&mut lines, &now),
+            // The withdrawal is on record: workers look these lines up, too.
+            Err(error) => {
+                let error = with_causes(&error);
+                tracing::warn!(error, order = %order_id, "withdrawn lines can't be looked up now, and are by a worker");
+            }
+        }
         Ok(lines)
     }
 
@@ -46,7 +55,7 @@ impl Host {
     /// vendor has accepted, stays in doubt all the same.
     ///
     /// # Errors
-    /// Like there, and when no line is named.
+    /// As [`Host::withdraw_order`], and when no line is named.
     pub async fn withdraw_on_word(
         &self,
         order_id: Uuid,

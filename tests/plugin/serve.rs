@@ -478,7 +478,7 @@ fn what_is_not_bought_is_withdrawn_and_what_is_bought_is_returned() {
     let of =
         |cancellation: &Value, what: &str| format!("/v1/cancellations/{}{what}", text(cancellation, "id"));
     let declined = api
-        .post(&of(&requested, "/refusal"), &key, &json!({ "comment": "no" }))
+        .post(&of(&requested, "/declination"), &key, &json!({ "comment": "no" }))
         .expect(200);
     assert_eq!(text(&declined, "state"), "declined");
     let again = api.ask("POST", &of(&requested, "/confirmation"), &key, &[], None);
@@ -593,7 +593,9 @@ fn a_key_is_shown_once_and_opens_nothing_once_it_is_rotated_or_revoked() {
     let printed = String::from_utf8_lossy(&printed).into_owned();
     assert!(printed.contains("shop") && !printed.contains(secret), "{printed}");
 
-    let rotated = api.desk.run(&["api-client", "rotate", "shop", "--overlap", "1"]);
+    let rotated = api
+        .desk
+        .run(&["api-client", "rotate", "shop", "--keep-former-hours", "1"]);
     assert_ends(&rotated, DONE);
     let second = String::from_utf8_lossy(&rotated.stdout).trim().to_owned();
     assert!(second.starts_with("bsk_") && second != key);

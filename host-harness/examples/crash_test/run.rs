@@ -160,7 +160,7 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
         attempts,
         forget: arguments.forget_attempts,
         protect: !arguments.without_protection,
-        returns: remembers,
+        remembers,
         forgotten: 0,
         older: None,
     };
@@ -169,13 +169,13 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
         if let Some(disaster) = arguments.disaster {
             test = test.strike(disaster, number, coming.placed).await?;
         }
-        if test.returns {
+        if test.remembers {
             test.shop.return_some(test.processes.places(), RETURNS).await?;
             test.shop.withdraw_some().await?;
         }
         test.kill(number, kills.len(), kill).await?;
     }
-    if test.returns {
+    if test.remembers {
         test.kill_while_returning().await?;
     }
     let is_quiet = test.settle().await? && test.become_told().await?;
@@ -189,7 +189,9 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
     // The processes are killed, so that nothing changes any more.
     drop(processes);
     if !is_quiet {
-        eprintln!("it did not become quiet: lines or e-mails were open, and nothing changed any more");
+        eprintln!(
+            "it did not become quiet: lines, e-mails or events were open, and nothing changed any more"
+        );
     }
     let lines = shop.lines().await?;
     let ledger = shop::ledger(places).await?;
@@ -266,8 +268,8 @@ struct Test {
     forget: bool,
     /// Whether the record keeps what protects it from a disaster.
     protect: bool,
-    /// Whether licenses are returned, lines withdrawn and an instance disabled. A record that forgets can't know which were.
-    returns: bool,
+    /// Whether the record forgets nothing, so that licenses can be returned, lines withdrawn, an instance disabled and a receiver told.
+    remembers: bool,
     forgotten: u64,
     /// An older copy of the record, and whether it is a backup of the host's own.
     older: Option<(PathBuf, bool)>,
@@ -348,7 +350,7 @@ impl Test {
             older: None,
             forget: self.forget,
             protect: self.protect,
-            returns: self.returns,
+            remembers: self.remembers,
             forgotten: self.forgotten,
         })
     }
@@ -401,7 +403,7 @@ impl Test {
     /// at once.
     async fn kill(&mut self, number: usize, of: usize, kill: &Kill) -> Result<()> {
         self.wait_for_work().await?;
-        let disables = self.returns && number.is_multiple_of(2);
+        let disables = self.remembers && number.is_multiple_of(2);
         if disables {
             self.shop.enable_second(false).await?;
         }

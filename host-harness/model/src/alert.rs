@@ -104,6 +104,8 @@ pub struct Alert {
     pub license: Option<AlertedLicense>,
     /// The e-mail that failed, for [`AlertKind::MailFailed`].
     pub mail_id: Option<Uuid>,
+    /// The receiver that is off, for [`AlertKind::WebhookOff`].
+    pub webhook_id: Option<Uuid>,
     /// Why. `None`: the kind says it all.
     pub problem: Option<Problem>,
     /// When the alert was raised, in milliseconds since 1970.

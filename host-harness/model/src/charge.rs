@@ -284,19 +284,19 @@ pub struct Credit {
 /// Filter of charges or credits: those that match every given field.
 #[derive(Clone, Debug, Default)]
 pub struct ChargeFilter {
-    /// Those of an instance.
+    /// Charges of an instance.
     pub instance: Option<Uuid>,
-    /// Those of the instances of an owner.
+    /// Charges at the instances of an owner.
     pub owner: Option<Owner>,
-    /// Those of an order.
+    /// Charges of an order.
     pub order: Option<Uuid>,
-    /// Those of a customer, by the platform's own name.
+    /// Charges of a customer, by the platform's own name.
     pub customer: Option<String>,
-    /// Those with this number. Instances of several owners may have the same ones.
+    /// Charges with this number. Instances of several owners may have the same ones.
     pub number: Option<SerialNumber>,
-    /// Those made at this time or later, in milliseconds.
+    /// Charges made at this time or later, in milliseconds.
     pub since_ms: Option<i64>,
-    /// Those made before this time, in milliseconds.
+    /// Charges made before this time, in milliseconds.
     pub until_ms: Option<i64>,
 }
 

@@ -122,7 +122,7 @@ pub use spending::{Spending, SpendingToday, day_began_at_ms};
 pub use statement::{PricesAre, Statement, StatementAmount, StatementLine, StatementPrice};
 pub use thumbprint::{NotAThumbprint, Thumbprint};
 pub use webhook::{
-    Delivered, Delivery, DeliveryAttempt, DeliveryFilter, DeliveryState, DeliveryToSend, NewWebhook, Webhook,
-    WebhookKeys, WebhookState, event_type,
+    Delivery, DeliveryAttempt, DeliveryFilter, DeliveryOutcome, DeliveryState, DeliveryToSend, GONE,
+    NewWebhook, Webhook, WebhookKeys, WebhookState, event_type,
 };
 pub use withdrawal::{LineWithdrawal, WithdrawalEnd};

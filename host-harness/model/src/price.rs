@@ -95,9 +95,7 @@ impl PriceDoubt {
         });
         [zero, far, other].into_iter().flatten().collect()
     }
-}
 
-impl PriceDoubt {
     /// A stable word for programs.
     pub fn word(&self) -> &'static str {
         match self {

@@ -826,7 +826,7 @@ fn can_not_look_up() -> Problem {
     Problem::new(
         WITHDRAWAL_NOT_CERTAIN,
         "the license may have been bought, and the plugin can't look a purchase up without buying, so that the line can't be withdrawn",
-        "ask the vendor's support; `asset retry` buys the license if it was not",
+        "ask the vendor: if it has not sold the license, withdraw the line on that word, or try to buy it again",
     )
 }
 

@@ -134,15 +134,37 @@ pub struct DeliveryToSend {
 
 /// What came of an attempt at telling a receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Delivered {
+pub enum DeliveryOutcome {
     /// The receiver has taken it.
     Taken(u16),
     /// The receiver has not taken it, for that reason and with that status, and is asked again at a time in milliseconds.
     Later(Problem, Option<u16>, i64),
     /// The receiver has not taken it, and is not asked again.
     Failed(Problem, Option<u16>),
-    /// The receiver is gone for good (410), and is told nothing any more.
+    /// The receiver is gone for good, and is told nothing any more.
     Gone(Problem),
+}
+
+/// The status with which a receiver says that it is gone for good (RFC 9110 section 15.5.11).
+pub const GONE: u16 = 410;
+
+impl DeliveryOutcome {
+    /// The HTTP status of the answer. `None`: there was none.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Taken(status) => Some(*status),
+            Self::Later(_, status, _) | Self::Failed(_, status) => *status,
+            Self::Gone(_) => Some(GONE),
+        }
+    }
+
+    /// Why the receiver has not taken it. `None`: it has.
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Taken(_) => None,
+            Self::Later(problem, ..) | Self::Failed(problem, _) | Self::Gone(problem) => Some(problem),
+        }
+    }
 }
 
 /// The type of the event that tells an outcome, in the form of Standard Webhooks 1.0.0, such as `asset.second_license`.
@@ -153,8 +175,8 @@ pub fn event_type(kind: OutcomeKind) -> String {
 /// Filter of deliveries: those that match every given field.
 #[derive(Clone, Debug, Default)]
 pub struct DeliveryFilter {
-    /// Those to a receiver.
+    /// Deliveries to a receiver.
     pub webhook: Option<Uuid>,
-    /// Those in this state.
+    /// Deliveries in this state.
     pub state: Option<DeliveryState>,
 }

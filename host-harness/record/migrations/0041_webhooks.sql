@@ -52,8 +52,9 @@ CREATE INDEX deliveries_by_outcome ON deliveries (outcome, id);
 -- The outcomes of a kind of an asset.
 CREATE INDEX outcomes_by_asset ON outcomes (asset_id, kind, number);
 
--- Deliveries of a state to a receiver.
-CREATE INDEX deliveries_by_state ON deliveries (webhook_id, state, outcome);
+-- Deliveries of a state, to all receivers or to one.
+CREATE INDEX deliveries_by_state ON deliveries (state, outcome, id);
+CREATE INDEX deliveries_of_webhook_by_state ON deliveries (webhook_id, state, outcome, id);
 
 -- Every attempt of a delivery that has ended.
 CREATE TABLE delivery_attempts (

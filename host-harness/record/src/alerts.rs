@@ -474,6 +474,10 @@ pub(super) fn read_alert(row: &SqliteRow) -> Result<Alert, RecordError> {
             AlertKind::MailFailed => Some(id(row, "subject")?),
             _ => None,
         },
+        webhook_id: match kind {
+            AlertKind::WebhookOff => Some(id(row, "subject")?),
+            _ => None,
+        },
         problem: optional(row, "problem", from_json)?,
         raised_at_ms: row.try_get("raised_at_ms")?,
         ended_at_ms: row.try_get("ended_at_ms")?,

@@ -143,13 +143,14 @@ impl Record {
         &self,
         name: &str,
         owner: Option<&Owner>,
-        overlap: Duration,
+        keep_former: Duration,
         actor: &Actor,
     ) -> Result<(ApiClient, Secret), ApiClientError> {
         let mut transaction = begin_write(&self.writer).await?;
         let client = usable(&mut transaction, name, owner).await?;
         let (key, now_ms) = (ApiKey::generate(client.id)?, now_ms());
-        let former_key_until_ms = (!overlap.is_zero()).then(|| now_ms.saturating_add(millis(overlap)));
+        let former_key_until_ms =
+            (!keep_former.is_zero()).then(|| now_ms.saturating_add(millis(keep_former)));
         sqlx::query(
             "UPDATE api_clients SET former_key_digest = CASE WHEN $4 IS NULL THEN NULL ELSE key_digest END, key_digest = $2,
              rotated_at_ms = $3, former_key_until_ms = $4 WHERE id = $1",

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bss_model::clock::{millis, now_ms};
 use bss_model::{
-    Act, Actor, Delivered, Delivery, DeliveryAttempt, DeliveryFilter, DeliveryState, DeliveryToSend, Owner,
-    Page, Problem, Rows, Subject,
+    Act, Actor, Delivery, DeliveryAttempt, DeliveryFilter, DeliveryOutcome, DeliveryState, DeliveryToSend,
+    Owner, Page, Problem, Rows, Subject,
 };
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
@@ -18,7 +18,7 @@ use super::outcomes::{outcome_columns, outcome_tables, present_life, read_outcom
 use super::paging::KeyColumn::{Integer, Text};
 use super::paging::List;
 use super::stored::{count, from_json, id, optional, push_ids, to_json};
-use super::webhooks::{WebhookError, read_webhook, switch_off};
+use super::webhooks::{WebhookError, check_on, read_webhook, switch_off};
 use super::{Record, RecordError, begin_write};
 
 /// How long a worker has for one attempt, before another may think that it died.
@@ -37,7 +37,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(48 * 60 * 60);
 /// The most outcomes that become deliveries in one transaction.
 const OUTCOMES_AT_ONCE: i64 = 1_000;
 
-/// The name of events' ids.
+/// The namespace of events' ids (RFC 9562, UUID version 5).
 const EVENTS: Uuid = Uuid::from_u128(0x6f1b_7a0e_41c2_5b1d_9d64_2f8c_0e55_a3b7);
 
 /// Deliveries in the order of what they tell.
@@ -174,16 +174,13 @@ impl Record {
     ///
     /// # Errors
     /// When the record can't be written.
-    pub async fn finish_delivery(&self, sent: &DeliveryToSend, end: Delivered) -> Result<(), RecordError> {
+    pub async fn finish_delivery(
+        &self,
+        sent: &DeliveryToSend,
+        end: DeliveryOutcome,
+    ) -> Result<(), RecordError> {
         let (delivery, now) = (&sent.delivery, now_ms());
         let mut transaction = begin_write(&self.writer).await?;
-        let (status, problem) = match &end {
-            Delivered::Taken(status) => (Some(*status), None),
-            Delivered::Later(problem, status, _) | Delivered::Failed(problem, status) => {
-                (*status, Some(problem))
-            }
-            Delivered::Gone(problem) => (Some(GONE), Some(problem)),
-        };
         sqlx::query(
             "INSERT INTO delivery_attempts (delivery_id, number, at_ms, status, problem)
              SELECT id, $2, $3, $4, $5 FROM deliveries WHERE id = $1
@@ -192,15 +189,15 @@ impl Record {
         .bind(delivery.id.to_string())
         .bind(i64::from(delivery.attempts))
         .bind(now)
-        .bind(status.map(i64::from))
-        .bind(problem.map(to_json).transpose()?)
+        .bind(end.status().map(i64::from))
+        .bind(end.problem().map(to_json).transpose()?)
         .execute(&mut *transaction)
         .await?;
         let (state, due_at_ms) = match &end {
-            Delivered::Taken(_) => (DeliveryState::Delivered, now),
-            Delivered::Later(_, _, due_at_ms) => (DeliveryState::Pending, *due_at_ms),
-            Delivered::Gone(_) => (DeliveryState::Pending, now),
-            Delivered::Failed(..) => (DeliveryState::Failed, now),
+            DeliveryOutcome::Taken(_) => (DeliveryState::Delivered, now),
+            DeliveryOutcome::Later(_, _, due_at_ms) => (DeliveryState::Pending, *due_at_ms),
+            DeliveryOutcome::Gone(_) => (DeliveryState::Pending, now),
+            DeliveryOutcome::Failed(..) => (DeliveryState::Failed, now),
         };
         // What another worker has seen delivered meanwhile stays so, and what somebody asked for meanwhile is sent again.
         sqlx::query(
@@ -217,9 +214,11 @@ impl Record {
         .execute(&mut *transaction)
         .await?;
         match &end {
-            Delivered::Taken(_) => taken_by(&mut transaction, delivery.webhook_id, now).await?,
-            Delivered::Gone(problem) => switch_off(&mut transaction, delivery.webhook_id, problem).await?,
-            Delivered::Later(problem, ..) | Delivered::Failed(problem, _) => {
+            DeliveryOutcome::Taken(_) => taken_by(&mut transaction, delivery.webhook_id, now).await?,
+            DeliveryOutcome::Gone(problem) => {
+                switch_off(&mut transaction, delivery.webhook_id, problem).await?
+            }
+            DeliveryOutcome::Later(problem, ..) | DeliveryOutcome::Failed(problem, _) => {
                 if is_failing_for_days(&mut transaction, delivery.webhook_id, now).await? {
                     switch_off(&mut transaction, delivery.webhook_id, problem).await?;
                 }
@@ -278,9 +277,10 @@ impl Record {
     /// Has a delivery to a receiver be sent again now, whether it was taken, has failed or waits.
     ///
     /// # Errors
-    /// When there is no such delivery, or the record can't be written.
+    /// When there is no such delivery, the receiver is off, or the record can't be written.
     pub async fn redeliver(&self, webhook: Uuid, delivery: Uuid, actor: &Actor) -> Result<(), WebhookError> {
         let mut transaction = begin_write(&self.writer).await?;
+        check_on(&mut transaction, webhook).await?;
         let again = sqlx::query(
             "UPDATE deliveries SET state = 'pending', tries = 0, generation = generation + 1, due_at_ms = $3, delivered_at_ms = NULL
              WHERE id = $1 AND webhook_id = $2",
@@ -303,9 +303,10 @@ impl Record {
     /// Has all deliveries to a receiver that have failed be sent again now. Returns their number.
     ///
     /// # Errors
-    /// When the record can't be written.
-    pub async fn redeliver_failed(&self, webhook: Uuid, actor: &Actor) -> Result<u64, RecordError> {
+    /// When there is no such receiver, it is off, or the record can't be written.
+    pub async fn redeliver_failed(&self, webhook: Uuid, actor: &Actor) -> Result<u64, WebhookError> {
         let mut transaction = begin_write(&self.writer).await?;
+        check_on(&mut transaction, webhook).await?;
         let again = sqlx::query(
             "UPDATE deliveries SET state = 'pending', tries = 0, generation = generation + 1, due_at_ms = $2
              WHERE webhook_id = $1 AND state = 'failed'",
@@ -324,9 +325,6 @@ impl Record {
         Ok(again)
     }
 }
-
-/// The status with which a receiver says that it is gone for good (RFC 9110 section 15.5.11).
-const GONE: u16 = 410;
 
 /// Selects deliveries with what they tell.
 const DELIVERY: &str = concat!(

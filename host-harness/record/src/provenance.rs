@@ -275,7 +275,6 @@ async fn introduce(transaction: &mut SqliteConnection, here: &Place) -> Result<P
     })
 }
 
-/// Puts every open purchase and return in doubt, and holds back every e-mail that is not sent.
 /// Why receivers of outcomes are told nothing by a copy: what was removed or rotated since is there again.
 fn problem_of_webhooks(evidence: Evidence) -> Problem {
     Problem::new(
@@ -287,6 +286,7 @@ fn problem_of_webhooks(evidence: Evidence) -> Problem {
     )
 }
 
+/// Puts every open purchase and return in doubt, holds back every e-mail that is not sent, and switches every receiver off.
 async fn put_in_doubt(
     transaction: &mut SqliteConnection,
     known: &Provenance,

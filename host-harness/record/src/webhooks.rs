@@ -32,19 +32,25 @@ const WEBHOOKS_MAX: i64 = 100;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WebhookError {
-    /// There is no such receiver.
+    /// No receiver has the id.
     #[error("there is no webhook `{id}`")]
     NoWebhook {
         /// The id that was asked for.
         id: Uuid,
     },
-    /// There is no such delivery to the receiver.
+    /// No delivery to the receiver has the id.
     #[error("there is no delivery `{id}`")]
     NoDelivery {
         /// The id that was asked for.
         id: Uuid,
     },
-    /// There are too many receivers.
+    /// The receiver is off, so that nothing is sent to it.
+    #[error("webhook `{id}` is off, and nothing is sent to it")]
+    Off {
+        /// The receiver.
+        id: Uuid,
+    },
+    /// The record has as many receivers as it may.
     #[error("there are {WEBHOOKS_MAX} webhooks already")]
     TooMany,
     /// No keys can be made.
@@ -64,6 +70,8 @@ impl Diagnose for WebhookError {
             Self::NoDelivery { .. } => {
                 Diagnosis::new(ErrorKind::NotFound, "no-delivery").say("look at the webhook's deliveries")
             }
+            Self::Off { .. } => Diagnosis::new(ErrorKind::Conflict, "webhook-is-off")
+                .say("enable it: that sends what waits, and what has failed"),
             Self::TooMany => {
                 Diagnosis::new(ErrorKind::Conflict, "too-many-webhooks").say("remove one that is not needed")
             }
@@ -150,7 +158,7 @@ impl Record {
         row.as_ref().map(read_webhook).transpose()
     }
 
-    /// The keys that sign for a receiver, the present ones first. None: there is no such receiver.
+    /// The keys that sign for a receiver, the present ones first. Empty: there is no such receiver.
     ///
     /// # Errors
     /// When the record can't be read, or the host key does not open the keys.
@@ -172,7 +180,7 @@ impl Record {
         webhook: Uuid,
         keep_former: Duration,
         actor: &Actor,
-    ) -> Result<WebhookKeys, WebhookError> {
+    ) -> Result<(Webhook, WebhookKeys), WebhookError> {
         let keys = new_keys()?;
         let mut transaction = begin_write(&self.writer).await?;
         let until_ms = now_ms().saturating_add(millis(keep_former));
@@ -181,22 +189,20 @@ impl Record {
                                      WHEN sealed_former_keys IS NOT NULL AND former_keys_until_ms > $4 THEN sealed_former_keys
                                      ELSE sealed_keys END,
                                  former_keys_until_ms = CASE WHEN $3 > $4 THEN $3 END, sealed_keys = $2
-             WHERE id = $1",
+             WHERE id = $1 RETURNING *",
         )
         .bind(webhook.to_string())
         .bind(self.sealed(webhook, &keys)?)
         .bind(until_ms)
         .bind(now_ms())
-        .execute(&mut *transaction)
+        .fetch_optional(&mut *transaction)
         .await?;
-        if rotated.rows_affected() == 0 {
-            return Err(WebhookError::NoWebhook { id: webhook });
-        }
+        let rotated = read_webhook(&rotated.ok_or(WebhookError::NoWebhook { id: webhook })?)?;
         let detail = json!({ "formerKeysForMs": millis(keep_former) });
         write(&mut transaction, actor, Act::RotateWebhook, webhook, detail).await?;
         transaction.commit().await?;
         super::erasure::empty_log(&self.writer).await;
-        Ok(keys)
+        Ok((rotated, keys))
     }
 
     /// Has a receiver be told of outcomes, or not. It is told later of what comes while it is off. A second time changes
@@ -333,6 +339,14 @@ pub(super) async fn switch_all_off(
         switch_off(&mut *transaction, id(row, "id")?, problem).await?;
     }
     Ok(())
+}
+
+/// Fails where a receiver is off or does not exist.
+pub(super) async fn check_on(transaction: &mut SqliteConnection, webhook: Uuid) -> Result<(), WebhookError> {
+    match read_webhook(&found(transaction, webhook).await?)?.state {
+        WebhookState::On => Ok(()),
+        WebhookState::Off => Err(WebhookError::Off { id: webhook }),
+    }
 }
 
 async fn found(transaction: &mut SqliteConnection, webhook: Uuid) -> Result<SqliteRow, WebhookError> {

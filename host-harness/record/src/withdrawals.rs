@@ -165,7 +165,7 @@ impl Record {
     /// buy stays in doubt all the same.
     ///
     /// # Errors
-    /// Like there.
+    /// As [`Record::withdraw_order`].
     pub async fn withdraw_on_word(
         &self,
         order: Uuid,

@@ -1,6 +1,7 @@
 //! Bodies of requests: read whole, within a size and a time, as JSON.
 
 use axum::body::Body;
+use axum::extract::{FromRequest, Request};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -8,10 +9,24 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::limits::Limits;
+use crate::problem::Problem;
 use crate::request_error::RequestError;
+use crate::state::State;
+
+/// The body of a request as JSON. An empty one is `null`.
+pub(crate) struct Json(pub(crate) Value);
+
+impl FromRequest<State> for Json {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &State) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        Ok(Self(json(&parts.headers, body, &state.limits).await?))
+    }
+}
 
 /// Reads a body as JSON. An empty one is `null`.
-pub(crate) async fn json(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Value, RequestError> {
+async fn json(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Value, RequestError> {
     let max = limits.body_bytes;
     let read = timeout(limits.body, Limited::new(body, max).collect()).await;
     let read = read.map_err(|_| RequestError::BodyTooSlow { within: limits.body })?;

@@ -1,9 +1,10 @@
 //! Cancellations: a license goes back to the vendor, at once or once somebody has confirmed it.
 
 use axum::Extension;
-use axum::extract::{Path, Request, State as Shared};
+use axum::extract::Path;
 use axum::response::Response;
-use bss_model::{AssetId, Cancellation, CancellationFilter, Requester, RequesterKind, Rows};
+use bss_model::{Cancellation, CancellationFilter, NotAnId, Requester, RequesterKind, Rows};
+use host_harness::Error;
 use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -11,10 +12,10 @@ use uuid::Uuid;
 use crate::access::Caller;
 use crate::answer::with_status;
 use crate::assets::named;
+use crate::body::Json;
 use crate::fields::{Fields, Problems};
+use crate::lists;
 use crate::problem::Problem;
-use crate::state::State;
-use crate::{body, lists};
 
 /// The parties that ask for cancellations, as views have them.
 const REQUESTERS: [(&str, RequesterKind); 3] = [
@@ -22,6 +23,9 @@ const REQUESTERS: [(&str, RequesterKind); 3] = [
     ("reseller", RequesterKind::Reseller),
     ("operator", RequesterKind::Operator),
 ];
+
+/// The most characters that an answer repeats of what is no id.
+const ID_CHARS_SHOWN: usize = 100;
 
 /// The cancellations of an asset, the latest first.
 pub(crate) async fn list(
@@ -47,13 +51,10 @@ pub(crate) async fn list(
 
 /// Cancels an asset, or only asks for it: a worker returns the license, and only then is the asset cancelled and credited.
 pub(crate) async fn cancel(
-    Shared(state): Shared<State>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-    request: Request,
+    Json(body): Json,
 ) -> Result<Response, Problem> {
-    let (parts, body) = request.into_parts();
-    let body = body::json(&parts.headers, body, &state.limits).await?;
     let mut problems = Problems::default();
     let mut fields = Fields::of_body(body_or_empty(body), &mut problems);
     let comment = fields.text("comment", &mut problems).unwrap_or_default();
@@ -80,7 +81,7 @@ pub(crate) async fn cancel(
         let requested = record
             .request_cancellation(asset, &requester, &comment, &actor)
             .await;
-        let requested = requested.map_err(|error| Problem::of(&error))?;
+        let requested = requested.map_err(Error::from)?;
         return Ok(written(&caller, StatusCode::CREATED, &requested).await);
     }
     let asset = asset.id().into();
@@ -88,7 +89,7 @@ pub(crate) async fn cancel(
         .host()
         .cancel_now(asset, &requester, &comment, &actor)
         .await;
-    let cancelled = cancelled.map_err(|error| Problem::of(&error))?;
+    let cancelled = cancelled.map_err(Error::from)?;
     Ok(written(&caller, StatusCode::CREATED, &cancelled).await)
 }
 
@@ -101,70 +102,66 @@ pub(crate) async fn show(
     shown(&caller, StatusCode::OK, &cancellation).await
 }
 
+/// What is decided about a cancellation that was asked for.
+enum Verdict {
+    Confirm,
+    Decline,
+    Withdraw,
+}
+
 /// Confirms a cancellation that was asked for: the license is returned.
 pub(crate) async fn confirm(
-    Shared(state): Shared<State>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-    request: Request,
+    Json(body): Json,
 ) -> Result<Response, Problem> {
-    let (cancellation, comment) = decision(&state, &caller, &id, request).await?;
-    let confirmed = caller
-        .host()
-        .confirm_cancellation(cancellation, &comment, &caller.actor())
-        .await;
-    let confirmed = confirmed.map_err(|error| Problem::of(&error))?;
-    Ok(written(&caller, StatusCode::OK, &confirmed).await)
+    decide(&caller, &id, body, Verdict::Confirm).await
 }
 
 /// Declines a cancellation that was asked for: the license stays.
 pub(crate) async fn decline(
-    Shared(state): Shared<State>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-    request: Request,
+    Json(body): Json,
 ) -> Result<Response, Problem> {
-    let (cancellation, comment) = decision(&state, &caller, &id, request).await?;
-    let record = caller.host().record();
-    let declined = record
-        .decline_cancellation(cancellation, &comment, &caller.actor())
-        .await;
-    let declined = declined.map_err(|error| Problem::of(&error))?;
-    Ok(written(&caller, StatusCode::OK, &declined).await)
+    decide(&caller, &id, body, Verdict::Decline).await
 }
 
 /// Withdraws what was asked for.
 pub(crate) async fn withdraw(
-    Shared(state): Shared<State>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-    request: Request,
+    Json(body): Json,
 ) -> Result<Response, Problem> {
-    let (cancellation, comment) = decision(&state, &caller, &id, request).await?;
-    let record = caller.host().record();
-    let withdrawn = record
-        .withdraw_cancellation(cancellation, &comment, &caller.actor())
-        .await;
-    let withdrawn = withdrawn.map_err(|error| Problem::of(&error))?;
-    Ok(written(&caller, StatusCode::OK, &withdrawn).await)
+    decide(&caller, &id, body, Verdict::Withdraw).await
 }
 
-/// The cancellation that is decided about, and the comment.
-async fn decision(
-    state: &State,
-    caller: &Caller,
-    id: &str,
-    request: Request,
-) -> Result<(Uuid, String), Problem> {
-    let (parts, body) = request.into_parts();
-    let body = body::json(&parts.headers, body, &state.limits).await?;
+/// Reads the comment, decides, and answers with the cancellation.
+async fn decide(caller: &Caller, id: &str, body: Value, verdict: Verdict) -> Result<Response, Problem> {
     let mut problems = Problems::default();
     let mut fields = Fields::of_body(body_or_empty(body), &mut problems);
     let comment = fields.text("comment", &mut problems).unwrap_or_default();
     fields.end(&mut problems);
     problems.check()?;
-    let cancellation = caller.cancellation(read_id(id)?).await?;
-    Ok((cancellation.id, comment))
+    let cancellation = caller.cancellation(read_id(id)?).await?.id;
+    let (host, actor) = (caller.host(), caller.actor());
+    let decided = match verdict {
+        Verdict::Confirm => host
+            .confirm_cancellation(cancellation, &comment, &actor)
+            .await
+            .map_err(Error::from),
+        Verdict::Decline => host
+            .record()
+            .decline_cancellation(cancellation, &comment, &actor)
+            .await
+            .map_err(Error::from),
+        Verdict::Withdraw => host
+            .record()
+            .withdraw_cancellation(cancellation, &comment, &actor)
+            .await
+            .map_err(Error::from),
+    };
+    Ok(written(caller, StatusCode::OK, &decided?).await)
 }
 
 /// A body that may be left out.
@@ -176,8 +173,12 @@ fn body_or_empty(body: Value) -> Value {
 }
 
 fn read_id(id: &str) -> Result<Uuid, Problem> {
-    let id: AssetId = id.parse().map_err(|error| Problem::absent(&error))?;
-    Ok(id.into())
+    Uuid::try_parse(id).map_err(|_| {
+        Problem::absent(&NotAnId {
+            text: id.chars().take(ID_CHARS_SHOWN).collect(),
+            of: "a cancellation",
+        })
+    })
 }
 
 /// The answer about a cancellation that was just written. Where it can't be read, what is known of it: the act is done.

@@ -23,7 +23,7 @@ pub(crate) async fn list(Extension(caller): Extension<Caller>, uri: Uri) -> Resu
     Ok(lists::answer(&uri, &Rows { rows, next: None }))
 }
 
-/// One instance, by its name.
+/// Answers with an instance, by its name.
 pub(crate) async fn show(
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,

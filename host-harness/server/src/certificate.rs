@@ -161,12 +161,18 @@ impl CertificateFiles {
     }
 
     /// What tells a file that was written anew from the one before.
-    fn stamp(&self) -> [Option<(u64, SystemTime, u64)>; 2] {
+    fn stamp(&self) -> Stamp {
         use std::os::unix::fs::MetadataExt as _;
 
         [&self.certificate, &self.key].map(|path| {
             let metadata = std::fs::metadata(path).ok()?;
-            Some((metadata.len(), metadata.modified().ok()?, metadata.ino()))
+            // The time of the last change is another one also where only the owner or the mode is.
+            Some((
+                metadata.ino(),
+                metadata.len(),
+                metadata.ctime(),
+                metadata.ctime_nsec(),
+            ))
         })
     }
 }
@@ -233,11 +239,14 @@ pub(crate) struct ShownCertificate {
     looked: Mutex<Looked>,
 }
 
+/// Inode, length and time of the last change of the certificate's file and the key's. `None`: it can't be looked at.
+type Stamp = [Option<(u64, u64, i64, i64)>; 2];
+
 /// When the files were looked at, and what was seen.
 #[derive(Debug)]
 struct Looked {
     at: Instant,
-    stamp: [Option<(u64, SystemTime, u64)>; 2],
+    stamp: Stamp,
 }
 
 impl ShownCertificate {

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 /// Failed tries of one address that are answered at once. A client whose key was changed has a few before somebody looks.
 const AT_ONCE: u32 = 10;
 
-/// The time after which one more is.
+/// The time after which an address has one more try.
 const ONE_MORE_AFTER: Duration = Duration::from_secs(6);
 
-/// The time that the answer to a try beyond these is held back.
+/// The time for which the answer to a try beyond [`AT_ONCE`] is held back.
 pub(crate) const HELD_BACK: Duration = Duration::from_secs(1);
 
 /// Addresses that are told apart. Those beyond share one count, so that nobody can fill the memory.
@@ -104,7 +104,7 @@ impl FailedTries {
     }
 }
 
-/// What one who tries keys has for himself: an IPv4 address, or the first half of an IPv6 one.
+/// The network that one person has: an IPv4 address, or the first half of an IPv6 one.
 fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),

@@ -27,6 +27,8 @@ enum FieldError {
     Type { expected: &'static str },
     #[error("the text has more than {TEXT_LENGTH_MAX} characters")]
     TooLong,
+    #[error("the list is empty")]
+    Empty,
     #[error("the list has more than {ROWS_MAX} rows")]
     TooManyRows,
     #[error("`{}` is none of {known}", value.escape_debug())]
@@ -42,6 +44,8 @@ impl Diagnose for FieldError {
             Self::Repeated => Diagnosis::new(ErrorKind::Invalid, "field-repeated"),
             Self::Type { .. } => Diagnosis::new(ErrorKind::Invalid, "field-type"),
             Self::TooLong => Diagnosis::new(ErrorKind::Invalid, "field-too-long"),
+            Self::Empty => Diagnosis::new(ErrorKind::Invalid, "field-empty")
+                .say("name what is meant, or leave the list out"),
             Self::TooManyRows => {
                 Diagnosis::new(ErrorKind::Invalid, "field-too-many-rows").say("split the request")
             }
@@ -100,6 +104,8 @@ impl Problems {
 pub(crate) struct Fields {
     path: String,
     map: Map<String, Value>,
+    /// Whether they are the parameters of a query, which are all texts.
+    is_query: bool,
 }
 
 impl Fields {
@@ -124,6 +130,7 @@ impl Fields {
         Self {
             path: path.to_owned(),
             map,
+            is_query: false,
         }
     }
 
@@ -144,6 +151,7 @@ impl Fields {
         Self {
             path: String::new(),
             map,
+            is_query: true,
         }
     }
 
@@ -212,10 +220,10 @@ impl Fields {
 
     /// A whole number of 32 bits, which may be left out. A query has it as text.
     pub(crate) fn number(&mut self, name: &str, problems: &mut Problems) -> Option<u32> {
-        let number = self.long(name, "a whole number from 0 to 4294967295", problems)?;
+        let expected = "a whole number from 0 to 4294967295";
+        let number = self.long(name, expected, problems)?;
         let narrow = u32::try_from(number).ok();
         if narrow.is_none() {
-            let expected = "a whole number from 0 to 4294967295";
             problems.add(&self.at(name), &FieldError::Type { expected });
         }
         narrow
@@ -238,7 +246,7 @@ impl Fields {
         let number = match self.take(name)? {
             Value::Number(number) => number.as_i64(),
             // Parameters of a query. In a body, a text is no number.
-            Value::String(text) if self.path.is_empty() && !text.starts_with('+') => text.parse().ok(),
+            Value::String(text) if self.is_query && !text.starts_with('+') => text.parse().ok(),
             _ => None,
         };
         if number.is_none() {
@@ -251,7 +259,7 @@ impl Fields {
     pub(crate) fn flag(&mut self, name: &str, problems: &mut Problems) -> Option<bool> {
         let flag = match self.take(name)? {
             Value::Bool(flag) => Some(flag),
-            Value::String(text) if self.path.is_empty() => text.parse().ok(),
+            Value::String(text) if self.is_query => text.parse().ok(),
             _ => None,
         };
         if flag.is_none() {
@@ -290,10 +298,13 @@ impl Fields {
         objects
     }
 
-    /// A list of texts. Empty where it is left out.
-    pub(crate) fn texts(&mut self, name: &str, problems: &mut Problems) -> Vec<String> {
+    /// A list of texts, which may be left out, but not empty.
+    pub(crate) fn filled_texts(&mut self, name: &str, problems: &mut Problems) -> Vec<String> {
         let at = self.at(name);
         let mut texts = Vec::new();
+        if matches!(self.map.get(name), Some(Value::Array(values)) if values.is_empty()) {
+            problems.add(&at, &FieldError::Empty);
+        }
         for (index, value) in self.values(name, problems).into_iter().enumerate() {
             if problems.is_full() {
                 break;

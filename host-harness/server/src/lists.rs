@@ -15,14 +15,6 @@ const ROWS: u32 = 50;
 /// The most rows of a page.
 const ROWS_MAX: u32 = 500;
 
-/// A page as clients read it.
-#[derive(Serialize)]
-struct Shown<'a, T> {
-    rows: &'a [T],
-    /// What `after` is for the next page. `null`: this is the last one.
-    next: Option<&'a str>,
-}
-
 /// Reads `limit` and `after`. A limit above the most is the most.
 pub(crate) fn page(fields: &mut Fields, problems: &mut Problems) -> Page {
     let limit = fields
@@ -36,13 +28,10 @@ pub(crate) fn page(fields: &mut Fields, problems: &mut Problems) -> Page {
     }
 }
 
-/// The answer of a page.
+/// The answer of a page. `next` is what `after` is for the next page; `null`: this is the last one.
 pub(crate) fn answer<T: Serialize>(uri: &Uri, rows: &Rows<T>) -> Response {
     let next = rows.next.as_ref().map(Cursor::as_str);
-    let mut response = ok(&Shown {
-        rows: &rows.rows,
-        next,
-    });
+    let mut response = ok(rows);
     let link = next.and_then(|next| HeaderValue::from_str(&next_link(uri, next)).ok());
     if let Some(link) = link {
         response.headers_mut().insert(LINK, link);
@@ -50,7 +39,7 @@ pub(crate) fn answer<T: Serialize>(uri: &Uri, rows: &Rows<T>) -> Response {
     response
 }
 
-/// The same list from the next page on (RFC 8288).
+/// The address of the next page (RFC 8288).
 fn next_link(uri: &Uri, next: &str) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     let given = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());

@@ -1,4 +1,4 @@
-//! Metrics in Prometheus' text format: requests of this process, and the host's own values.
+//! Metrics in the format of OpenMetrics: requests of this process, and the host's own values.
 
 use std::fmt;
 use std::sync::Arc;

@@ -4,22 +4,23 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Extension;
-use axum::extract::{Path, Request, State as Shared};
+use axum::extract::{Path, State as Shared};
 use axum::response::Response;
 use bss_model::{AssetId, Contact, NewLine, OrderFilter, OrderId, Party, Rows, Settlement, with_causes};
 use host_harness::view::{self, Keys, OrderCheck};
 use host_harness::{Error, InstanceHandle, OrderHandle, OrderRequest};
 use http::header::LOCATION;
-use http::{HeaderName, HeaderValue, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::access::Caller;
 use crate::answer::{ok, with_status};
+use crate::body::Json;
 use crate::fields::{Fields, Problems};
 use crate::problem::{FieldProblem, Problem};
 use crate::state::State;
-use crate::{body, lists, request_headers};
+use crate::{lists, request_headers};
 
 /// States of orders, as views have them.
 const STATES: [(&str, Settlement); 5] = [
@@ -65,7 +66,7 @@ pub(crate) async fn list(Extension(caller): Extension<Caller>, uri: Uri) -> Resu
     Ok(lists::answer(&uri, &Rows { rows, next }))
 }
 
-/// One order.
+/// Answers with an order.
 pub(crate) async fn show(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
@@ -78,12 +79,11 @@ pub(crate) async fn show(
 pub(crate) async fn place(
     Shared(state): Shared<State>,
     Extension(caller): Extension<Caller>,
-    request: Request,
+    headers: HeaderMap,
+    Json(body): Json,
 ) -> Result<Response, Problem> {
-    let (parts, body) = request.into_parts();
-    let key = request_headers::idempotency_key(&parts.headers)?;
-    let wait = request_headers::wait(&parts.headers, state.limits.wait);
-    let body = body::json(&parts.headers, body, &state.limits).await?;
+    let key = request_headers::idempotency_key(&headers)?;
+    let wait = request_headers::wait(&headers, state.limits.wait);
     let (instance, order) = asked(&caller, body).await?;
     let order = order.key(key.clone());
     let placed = instance.place(order.clone(), &caller.actor()).await;
@@ -126,12 +126,9 @@ pub(crate) async fn place(
 
 /// Checks an order, here and in the plugin. Nothing is placed.
 pub(crate) async fn check(
-    Shared(state): Shared<State>,
     Extension(caller): Extension<Caller>,
-    request: Request,
+    Json(body): Json,
 ) -> Result<Response, Problem> {
-    let (parts, body) = request.into_parts();
-    let body = body::json(&parts.headers, body, &state.limits).await?;
     let (instance, order) = asked(&caller, body).await?;
     match instance.check(order.clone()).await {
         Ok(()) => Ok(ok(&OrderCheck { valid: true })),
@@ -141,18 +138,17 @@ pub(crate) async fn check(
 
 /// Withdraws lines of an order, or all of them where none is named.
 pub(crate) async fn withdraw(
-    Shared(state): Shared<State>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-    request: Request,
+    Json(body): Json,
 ) -> Result<Response, Problem> {
-    let (parts, body) = request.into_parts();
-    let body = body::json(&parts.headers, body, &state.limits).await?;
     let mut problems = Problems::default();
     let mut assets = Vec::new();
     if !body.is_null() {
         let mut fields = Fields::of_body(body, &mut problems);
-        for (index, text) in fields.texts("assets", &mut problems).iter().enumerate() {
+        // A list without a line is a filter that found nothing, and not the whole order.
+        let texts = fields.filled_texts("assets", &mut problems);
+        for (index, text) in texts.iter().enumerate() {
             if problems.is_full() {
                 break;
             }
@@ -208,24 +204,18 @@ async fn asked(caller: &Caller, body: Value) -> Result<(InstanceHandle, OrderReq
         fields.end(&mut problems);
     }
     fields.end(&mut problems);
-    let instance = match name.as_str() {
-        "" => Err(None),
-        name => caller
-            .instance(name)
-            .await
-            .map_err(|problem| Some(problem.in_field("instance"))),
-    };
-    match instance {
+    match caller.instance(&name).await {
         Ok(instance) if problems.is_empty() => Ok((instance, order)),
         Ok(instance) => {
             // What is right so far may be wrong in other ways.
             problems.extend(found(&instance, &order, None).await?);
             Err(problems.problem())
         }
-        Err(why) => {
-            problems.extend(why.into_iter().flat_map(Problem::into_errors));
+        Err(problem) if problem.status() == StatusCode::NOT_FOUND => {
+            problems.extend(problem.in_field("instance").into_errors());
             Err(problems.problem())
         }
+        Err(problem) => Err(problem),
     }
 }
 

@@ -178,6 +178,9 @@ fn status_of(kind: ErrorKind) -> StatusCode {
 impl From<RequestError> for Problem {
     fn from(error: RequestError) -> Self {
         let mut problem = Self::of(&error).with_status(error.status());
+        // The server's own words name nothing of this machine.
+        problem.0.detail.clone_from(&problem.0.causes);
+        problem.0.advice = error.diagnosis().advice.as_ref().map(sentence);
         problem.0.retry_after = error.retry_after().or(problem.0.retry_after);
         problem
     }

@@ -51,7 +51,11 @@ pub const ROUTES: &[Route] = &[
         "/v1/cancellations/{cancellation}/confirmation",
         Some(Cancel),
     ),
-    route("POST", "/v1/cancellations/{cancellation}/refusal", Some(Cancel)),
+    route(
+        "POST",
+        "/v1/cancellations/{cancellation}/declination",
+        Some(Cancel),
+    ),
     route(
         "POST",
         "/v1/cancellations/{cancellation}/withdrawal",

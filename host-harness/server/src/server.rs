@@ -199,7 +199,7 @@ fn router(state: State) -> Router {
             post(cancellations::confirm),
         )
         .route(
-            "/v1/cancellations/{cancellation}/refusal",
+            "/v1/cancellations/{cancellation}/declination",
             post(cancellations::decline),
         )
         .route(

@@ -77,7 +77,7 @@ impl OrderHandle {
     /// five minutes, unless the record says otherwise), and what the vendor has accepted, stays in doubt all the same.
     ///
     /// # Errors
-    /// Like there, and when no asset is named.
+    /// As [`Self::withdraw`], and when no asset is named.
     pub async fn withdraw_on_word(
         &self,
         assets: &[AssetId],

@@ -128,6 +128,9 @@ fn paragraph(alert: &Alert) -> String {
     if let Some(mail) = alert.mail_id {
         add("e-mail", &mail.to_string());
     }
+    if let Some(webhook) = alert.webhook_id {
+        add("webhook", &webhook.to_string());
+    }
     if let Some(problem) = &alert.problem {
         add("reason", &format!("{} ({})", problem.message, problem.code));
         add("what to do", &problem.advice);

@@ -64,7 +64,7 @@ impl Diagnose for PreviewMailError {
                 Diagnosis::new(ErrorKind::NotFound, "nothing-to-preview").advise(Advice::ListAssets)
             }
             Self::NotMailed { .. } => Diagnosis::new(ErrorKind::Conflict, "not-mailed")
-                .say("`bss-host mail choices` tells which e-mails the instance sends"),
+                .say("look at which e-mails the instance sends"),
             Self::Template(error) => error.diagnosis(),
             Self::Record(error) => error.diagnosis(),
         }

@@ -26,6 +26,8 @@ pub struct Alert {
     pub customer: Option<Party>,
     /// The e-mail that failed.
     pub mail_id: Option<Uuid>,
+    /// The receiver of outcomes that is off.
+    pub webhook_id: Option<Uuid>,
     /// Why.
     pub problem: Option<Problem>,
     /// When the alert was raised, in milliseconds.
@@ -67,6 +69,7 @@ impl From<&bss_model::Alert> for Alert {
             product_code: license.map(|license| license.product_code.clone()),
             customer: license.map(|license| Party::from(&license.customer)),
             mail_id: alert.mail_id,
+            webhook_id: alert.webhook_id,
             problem: alert.problem.as_ref().map(Problem::from),
             raised_at_ms: alert.raised_at_ms,
             ended_at_ms: alert.ended_at_ms,
@@ -97,6 +100,7 @@ mod tests {
                 customer: parties().customer,
             }),
             mail_id: None,
+            webhook_id: None,
             problem: None,
             raised_at_ms: 1_000,
             ended_at_ms: None,
@@ -117,6 +121,7 @@ mod tests {
     "country": "DE"
   },
   "mailId": null,
+  "webhookId": null,
   "problem": null,
   "raisedAtMs": 1000,
   "endedAtMs": null,

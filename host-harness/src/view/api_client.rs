@@ -4,6 +4,7 @@ use bss_model::Secret;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::keys::serialize_whole;
 use super::word;
 
 /// A client of the API.
@@ -48,12 +49,8 @@ pub struct NewApiKey {
     #[serde(flatten)]
     pub client: ApiClient,
     /// The key.
-    #[serde(serialize_with = "whole")]
+    #[serde(serialize_with = "serialize_whole")]
     pub key: Secret,
-}
-
-fn whole<S: serde::Serializer>(key: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(key.expose())
 }
 
 impl ApiClient {

@@ -20,3 +20,11 @@ pub(super) fn serialize_shown<S: serde::Serializer>(
 ) -> Result<S::Ok, S::Error> {
     serde::Serialize::serialize(&shown.as_ref().map(Secret::expose), serializer)
 }
+
+/// Writes a secret that is shown this once.
+pub(super) fn serialize_whole<S: serde::Serializer>(
+    secret: &Secret,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose())
+}

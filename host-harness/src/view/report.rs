@@ -192,7 +192,7 @@ impl Host {
     pub async fn report(&self, filter: &ChargeFilter) -> Result<Report, RecordError> {
         let (record, all) = (self.record(), Page::all());
         let filter = &ChargeFilter {
-            owner: self.owner().cloned().or_else(|| filter.owner.clone()),
+            owner: self.owner().cloned(),
             ..filter.clone()
         };
         let charges = record.charges(filter, &all).await?.rows;

@@ -1,9 +1,10 @@
 //! Receivers of outcomes, and what they were told, as views show them.
 
-use bss_model::{DeliveryState, event_type};
+use bss_model::{DeliveryState, Secret, event_type};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::keys::serialize_whole;
 use super::{Problem, word};
 
 /// A receiver of outcomes.
@@ -35,24 +36,15 @@ pub struct Webhook {
 }
 
 /// A receiver of outcomes with its secret, which is shown once.
-#[derive(Clone, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookWithSecret {
     /// The receiver.
     #[serde(flatten)]
     pub webhook: Webhook,
     /// The secret that verifies the signatures `v1`: `whsec_` and Base64.
-    pub signing_secret: String,
-}
-
-impl std::fmt::Debug for WebhookWithSecret {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { webhook, .. } = self;
-        formatter
-            .debug_struct("WebhookWithSecret")
-            .field("webhook", webhook)
-            .finish_non_exhaustive()
-    }
+    #[serde(serialize_with = "serialize_whole")]
+    pub signing_secret: Secret,
 }
 
 /// An outcome on its way to a receiver.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bss_model::clock::{millis, now_ms};
-use bss_model::{Delivered, DeliveryToSend, Problem, Webhook, WebhookKeys};
+use bss_model::{DeliveryOutcome, DeliveryToSend, Problem, Webhook, WebhookKeys};
 use bss_record::RecordError;
 use bss_sandbox::outbound_https::{Authority, Egress, OutboundHttps, PermittedAuthority};
 use bss_sandbox::system_roots::{roots_of_pem, system_roots};
@@ -103,8 +103,7 @@ impl Host {
         let (id, body) = (sent.delivery.event_id, event::body(&sent.delivery.outcome));
         let answer = self.post(https, &sent.webhook, &sent.keys, id, body).await;
         let end = judged(&answer, sent.tries);
-        if let Delivered::Later(problem, ..) | Delivered::Failed(problem, _) | Delivered::Gone(problem) = &end
-        {
+        if let Some(problem) = end.problem() {
             tracing::warn!(
                 webhook = %sent.webhook.id,
                 event = %id,
@@ -113,7 +112,7 @@ impl Host {
                 problem.message
             );
         }
-        let is_taken = matches!(end, Delivered::Taken(_));
+        let is_taken = matches!(end, DeliveryOutcome::Taken(_));
         self.record().finish_delivery(sent, end).await?;
         Ok(is_taken)
     }
@@ -128,18 +127,12 @@ impl Host {
         let keys = self.record().webhook_keys(id).await?;
         let (https, body) = (OutboundHttps::default(), event::test_body(now_ms()));
         let answer = self.post(&https, &webhook, &keys, Uuid::new_v4(), body).await;
-        let (status, problem) = match judged(&answer, 1) {
-            Delivered::Taken(status) => (Some(status), None),
-            Delivered::Later(problem, status, _) | Delivered::Failed(problem, status) => {
-                (status, Some(problem))
-            }
-            Delivered::Gone(problem) => (Some(StatusCode::GONE.as_u16()), Some(problem)),
-        };
+        let end = judged(&answer, 1);
         Ok(view::DeliveryAttempt {
             number: 1,
             at_ms: now_ms(),
-            status,
-            problem: problem.as_ref().map(view::Problem::from),
+            status: end.status(),
+            problem: end.problem().map(view::Problem::from),
         })
     }
 
@@ -256,19 +249,19 @@ impl Round {
 }
 
 /// What an answer comes to, after so many tries. Only 2xx takes an event; a redirection is not followed.
-fn judged(answer: &Result<Response<()>, String>, tries: u32) -> Delivered {
+fn judged(answer: &Result<Response<()>, String>, tries: u32) -> DeliveryOutcome {
     let answer = match answer {
         Ok(answer) => answer,
         Err(why) => return not_taken(problem("webhook-unreachable", why), None, tries, Duration::ZERO),
     };
     let status = answer.status();
     if status.is_success() {
-        return Delivered::Taken(status.as_u16());
+        return DeliveryOutcome::Taken(status.as_u16());
     }
     // What the receiver says beside the status is not kept: it may name a customer.
     let said = format!("the receiver answered {status}");
     if status == StatusCode::GONE {
-        return Delivered::Gone(problem("webhook-gone", &said));
+        return DeliveryOutcome::Gone(problem("webhook-gone", &said));
     }
     let asked = answer.headers().get(RETRY_AFTER);
     let asked = asked.and_then(|asked| asked.to_str().ok()?.trim().parse().ok());
@@ -283,23 +276,19 @@ fn judged(answer: &Result<Response<()>, String>, tries: u32) -> Delivered {
     )
 }
 
-fn not_taken(problem: Problem, status: Option<u16>, tries: u32, asked: Duration) -> Delivered {
+fn not_taken(problem: Problem, status: Option<u16>, tries: u32, asked: Duration) -> DeliveryOutcome {
     let nth = usize::try_from(tries).unwrap_or(usize::MAX).saturating_sub(1);
     match PAUSES_S.get(nth) {
-        None => Delivered::Failed(problem, status),
+        None => DeliveryOutcome::Failed(problem, status),
         Some(pause_s) => {
             let pause = Duration::from_secs(*pause_s).max(asked);
-            Delivered::Later(problem, status, now_ms().saturating_add(millis(pause)))
+            DeliveryOutcome::Later(problem, status, now_ms().saturating_add(millis(pause)))
         }
     }
 }
 
 fn problem(code: &str, message: &str) -> Problem {
-    Problem::new(
-        code,
-        message,
-        "correct the receiver, then try it with `webhook test`",
-    )
+    Problem::new(code, message, "correct the receiver, then send it a test")
 }
 
 #[cfg(test)]
@@ -315,9 +304,9 @@ mod tests {
     }
 
     /// In how many seconds another attempt is made, about.
-    fn pause_s(end: &Delivered) -> Option<i64> {
+    fn pause_s(end: &DeliveryOutcome) -> Option<i64> {
         match end {
-            Delivered::Later(_, _, due_at_ms) => Some((due_at_ms - now_ms() + 500) / 1_000),
+            DeliveryOutcome::Later(_, _, due_at_ms) => Some((due_at_ms - now_ms() + 500) / 1_000),
             _ => None,
         }
     }
@@ -325,13 +314,16 @@ mod tests {
     #[test]
     fn an_event_is_taken_by_a_2xx_alone() {
         for status in [200, 202, 204] {
-            assert_eq!(judged(&answered(status, None), 1), Delivered::Taken(status));
+            assert_eq!(judged(&answered(status, None), 1), DeliveryOutcome::Taken(status));
         }
         for status in [301, 307, 400, 404, 429, 500] {
             assert_eq!(pause_s(&judged(&answered(status, None), 1)), Some(5), "{status}");
         }
         assert_eq!(pause_s(&judged(&Err("refused".to_owned()), 1)), Some(5));
-        assert!(matches!(judged(&answered(410, None), 1), Delivered::Gone(_)));
+        assert!(matches!(
+            judged(&answered(410, None), 1),
+            DeliveryOutcome::Gone(_)
+        ));
     }
 
     #[test]
@@ -340,7 +332,10 @@ mod tests {
         assert_eq!(pause_s(&judged(&answered(429, Some("600")), 2)), Some(600));
         assert_eq!(pause_s(&judged(&answered(429, Some("9999999")), 1)), Some(86_400));
         assert_eq!(pause_s(&judged(&answered(503, None), 9)), Some(86_400));
-        assert!(matches!(judged(&answered(503, None), 10), Delivered::Failed(..)));
+        assert!(matches!(
+            judged(&answered(503, None), 10),
+            DeliveryOutcome::Failed(..)
+        ));
         let days: u64 = PAUSES_S.iter().sum();
         assert!(days > 3 * 86_400);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bss_model::{
-    Act, ActFilter, AlertFilter, AlertKind, AttemptOutcome, Delivered, Delivery, DeliveryFilter,
+    Act, ActFilter, AlertFilter, AlertKind, AttemptOutcome, Delivery, DeliveryFilter, DeliveryOutcome,
     DeliveryState, DeliveryToSend, NewWebhook, OutcomeKind, Owner, Page, Problem, WebhookState,
 };
 use bss_record::{RECORD_FILE, Record, WebhookError};
@@ -152,11 +152,11 @@ async fn a_delivery_is_one_worker_s_until_its_time_is_over_and_never_unsent_by_a
     let second = take(&record, &[]).await.remove(0);
     assert_eq!(second.delivery.attempts, 2);
     record
-        .finish_delivery(&second, Delivered::Taken(204))
+        .finish_delivery(&second, DeliveryOutcome::Taken(204))
         .await
         .unwrap();
     // The first worker was slow, and heard a no.
-    let late = Delivered::Later(no_room(), Some(500), 0);
+    let late = DeliveryOutcome::Later(no_room(), Some(500), 0);
     record.finish_delivery(&first, late).await.unwrap();
     let [delivery] = deliveries(&record, webhook).await.try_into().unwrap();
     assert_eq!(delivery.state, DeliveryState::Delivered);
@@ -177,7 +177,7 @@ async fn a_receiver_that_is_gone_is_switched_off_with_an_alert_and_told_the_rest
     record.make_deliveries().await.unwrap();
     let sent = take(&record, &[]).await.remove(0);
     record
-        .finish_delivery(&sent, Delivered::Gone(no_room()))
+        .finish_delivery(&sent, DeliveryOutcome::Gone(no_room()))
         .await
         .unwrap();
     let off = record.webhook(webhook, None).await.unwrap().unwrap();
@@ -219,10 +219,10 @@ async fn a_receiver_that_fails_for_days_is_switched_off_and_one_that_refuses_one
     record.make_deliveries().await.unwrap();
     let taken = take(&record, &[]).await;
     let state = async || record.webhook(webhook, None).await.unwrap().unwrap().state;
-    let failed = Delivered::Failed(no_room(), Some(400));
+    let failed = DeliveryOutcome::Failed(no_room(), Some(400));
     record.finish_delivery(&taken[0], failed.clone()).await.unwrap();
     record
-        .finish_delivery(&taken[1], Delivered::Taken(200))
+        .finish_delivery(&taken[1], DeliveryOutcome::Taken(200))
         .await
         .unwrap();
     assert_eq!(state().await, WebhookState::On);
@@ -234,7 +234,7 @@ async fn a_receiver_that_fails_for_days_is_switched_off_and_one_that_refuses_one
         assert_eq!(state().await, WebhookState::On, "{failures}");
         let again = take(&record, &[]).await.remove(0);
         assert_eq!(again.tries, failures, "its pauses begin anew");
-        let later = Delivered::Later(no_room(), Some(503), 1);
+        let later = DeliveryOutcome::Later(no_room(), Some(503), 1);
         record.finish_delivery(&again, later).await.unwrap();
         if failures == 2 {
             assert_eq!(take(&record, &[]).await.len(), 0, "it rests");
@@ -283,7 +283,7 @@ async fn what_was_broken_off_counts_for_nothing_and_what_is_asked_for_meanwhile_
         .redeliver(webhook, under_way.delivery.id, &actor())
         .await
         .unwrap();
-    let failed = Delivered::Failed(no_room(), Some(400));
+    let failed = DeliveryOutcome::Failed(no_room(), Some(400));
     record.finish_delivery(&under_way, failed).await.unwrap();
     assert_eq!(take(&record, &[]).await.len(), 1, "it is due all the same");
 }
@@ -327,7 +327,7 @@ async fn a_tenant_sees_that_its_receiver_is_off_and_no_attempt_of_another_s() {
     record.make_deliveries().await.unwrap();
     let sent = take(&record, &[]).await.remove(0);
     record
-        .finish_delivery(&sent, Delivered::Gone(no_room()))
+        .finish_delivery(&sent, DeliveryOutcome::Gone(no_room()))
         .await
         .unwrap();
     for (owner, sees) in [(&north, true), (&south, false)] {

@@ -35,7 +35,7 @@ async fn sent() -> Value {
     assert_eq!(answer.problem, None);
     let received = receiver.received().remove(0);
     json!({
-        "secret": created.signing_secret,
+        "secret": created.signing_secret.expose(),
         "publicKey": created.webhook.public_key,
         "headers": received.headers,
         "body": received.body,

@@ -14,7 +14,7 @@ use super::show;
 /// Alerts that are read at a time.
 const ALERTS_AT_ONCE: u32 = 1_000;
 
-const COLUMNS: [Column; 15] = [
+const COLUMNS: [Column; 16] = [
     Column::Of("number"),
     Column::Of("kind"),
     Column::Time("raisedAtMs"),
@@ -25,6 +25,7 @@ const COLUMNS: [Column; 15] = [
     Column::Of("orderId"),
     Column::Of("assetId"),
     Column::Of("mailId"),
+    Column::Of("webhookId"),
     Column::Of("problem.code"),
     Column::Of("problem.message"),
     Column::Time("endedAtMs"),
@@ -140,6 +141,7 @@ fn detail(alert: &view::Alert) -> String {
         ("order", alert.order_id),
         ("asset", alert.asset_id),
         ("e-mail", alert.mail_id),
+        ("webhook", alert.webhook_id),
     ];
     let ids = ids
         .iter()

@@ -12,8 +12,8 @@ use super::input::operator;
 use super::output::Table;
 use super::{output, show};
 
-/// The longest overlap of two keys: a client that has not changed over in a month will not.
-const OVERLAP_HOURS_MAX: u32 = 31 * 24;
+/// The longest time for which a former key is taken, in hours: a client that has not changed over in a month will not.
+const KEEP_FORMER_HOURS_MAX: u32 = 31 * 24;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ApiClientCommand {
@@ -26,8 +26,8 @@ pub(super) enum ApiClientCommand {
         /// The client's name
         name: String,
         /// Hours for which the former key is taken too, so that the client can change over. Without it, the former key opens nothing any more
-        #[arg(long, value_name = "HOURS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=i64::from(OVERLAP_HOURS_MAX)))]
-        overlap: u32,
+        #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=i64::from(KEEP_FORMER_HOURS_MAX)))]
+        keep_former_hours: u32,
     },
     /// Revoke a client for good: its keys open nothing any more
     Revoke {
@@ -94,9 +94,12 @@ pub(super) async fn run(host: &Host, command: ApiClientCommand, json: bool) -> O
             };
             show_key(&host.create_api_client(request, &operator()).await?, json)
         }
-        ApiClientCommand::Rotate { name, overlap } => {
-            let overlap = Duration::from_secs(u64::from(overlap) * 60 * 60);
-            show_key(&host.rotate_api_key(&name, overlap, &operator()).await?, json)
+        ApiClientCommand::Rotate {
+            name,
+            keep_former_hours,
+        } => {
+            let keep_former = Duration::from_secs(u64::from(keep_former_hours) * 60 * 60);
+            show_key(&host.rotate_api_key(&name, keep_former, &operator()).await?, json)
         }
         ApiClientCommand::Revoke { name } => {
             let revoked = host.revoke_api_client(&name, &operator()).await?;

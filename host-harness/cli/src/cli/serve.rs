@@ -26,10 +26,10 @@ pub(super) struct ServeArguments {
     listen: SocketAddr,
     /// The file of the server's certificate with its chain, in PEM, which is read again when it changes. On loopback one is made
     /// where none is named
-    #[arg(long, value_name = "FILE", requires = "key")]
+    #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
     /// The file of the certificate's private key, in PEM
-    #[arg(long, value_name = "FILE", requires = "certificate")]
+    #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// Speak HTTP without TLS, on loopback alone: for what is behind a proxy of this machine
     #[arg(long, conflicts_with_all = ["certificate", "key"])]
@@ -105,12 +105,12 @@ pub(super) async fn run(host: &Host, data_dir: &Path, arguments: &ServeArguments
     if let Some(work) = work {
         work.end().await?;
     }
-    if served? == Served::CutOff {
-        output::note(
-            "requests that did not end in time were cut off: what they asked for is on record, or was not done",
-        );
-    }
-    output::note("told to stop; everything that was under way has ended");
+    output::note(match served? {
+        Served::CutOff => {
+            "told to stop; requests that did not end in time were cut off: what they asked for is on record, or was not done"
+        }
+        Served::Done => "told to stop; everything that was under way has ended",
+    });
     Ok(ExitStatus::Done)
 }
 
@@ -128,7 +128,9 @@ fn certificate_files(
         (Some(_), None) | (None, Some(_)) => Err(Failure::usage(
             "a certificate and its key come together: `--certificate` and `--key`, or `serve.certificate` and `serve.key`",
         )),
-        _ if arguments.listen.ip().is_loopback() => Ok(Some(CertificateFiles::for_loopback(data_dir)?)),
+        _ if arguments.listen.ip().to_canonical().is_loopback() => {
+            Ok(Some(CertificateFiles::for_loopback(data_dir)?))
+        }
         _ => {
             let message = format!(
                 "to listen at `{}`, which is no loopback address, a certificate is needed",

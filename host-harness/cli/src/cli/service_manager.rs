@@ -1,4 +1,4 @@
-//! What a service manager is told: that the worker is ready, stops, and is alive (sd_notify(3)).
+//! What a service manager is told: that the program is ready, stops, and is alive (sd_notify(3)).
 
 use std::ffi::OsStr;
 use std::io;

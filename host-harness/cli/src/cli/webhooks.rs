@@ -231,7 +231,10 @@ fn show_secret(created: &view::WebhookWithSecret, json: bool) -> Outcome {
     }
     let webhook = &created.webhook;
     output::line(format!("webhook {} to {}", webhook.id, webhook.url));
-    output::line(format!("signing secret (v1):  {}", created.signing_secret));
+    output::line(format!(
+        "signing secret (v1):  {}",
+        created.signing_secret.expose()
+    ));
     if let Some(key) = &webhook.public_key {
         output::line(format!("public key (v1a):     {key}"));
     }

@@ -435,6 +435,16 @@ async fn every_list_is_read_from_an_index_in_its_order_whatever_it_is_filtered_b
         let query = || outbox::mails_query(&filter);
         shelf.assert_indexed(&outbox::MAILS, (0..5).any(&is), query).await;
     }
+    for is in choices(2) {
+        let filter = DeliveryFilter {
+            webhook: is(0).then_some(one),
+            state: is(1).then_some(DeliveryState::Failed),
+        };
+        let query = || deliveries::deliveries_query(&filter, None);
+        shelf
+            .assert_indexed(&deliveries::DELIVERIES, (0..2).any(&is), query)
+            .await;
+    }
     for is in choices(3) {
         let filter = ProductFilter {
             active: is(0).then_some(true),
