@@ -143,47 +143,17 @@ fn order_of(instance_id: Uuid, request: &OrderRequest, lines: Vec<NewLine>) -> N
     }
 }
 
-/// Every field of a party that is missing or invalid. The rule finds one at a time; each that it finds is put right, and it is asked
-/// again.
+/// Every field of a party that is missing or invalid.
 fn party_problems(instance_id: Uuid, request: &OrderRequest) -> Vec<(String, PlaceError)> {
-    let (country, name, email, language) = FINE;
-    let mut order = NewOrder {
+    let order = NewOrder {
         customer: request.customer.clone(),
         contact: request.contact.clone(),
         reseller: request.reseller.clone(),
         ..order_of(instance_id, request, Vec::new())
     };
-    let mut found = Vec::new();
-    // Each field once, and no more.
-    for _ in 0..8 {
-        let Some(InvalidParty { party, field }) = order.invalid_party() else {
-            break;
-        };
-        let (whose, of) = match (party, &mut order.reseller) {
-            ("the reseller", Some(reseller)) => ("reseller", reseller),
-            _ => ("customer", &mut order.customer),
-        };
-        let at = match (field, &mut order.contact) {
-            ("e-mail address", Some(contact)) => {
-                contact.email = email.to_owned();
-                "contact.email".to_owned()
-            }
-            ("language", Some(contact)) => {
-                contact.language = language.to_owned();
-                "contact.language".to_owned()
-            }
-            (field, _) => {
-                match field {
-                    "id" => of.id = name.to_owned(),
-                    "name" => of.name = name.to_owned(),
-                    _ => of.country = country.to_owned(),
-                }
-                format!("{whose}.{field}")
-            }
-        };
-        found.push((at, PlaceError::IncompleteParty { party, field }));
-    }
-    found
+    let problem =
+        |InvalidParty { party, field, path }| (path.to_owned(), PlaceError::IncompleteParty { party, field });
+    order.invalid_parties().into_iter().map(problem).collect()
 }
 
 #[cfg(test)]

@@ -209,51 +209,32 @@ impl Host {
     ) -> Result<(), RecordError> {
         let (stopping, parts_stopped) = watch::channel(false);
         // A silent mail server or a long catalog must not keep licenses from being bought.
-        let mut mails = tokio::spawn(self.clone().work_on_mails(parts_stopped.clone()));
+        let mut parts = JoinSet::new();
+        parts.spawn(self.clone().work_on_mails(parts_stopped.clone()));
         let (calls, runs) = (options.calls.clone(), options.runs.clone());
-        let services = self.clone().work_on_services(calls, runs, parts_stopped.clone());
-        let mut services = tokio::spawn(services);
-        let telling = self
-            .clone()
-            .keep_telling(options.alerts.clone(), parts_stopped.clone());
-        let mut telling = tokio::spawn(telling);
-        let mut delivering = tokio::spawn(self.clone().keep_delivering(parts_stopped));
-        let (mut mails_ended, mut services_ended, mut telling_ended) = (None, None, None);
-        let mut delivering_ended = None;
+        parts.spawn(self.clone().work_on_services(calls, runs, parts_stopped.clone()));
+        parts.spawn(
+            self.clone()
+                .keep_telling(options.alerts.clone(), parts_stopped.clone()),
+        );
+        parts.spawn(self.clone().keep_delivering(parts_stopped));
+        let mut first = None;
         let stop = async {
             tokio::select! {
                 () = until_stopped(&mut stopped) => {}
                 // A part that ends by itself has failed. Going on without it would look as if all was well.
-                ended = &mut mails => mails_ended = Some(ended),
-                ended = &mut services => services_ended = Some(ended),
-                ended = &mut telling => telling_ended = Some(ended),
-                ended = &mut delivering => delivering_ended = Some(ended),
+                ended = parts.join_next() => first = ended,
             }
         };
-        let worked = self.work_with_vendors(&options, stop).await;
+        let mut worked = self.work_with_vendors(&options, stop).await;
         let _ = stopping.send(true);
-        let services_ended = match services_ended {
-            Some(ended) => ended,
-            None => services.await,
-        };
-        let mails_ended = match mails_ended {
-            Some(ended) => ended,
-            None => mails.await,
-        };
-        let telling_ended = match telling_ended {
-            Some(ended) => ended,
-            None => telling.await,
-        };
-        let delivering_ended = match delivering_ended {
-            Some(ended) => ended,
-            None => delivering.await,
-        };
-        let ended = |ended: Result<Result<(), RecordError>, JoinError>| joined(ended).unwrap_or(Ok(()));
-        let parts = ended(services_ended)
-            .and(ended(mails_ended))
-            .and(ended(telling_ended))
-            .and(ended(delivering_ended));
-        worked.and(parts)
+        while let Some(ended) = match first.take() {
+            Some(ended) => Some(ended),
+            None => parts.join_next().await,
+        } {
+            worked = worked.and(joined(ended).unwrap_or(Ok(())));
+        }
+        worked
     }
 
     /// Works until nothing is left that can be done now: order lines like [`Host::settle_orders`], returns, refreshes and

@@ -205,7 +205,7 @@ mod tests {
             lines: Vec::new(),
             idempotency_key: None,
         };
-        assert_eq!(new.invalid_party(), None);
+        assert_eq!(new.invalid_parties(), []);
     }
 
     #[test]

@@ -200,49 +200,53 @@ pub struct InvalidParty {
     pub party: &'static str,
     /// The field, such as `country`.
     pub field: &'static str,
+    /// The field's place in an order, such as `customer.country`.
+    pub path: &'static str,
 }
 
 impl NewOrder {
-    /// Finds a field that is missing or invalid for the vendor or for the e-mail with the license. `None`: there is
-    /// none.
-    pub fn invalid_party(&self) -> Option<InvalidParty> {
-        let (customer, contact) = ("the customer", &self.contact);
-        let party = invalid_field(&self.customer).map(|field| (customer, field));
-        let reseller = || {
-            let field = invalid_field(self.reseller.as_ref()?)?;
-            Some(("the reseller", field))
-        };
-        let contact = contact.as_ref();
-        let email = || {
-            contact
-                .filter(|contact| !is_mailable(&contact.email))
-                .map(|_| (customer, "e-mail address"))
-        };
-        let language = || {
-            contact
-                .filter(|contact| !is_language(&contact.language))
-                .map(|_| (customer, "language"))
-        };
-        let (party, field) = party.or_else(reseller).or_else(email).or_else(language)?;
-        Some(InvalidParty { party, field })
+    /// The fields that are missing or invalid for the vendor or for the e-mail with the license.
+    pub fn invalid_parties(&self) -> Vec<InvalidParty> {
+        let invalid =
+            |party, field, path, is_valid: bool| (!is_valid).then_some(InvalidParty { party, field, path });
+        let is_given = |text: &str| !text.trim().is_empty();
+        let (customer, seller) = ("the customer", "the reseller");
+        let of = &self.customer;
+        let mut fields = vec![
+            invalid(customer, "id", "customer.id", is_given(&of.id)),
+            invalid(customer, "name", "customer.name", is_given(&of.name)),
+            invalid(customer, "country", "customer.country", is_country(&of.country)),
+        ];
+        if let Some(of) = &self.reseller {
+            fields.extend([
+                invalid(seller, "id", "reseller.id", is_given(&of.id)),
+                invalid(seller, "name", "reseller.name", is_given(&of.name)),
+                invalid(seller, "country", "reseller.country", is_country(&of.country)),
+            ]);
+        }
+        if let Some(contact) = &self.contact {
+            fields.extend([
+                invalid(
+                    customer,
+                    "e-mail address",
+                    "contact.email",
+                    is_mailable(&contact.email),
+                ),
+                invalid(
+                    customer,
+                    "language",
+                    "contact.language",
+                    is_language(&contact.language),
+                ),
+            ]);
+        }
+        fields.into_iter().flatten().collect()
     }
 }
 
 /// Whether a text has the form of a country's code: two capital letters (ISO 3166-1).
 pub(crate) fn is_country(text: &str) -> bool {
     text.len() == 2 && text.bytes().all(|letter| letter.is_ascii_uppercase())
-}
-
-fn invalid_field(party: &Party) -> Option<&'static str> {
-    let fields = [
-        ("id", !party.id.trim().is_empty()),
-        ("name", !party.name.trim().is_empty()),
-        ("country", is_country(&party.country)),
-    ];
-    fields
-        .into_iter()
-        .find(|(_, is_given)| !is_given)
-        .map(|(field, _)| field)
 }
 
 /// The state of an order as a whole.

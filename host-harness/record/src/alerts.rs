@@ -17,16 +17,25 @@ use super::acts::write_act;
 use super::stored::{from_json, id, optional, to_json};
 use super::{Record, RecordError, begin_write};
 
+/// Joins what an alert is about and has an owner: the instance, or the receiver of outcomes.
+macro_rules! owned {
+    () => {
+        " LEFT JOIN instances ON instances.id = alerts.instance_id
+         LEFT JOIN webhooks ON alerts.kind = 'webhook-off' AND webhooks.id = alerts.subject "
+    };
+}
+
 /// Selects alerts with what they are about. Add conditions.
 macro_rules! alerts {
     () => {
-        "SELECT alerts.*, instances.name AS instance, assets.order_id, assets.product_code, orders.customer
-         FROM alerts LEFT JOIN instances ON instances.id = alerts.instance_id
-         LEFT JOIN assets ON assets.id = alerts.asset_id LEFT JOIN orders ON orders.id = assets.order_id
-         LEFT JOIN webhooks ON alerts.kind = 'webhook-off' AND webhooks.id = alerts.subject"
+        concat!(
+            "SELECT alerts.*, instances.name AS instance, assets.order_id, assets.product_code, orders.customer FROM alerts",
+            owned!(),
+            "LEFT JOIN assets ON assets.id = alerts.asset_id LEFT JOIN orders ON orders.id = assets.order_id"
+        )
     };
 }
-pub(super) use alerts;
+pub(super) use {alerts, owned};
 
 /// Why alerts are not acknowledged. None is then.
 #[derive(Debug, thiserror::Error)]
@@ -346,11 +355,11 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn open_alerts(&self, of: Option<&Owner>) -> Result<u64, RecordError> {
-        let open: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM alerts LEFT JOIN instances ON instances.id = alerts.instance_id
-             LEFT JOIN webhooks ON alerts.kind = 'webhook-off' AND webhooks.id = alerts.subject
-             WHERE ended_at_ms IS NULL AND acknowledged_at_ms IS NULL AND ($1 IS NULL OR COALESCE(instances.owner, webhooks.owner) = $1)",
-        )
+        let open: i64 = sqlx::query_scalar(concat!(
+            "SELECT COUNT(*) FROM alerts",
+            owned!(),
+            "             WHERE ended_at_ms IS NULL AND acknowledged_at_ms IS NULL AND ($1 IS NULL OR COALESCE(instances.owner, webhooks.owner) = $1)",
+        ))
         .bind(of.map(Owner::as_str))
         .fetch_one(&self.readers)
         .await?;
@@ -415,11 +424,11 @@ async fn check_there(
     number: i64,
     of: Option<&Owner>,
 ) -> Result<(), AcknowledgeError> {
-    let found: Option<i64> = sqlx::query_scalar(
-        "SELECT number FROM alerts LEFT JOIN instances ON instances.id = alerts.instance_id
-             LEFT JOIN webhooks ON alerts.kind = 'webhook-off' AND webhooks.id = alerts.subject
-         WHERE number = $1 AND ($2 IS NULL OR COALESCE(instances.owner, webhooks.owner) = $2)",
-    )
+    let found: Option<i64> = sqlx::query_scalar(concat!(
+        "SELECT number FROM alerts",
+        owned!(),
+        "WHERE number = $1 AND ($2 IS NULL OR COALESCE(instances.owner, webhooks.owner) = $2)",
+    ))
     .bind(number)
     .bind(of.map(Owner::as_str))
     .fetch_optional(transaction)
@@ -435,12 +444,12 @@ async fn open_up_to(
     number: i64,
     of: Option<&Owner>,
 ) -> Result<Vec<i64>, RecordError> {
-    let open = sqlx::query_scalar(
-        "SELECT number FROM alerts LEFT JOIN instances ON instances.id = alerts.instance_id
-             LEFT JOIN webhooks ON alerts.kind = 'webhook-off' AND webhooks.id = alerts.subject
-         WHERE number <= $1 AND ended_at_ms IS NULL AND acknowledged_at_ms IS NULL
+    let open = sqlx::query_scalar(concat!(
+        "SELECT number FROM alerts",
+        owned!(),
+        "WHERE number <= $1 AND ended_at_ms IS NULL AND acknowledged_at_ms IS NULL
            AND ($2 IS NULL OR COALESCE(instances.owner, webhooks.owner) = $2) ORDER BY number",
-    );
+    ));
     let open = open.bind(number).bind(of.map(Owner::as_str));
     Ok(open.fetch_all(transaction).await?)
 }

@@ -556,7 +556,7 @@ impl OrderIds {
 
 /// Refuses what can be refused without reading the record.
 fn check(new: &NewOrder) -> Result<(), PlaceError> {
-    if let Some(InvalidParty { party, field }) = new.invalid_party() {
+    if let Some(InvalidParty { party, field, .. }) = new.invalid_parties().into_iter().next() {
         return Err(PlaceError::IncompleteParty { party, field });
     }
     if new.lines.is_empty() {

@@ -52,7 +52,7 @@ use egress::ClientKey;
 use failure::Failure;
 use pool::{Client, Lease, Pool, Wanted};
 
-pub use egress::Egress;
+pub use egress::{Egress, NoWay};
 pub use own_request::NoAnswer;
 pub use policy::{Authority, AuthorityError, PermittedAuthority};
 pub use quota::{ConnectionCounts, ConnectionLimits};

@@ -1,7 +1,6 @@
 //! Access tokens for the mail server, in place of a password: got from a token endpoint with a client assertion (RFC 7523
 //! section 2.2) that an installed certificate signs, and kept until shortly before they expire.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -12,8 +11,7 @@ use bss_model::moment::Moment;
 use bss_model::{AccessTokenLogin, Problem, with_causes};
 use bss_record::CertificateStore;
 use bss_sandbox::access_token_cache::{AccessTokenCache, CallAccessTokens};
-use bss_sandbox::outbound_https::{Authority, Egress, OutboundHttps, PermittedAuthority};
-use bss_sandbox::system_roots::{roots_of_pem, system_roots};
+use bss_sandbox::outbound_https::{Egress, OutboundHttps};
 use bytes::Bytes;
 use data_encoding::BASE64URL_NOPAD;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -130,26 +128,11 @@ impl AccessTokens {
 
     /// The token endpoint is reached wherever it is: the operator alone has named it.
     fn egress(&self) -> Result<Egress, Problem> {
-        let authority = Authority::of_url(&self.login.token_endpoint);
-        let authority = authority.ok_or_else(|| none("the token endpoint is no https address"))?;
-        let trust_roots = match &self.login.trusted_authorities_pem {
-            None => system_roots(),
-            Some(pem) => roots_of_pem(pem),
-        };
-        if trust_roots.is_empty() {
-            return Err(none(
-                "no certificate authority for the token endpoint can be read",
-            ));
-        }
+        let (url, trusted) = (&self.login.token_endpoint, &self.login.trusted_authorities_pem);
+        let egress = Egress::to(OWNER, url, trusted.as_deref());
         Ok(Egress {
-            authorities: vec![PermittedAuthority {
-                authority,
-                client_certificate: false,
-                secret_headers: Vec::new(),
-            }],
-            trust_roots: Arc::new(trust_roots),
             allowed_networks: vec![Ipv4Net::default().into(), Ipv6Net::default().into()],
-            ..Egress::of_nobody(OWNER)
+            ..egress.map_err(|error| none(&format!("`{url}`: {error}")))?
         })
     }
 

@@ -1,14 +1,14 @@
 //! Delivering: a worker sends what receivers are to be told, and writes down what came of it.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bss_model::clock::{millis, now_ms};
 use bss_model::{DeliveryOutcome, DeliveryToSend, Problem, Webhook, WebhookKeys};
 use bss_record::RecordError;
-use bss_sandbox::outbound_https::{Authority, Egress, OutboundHttps, PermittedAuthority};
-use bss_sandbox::system_roots::{roots_of_pem, system_roots};
+use bss_sandbox::outbound_https::{Egress, NoAnswer, NoWay, OutboundHttps};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{Response, StatusCode};
@@ -144,7 +144,7 @@ impl Host {
         keys: &[WebhookKeys],
         id: Uuid,
         body: String,
-    ) -> Result<Response<()>, String> {
+    ) -> Result<Response<()>, Problem> {
         let (id, timestamp_s) = (id.to_string(), now_ms().div_euclid(1_000));
         let request = http::Request::post(&webhook.of.url)
             .header(CONTENT_TYPE, "application/json")
@@ -152,31 +152,20 @@ impl Host {
             .header("webhook-timestamp", timestamp_s)
             .header("webhook-signature", signatures(keys, &id, timestamp_s, &body))
             .body(Bytes::from(body))
-            .map_err(|error| error.to_string())?;
-        let egress = self.egress_to(webhook)?;
+            .map_err(|error| unreachable(&error))?;
+        let egress = self.egress_to(webhook).map_err(|error| unreachable(&error))?;
         let answer = tokio::time::timeout(ANSWER_WITHIN, https.ask_head(&egress, request)).await;
-        let answer = answer.map_err(|_| format!("no answer within {} s", ANSWER_WITHIN.as_secs()))?;
-        answer.map_err(|error| error.to_string())
+        let late = |_| unreachable(&format_args!("no answer within {} s", ANSWER_WITHIN.as_secs()));
+        answer.map_err(late)?.map_err(|error| not_reached(&error))
     }
 
-    /// The way to a receiver: to its server alone, without a certificate, and to no network that is not public unless an operator
-    /// has allowed it.
-    fn egress_to(&self, webhook: &Webhook) -> Result<Egress, String> {
-        let authority = Authority::of_url(&webhook.of.url).ok_or("the address is no https address")?;
-        let trust_roots = match &webhook.of.trusted_authorities_pem {
-            None => system_roots(),
-            Some(pem) => roots_of_pem(pem),
-        };
+    /// The way to a receiver: to its server alone, and to no network that is not public unless an operator has allowed it.
+    fn egress_to(&self, webhook: &Webhook) -> Result<Egress, NoWay> {
+        let (of, owner) = (&webhook.of, format!("webhook {}", webhook.id));
         Ok(Egress {
-            authorities: vec![PermittedAuthority {
-                authority,
-                client_certificate: false,
-                secret_headers: Vec::new(),
-            }],
-            trust_roots: Arc::new(trust_roots),
-            allowed_networks: webhook.of.allowed_networks.clone(),
+            allowed_networks: of.allowed_networks.clone(),
             proxies: self.own_proxies(),
-            ..Egress::of_nobody(&format!("webhook {}", webhook.id))
+            ..Egress::to(&owner, &of.url, of.trusted_authorities_pem.as_deref())?
         })
     }
 }
@@ -249,10 +238,10 @@ impl Round {
 }
 
 /// What an answer comes to, after so many tries. Only 2xx takes an event; a redirection is not followed.
-fn judged(answer: &Result<Response<()>, String>, tries: u32) -> DeliveryOutcome {
+fn judged(answer: &Result<Response<()>, Problem>, tries: u32) -> DeliveryOutcome {
     let answer = match answer {
         Ok(answer) => answer,
-        Err(why) => return not_taken(problem("webhook-unreachable", why), None, tries, Duration::ZERO),
+        Err(why) => return not_taken(why.clone(), None, tries, Duration::ZERO),
     };
     let status = answer.status();
     if status.is_success() {
@@ -287,6 +276,23 @@ fn not_taken(problem: Problem, status: Option<u16>, tries: u32, asked: Duration)
     }
 }
 
+/// Why a receiver was not reached, in the host's words: a proxy or the policy may be in the way, and not the receiver.
+fn not_reached(error: &NoAnswer) -> Problem {
+    match error {
+        NoAnswer::Exchange { why: Some(why), .. } => why.clone(),
+        error if error.is_prohibited() => Problem::new(
+            "webhook-address-prohibited",
+            "the receiver is in a network that is not public",
+            "allow the network, if that is where it is to be",
+        ),
+        error => unreachable(error),
+    }
+}
+
+fn unreachable(why: &impl fmt::Display) -> Problem {
+    problem("webhook-unreachable", &why.to_string())
+}
+
 fn problem(code: &str, message: &str) -> Problem {
     Problem::new(code, message, "correct the receiver, then send it a test")
 }
@@ -295,7 +301,7 @@ fn problem(code: &str, message: &str) -> Problem {
 mod tests {
     use super::*;
 
-    fn answered(status: u16, retry_after: Option<&str>) -> Result<Response<()>, String> {
+    fn answered(status: u16, retry_after: Option<&str>) -> Result<Response<()>, Problem> {
         let mut answer = Response::builder().status(status);
         if let Some(asked) = retry_after {
             answer = answer.header(RETRY_AFTER, asked);
@@ -319,7 +325,7 @@ mod tests {
         for status in [301, 307, 400, 404, 429, 500] {
             assert_eq!(pause_s(&judged(&answered(status, None), 1)), Some(5), "{status}");
         }
-        assert_eq!(pause_s(&judged(&Err("refused".to_owned()), 1)), Some(5));
+        assert_eq!(pause_s(&judged(&Err(unreachable(&"refused")), 1)), Some(5));
         assert!(matches!(
             judged(&answered(410, None), 1),
             DeliveryOutcome::Gone(_)

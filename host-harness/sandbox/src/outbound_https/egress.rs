@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use rustls::RootCertStore;
 
 use super::policy::{Authority, PermittedAuthority};
+use crate::system_roots::{roots_of_pem, system_roots};
 
 /// The servers that a call may reach, and the certificate that it presents.
 #[derive(Clone)]
@@ -33,6 +34,17 @@ pub struct Egress {
     pub proxies: ProxyRules,
 }
 
+/// Why there is no way to an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoWay {
+    /// The address is none.
+    #[error("the address is no https address")]
+    Address,
+    /// No certificate authority can be read.
+    #[error("no certificate authority can be read")]
+    Authorities,
+}
+
 impl Egress {
     /// An egress to no server, without a certificate.
     pub fn of_nobody(instance_id: &str) -> Self {
@@ -47,6 +59,28 @@ impl Egress {
             allowed_networks: Vec::new(),
             proxies: ProxyRules::default(),
         }
+    }
+
+    /// An egress to the server of an https address alone, without a certificate, by certificate authorities in PEM in place of the
+    /// system's.
+    ///
+    /// # Errors
+    /// When the address is none, or no authority can be read.
+    pub fn to(owner: &str, url: &str, trusted_authorities_pem: Option<&str>) -> Result<Self, NoWay> {
+        let authority = Authority::of_url(url).ok_or(NoWay::Address)?;
+        let trust_roots = trusted_authorities_pem.map_or_else(system_roots, roots_of_pem);
+        if trust_roots.is_empty() {
+            return Err(NoWay::Authorities);
+        }
+        Ok(Self {
+            authorities: vec![PermittedAuthority {
+                authority,
+                client_certificate: false,
+                secret_headers: Vec::new(),
+            }],
+            trust_roots: Arc::new(trust_roots),
+            ..Self::of_nobody(owner)
+        })
     }
 
     /// Whether a URL is an https address of a server that the call may reach.

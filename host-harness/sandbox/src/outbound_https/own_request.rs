@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use bss_model::Problem;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use wasmtime_wasi_http::Error;
@@ -16,14 +17,32 @@ use crate::seen_exchanges::SeenExchanges;
 #[derive(Debug, thiserror::Error)]
 pub enum NoAnswer {
     /// The request was refused, or the server did not answer.
-    #[error("{0}")]
-    Exchange(#[from] Error),
+    #[error("{}", why.as_ref().map_or_else(|| error.to_string(), |why| why.message.clone()))]
+    Exchange {
+        /// The failure.
+        error: Error,
+        /// The failure in words for an operator, where nothing was reached and there is more to say.
+        why: Option<Problem>,
+    },
     /// The answer broke off, or is too long.
     #[error(
         "the answer broke off, or is longer than {} bytes",
         limits::REQUEST_BODY_BYTES
     )]
     Body,
+}
+
+impl NoAnswer {
+    /// Whether the server is in a network that may not be reached.
+    pub fn is_prohibited(&self) -> bool {
+        matches!(
+            self,
+            Self::Exchange {
+                error: Error::DestinationIpProhibited,
+                ..
+            }
+        )
+    }
 }
 
 impl OutboundHttps {
@@ -65,11 +84,18 @@ impl OutboundHttps {
                 .boxed_unsync()
         };
         let request = request.map(whole);
+        let seen = SeenExchanges::default();
         let told = Told {
             following: CallSpan::default().exchange(&egress.instance_id, &request),
-            seen: SeenExchanges::default(),
+            seen: seen.clone(),
             listener: Arc::new(|_| ()),
         };
-        Ok(self.send(egress, request, Deadlines::new(None), &told).await?)
+        let sent = self.send(egress, request, Deadlines::new(None), &told).await;
+        sent.map_err(|error| NoAnswer::Exchange {
+            error,
+            why: seen
+                .explanation()
+                .map(|why| Problem::new(why.code, why.message, why.advice)),
+        })
     }
 }
