@@ -18,7 +18,7 @@ use bss_record::{Record, RecordError, Worker};
 use bss_sandbox::call_event::CallListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::{self, JoinError, JoinSet};
+use tokio::task::{self, JoinSet};
 use uuid::Uuid;
 
 use crate::alert_telling::AlertListener;

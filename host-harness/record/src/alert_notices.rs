@@ -9,7 +9,7 @@ use serde_json::json;
 use sqlx::{Row as _, SqliteConnection};
 
 use super::acts::write_act;
-use super::alerts::{alerts, read_alert};
+use super::alerts::{alerts, owned, read_alert};
 use super::stored::{from_json, to_json};
 use super::{Record, RecordError, begin_write};
 

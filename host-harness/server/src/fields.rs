@@ -424,7 +424,7 @@ mod tests {
         let mut problems = Problems::default();
         let body = json!({ "lines": vec![7; ROWS_MAX], "assets": vec![7; ROWS_MAX + 1] });
         let mut fields = Fields::of_body(body, &mut problems);
-        assert!(fields.texts("assets", &mut problems).is_empty());
+        assert!(fields.filled_texts("assets", &mut problems).is_empty());
         assert!(fields.objects("lines", &mut problems).len() < PROBLEMS_MAX);
         let codes = codes(&problems);
         assert_eq!(codes.len(), PROBLEMS_MAX);
@@ -436,6 +436,23 @@ mod tests {
         let more = (0..1_000).map(|n| FieldProblem::of(format!("x{n}"), &FieldError::Missing));
         problems.extend(more);
         assert_eq!(problems.0.len(), PROBLEMS_MAX);
+    }
+
+    #[test]
+    fn a_list_without_rows_and_a_text_for_a_flag_are_problems_of_a_body() {
+        let mut problems = Problems::default();
+        let body = json!({ "assets": [], "requestOnly": "true", "quantity": "2" });
+        let mut fields = Fields::of_body(body, &mut problems);
+        assert!(fields.filled_texts("assets", &mut problems).is_empty());
+        assert!(fields.filled_texts("left-out", &mut problems).is_empty());
+        assert_eq!(fields.flag("requestOnly", &mut problems), None);
+        assert_eq!(fields.number("quantity", &mut problems), None);
+        let expected = [
+            ("assets", "field-empty"),
+            ("requestOnly", "field-type"),
+            ("quantity", "field-type"),
+        ];
+        assert_eq!(codes(&problems), expected);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use bss_model::{Advice, ErrorKind, IdKind, OrderFilter, Page};
-use host_harness::Host;
+use bss_model::{Advice, Diagnose as _, ErrorKind, IdKind, OrderFilter, Page};
+use host_harness::{Host, PlaceError};
 use uuid::Uuid;
 
 use super::failure::Failure;

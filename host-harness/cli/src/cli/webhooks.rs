@@ -137,12 +137,10 @@ fn state_parser() -> impl clap::builder::TypedValueParser<Value = DeliveryState>
 }
 
 fn type_parser() -> impl clap::builder::TypedValueParser<Value = OutcomeKind> {
-    let names = OutcomeKind::ALL.map(event_type);
-    clap::builder::PossibleValuesParser::new(names).try_map(|name| {
-        let of = OutcomeKind::ALL
-            .into_iter()
-            .find(|kind| event_type(*kind) == name);
-        of.ok_or("there is no such type of events")
+    let names = OutcomeKind::ALL.iter().map(|kind| event_type(*kind));
+    PossibleValuesParser::new(names).try_map(|name| {
+        let of = OutcomeKind::ALL.iter().find(|kind| event_type(**kind) == name);
+        of.copied().ok_or("there is no such type of events")
     })
 }
 

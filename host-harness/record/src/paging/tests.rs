@@ -2,13 +2,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use bss_model::{
-    Actor, AssetFilter, AssetStatus, CancellationFilter, CancellationState, ChargeFilter, LicenseState,
-    MailFilter, MailKind, MailState, OrderFilter, ProductFilter, ReturnStatus, SyncStatus, license_state,
+    Actor, AssetFilter, AssetStatus, CancellationFilter, CancellationState, ChargeFilter, DeliveryFilter,
+    DeliveryState, LicenseState, MailFilter, MailKind, MailState, OrderFilter, ProductFilter, ReturnStatus,
+    SyncStatus, license_state,
 };
 use uuid::Uuid;
 
 use super::*;
-use crate::{assets, cancellations, charges, instances, orders, outbox, runs, services};
+use crate::{assets, cancellations, charges, deliveries, instances, orders, outbox, runs, services};
 
 const BOTH: [SortOrder; 2] = [SortOrder::Ascending, SortOrder::Descending];
 
