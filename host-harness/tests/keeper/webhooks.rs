@@ -351,7 +351,7 @@ async fn a_rotation_has_both_keys_sign_for_a_time_and_no_key_is_in_a_file_in_cle
         .await
         .unwrap();
     let day = Duration::from_secs(86_400);
-    let second = record.rotate_webhook(webhook.id, day, &actor()).await.unwrap();
+    let (_, second) = record.rotate_webhook(webhook.id, day, &actor()).await.unwrap();
     let signing = async || {
         let keys = record.webhook_keys(webhook.id).await.unwrap();
         keys.iter()
@@ -360,9 +360,9 @@ async fn a_rotation_has_both_keys_sign_for_a_time_and_no_key_is_in_a_file_in_cle
     };
     assert_eq!(signing().await, [second.secret.expose(), first.secret.expose()]);
     // The second is lost before the receiver has it: the first, which it has, signs on.
-    let again = record.rotate_webhook(webhook.id, day, &actor()).await.unwrap();
+    let (_, again) = record.rotate_webhook(webhook.id, day, &actor()).await.unwrap();
     assert_eq!(signing().await, [again.secret.expose(), first.secret.expose()]);
-    let third = record
+    let (_, third) = record
         .rotate_webhook(webhook.id, Duration::ZERO, &actor())
         .await
         .unwrap();
