@@ -37,19 +37,24 @@ fn own(name: &str) -> PathBuf {
 
 /// Runs one of our scripts in the Python environment, on an input.
 fn python(script: &str, arguments: &[&str], input: &str) -> Output {
-    let mut python = program("python")
-        .arg("-B")
-        .arg(own(script))
-        .args(arguments)
+    fed(
+        program("python").arg("-B").arg(own(script)).args(arguments),
+        input,
+    )
+}
+
+/// Runs a program on an input, and returns what it says.
+fn fed(command: &mut Command, input: &str) -> Output {
+    let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("python starts");
-    let mut stdin = python.stdin.take().expect("a pipe");
-    stdin.write_all(input.as_bytes()).expect("python reads");
+        .expect("the program starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(input.as_bytes()).expect("the program reads");
     drop(stdin);
-    python.wait_with_output().expect("python ends")
+    child.wait_with_output().expect("the program ends")
 }
 
 /// The complaint of a program that must have failed.

@@ -7,9 +7,7 @@ use bss_simulator::{Fault, Operation, Repeat};
 use serde_json::Value;
 
 use crate::cli::assert_fails;
-use crate::scenario::{DONE, INSTANCE, REFUSED, Scenario, actor, assert_ends, order_request};
-
-pub(crate) const ALERTS: i32 = 4;
+use crate::scenario::{ATTENTION, DONE, INSTANCE, REFUSED, Scenario, actor, assert_ends, order_request};
 
 fn refusal(status: u16, code: &str) -> Fault {
     Fault::Refusal {
@@ -43,7 +41,7 @@ async fn a_license_that_fails_is_a_line_with_names_and_an_exit_code_until_somebo
     let order = placed(&scenario, 2).await;
 
     let ran = scenario.bss_host(&["run", "--once"]);
-    assert_ends(&ran, ALERTS);
+    assert_ends(&ran, ATTENTION);
     let (out, err) = (
         String::from_utf8_lossy(&ran.stdout),
         String::from_utf8_lossy(&ran.stderr),
@@ -82,8 +80,8 @@ async fn a_license_that_fails_is_a_line_with_names_and_an_exit_code_until_somebo
     );
 
     let number = open[0]["number"].to_string();
-    assert_ends(&scenario.bss_host(&["run", "--once"]), ALERTS);
-    assert_ends(&scenario.bss_host(&["status"]), ALERTS);
+    assert_ends(&scenario.bss_host(&["run", "--once"]), ATTENTION);
+    assert_ends(&scenario.bss_host(&["status"]), ATTENTION);
     assert_ends(&scenario.bss_host(&["alert", "acknowledge", &number]), DONE);
     assert_ends(&scenario.bss_host(&["run", "--once"]), DONE);
     assert_eq!(alerts(&scenario), [] as [Value; 0]);
@@ -155,7 +153,7 @@ async fn the_status_tells_what_waits_and_ends_well_where_nothing_is_wrong() {
         "{status}"
     );
     assert_eq!(status["workers"], Value::Array(Vec::new()));
-    assert_ends(&scenario.bss_host(&["status", "--expect-worker"]), ALERTS);
+    assert_ends(&scenario.bss_host(&["status", "--expect-worker"]), ATTENTION);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,8 +175,8 @@ async fn an_alert_is_mailed_once_to_the_operator_and_names_everybody() {
     );
     assert_ends(&scenario.bss_host(&["alert", "email", "desk@shop.example"]), DONE);
 
-    assert_ends(&scenario.bss_host(&["run", "--once"]), ALERTS);
-    assert_ends(&scenario.bss_host(&["run", "--once"]), ALERTS);
+    assert_ends(&scenario.bss_host(&["run", "--once"]), ATTENTION);
+    assert_ends(&scenario.bss_host(&["run", "--once"]), ATTENTION);
     let mails = alert_mails(&outbox);
     assert_eq!(mails.len(), 1, "{mails:?}");
     for word in [
@@ -195,7 +193,7 @@ async fn an_alert_is_mailed_once_to_the_operator_and_names_everybody() {
 
     assert_ends(&scenario.bss_host(&["alert", "email", "--none"]), DONE);
     refuse_one(&scenario).await;
-    assert_ends(&scenario.bss_host(&["run", "--once"]), ALERTS);
+    assert_ends(&scenario.bss_host(&["run", "--once"]), ATTENTION);
     assert_eq!(alert_mails(&outbox).len(), 1, "nobody is to be told any more");
 }
 
@@ -224,14 +222,14 @@ async fn the_operator_s_command_gets_each_alert_once_and_again_only_where_it_fai
 
     script("7");
     let ran = scenario.bss_host(&run);
-    assert_ends(&ran, ALERTS);
+    assert_ends(&ran, ATTENTION);
     assert!(
         String::from_utf8_lossy(&ran.stderr).contains("ended with exit status: 7"),
         "{ran:?}"
     );
     assert_eq!(lines().len(), 1);
     script("0");
-    assert_ends(&scenario.bss_host(&run), ALERTS);
+    assert_ends(&scenario.bss_host(&run), ATTENTION);
     assert_eq!(
         lines().len(),
         1,
@@ -241,8 +239,8 @@ async fn the_operator_s_command_gets_each_alert_once_and_again_only_where_it_fai
     refuse_one(&scenario).await;
     let mut with_secrets = scenario.command(&run);
     with_secrets.envs([("BSS_PFX_CODE", "code"), ("BSS_SMTP_PASSWORD", "password")]);
-    assert_ends(&with_secrets.output().expect("the program runs"), ALERTS);
-    assert_ends(&scenario.bss_host(&run), ALERTS);
+    assert_ends(&with_secrets.output().expect("the program runs"), ATTENTION);
+    assert_ends(&scenario.bss_host(&run), ATTENTION);
     let lines = lines();
     assert_eq!(lines.len(), 2, "the new one, once: {lines:?}");
     let mut words = lines[1].splitn(4, ' ');
@@ -273,7 +271,7 @@ async fn mail_that_stands_still_is_an_alert_until_an_e_mail_is_taken() {
         (&"mail-stopped".into(), &Value::Null)
     );
     let status = scenario.bss_host(&["status", "--json"]);
-    assert_ends(&status, ALERTS);
+    assert_ends(&status, ATTENTION);
     let status: Value = serde_json::from_slice(&status.stdout).expect("one line of JSON");
     assert_eq!(status["mailStop"]["problem"], open[0]["problem"]);
 
@@ -301,7 +299,7 @@ async fn a_log_for_a_collector_is_an_object_in_every_line() {
         .env("BSS_LOG_FORMAT", "json")
         .output()
         .expect("the program runs");
-    assert_ends(&ran, ALERTS);
+    assert_ends(&ran, ATTENTION);
     let err = String::from_utf8_lossy(&ran.stderr).into_owned();
     let objects: Vec<Value> = err
         .lines()
@@ -359,7 +357,7 @@ fn alert_mails(outbox: &Path) -> Vec<String> {
 /// Orders a license that the vendor refuses for good.
 async fn refuse_one(scenario: &Scenario) {
     to_be_refused(scenario).await;
-    assert_ends(&scenario.bss_host(&["run", "--once"]), ALERTS);
+    assert_ends(&scenario.bss_host(&["run", "--once"]), ATTENTION);
 }
 
 /// Orders a license that the vendor will refuse for good.

@@ -7,7 +7,7 @@ use std::process::Command;
 use bss_simulator::{CertificateRequest, ExtendedKeyUsage};
 use serde_json::Value;
 
-use crate::scenario::{INSTANCE, Scenario, result};
+use crate::scenario::{ATTENTION, DONE, INSTANCE, Scenario, assert_ends, result};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_list_tells_for_whom_a_certificate_is_until_when_and_why_it_can_not_be_used() {
@@ -114,9 +114,9 @@ async fn those_that_expire_within_the_days_are_listed_and_no_others() {
     assert_eq!(expiring(&["--days", "5"]), []);
     assert_eq!(expiring(&[]), std::slice::from_ref(&soon));
     assert_eq!(expiring(&["--days", "60"]), [soon, later]);
-    for (days, code) in [("5", 0), ("30", 4)] {
+    for (days, code) in [("5", DONE), ("30", ATTENTION)] {
         let checked = scenario.bss_host(&["certificate", "expiring", "--fail", "--days", days]);
-        assert_eq!(checked.status.code(), Some(code), "{checked:?}");
+        assert_ends(&checked, code);
     }
 }
 

@@ -9,10 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 use serde_json::Value;
 
-use crate::scenario::{DONE, INSTANCE, REFUSED, Scenario, USAGE, assert_ends, result};
-
-/// The exit code of differences between the record and a statement.
-const DIFFERENCES: i32 = 4;
+use crate::scenario::{ATTENTION, DONE, INSTANCE, REFUSED, Scenario, USAGE, assert_ends, result};
 
 fn json(output: &Output) -> Value {
     assert_ends(output, DONE);
@@ -231,10 +228,10 @@ async fn a_statement_that_says_what_the_record_says_has_no_differences_and_every
         (format!("{whole}{}\r\n", lines[1]), vec!["listed-twice"]),
     ] {
         let (code, found) = reconcile(&scenario, &changed, &[]);
-        assert_eq!((code, kinds(&found)), (DIFFERENCES, expected), "{found}");
+        assert_eq!((code, kinds(&found)), (ATTENTION, expected), "{found}");
     }
     let (code, dear) = reconcile(&scenario, &whole, &["--charged-prices"]);
-    assert_eq!((code, kinds(&dear)), (DIFFERENCES, vec!["other-price"; 4]));
+    assert_eq!((code, kinds(&dear)), (ATTENTION, vec!["other-price"; 4]));
     assert_eq!(dear["differences"][0]["expected"], "149.00 EUR");
     let (code, broken) = reconcile(&scenario, &whole.replace("1.101,50 €", "?"), &[]);
     assert_eq!(
@@ -251,7 +248,7 @@ async fn a_statement_that_says_what_the_record_says_has_no_differences_and_every
     let (code, settled) = reconcile(&scenario, &settled, &[]);
     assert_eq!((code, kinds(&settled)), (DONE, vec![]), "{settled}");
     let (code, unknown) = reconcile(&scenario, &whole, &[]);
-    assert_eq!((code, kinds(&unknown)), (DIFFERENCES, vec!["returned-here"]));
+    assert_eq!((code, kinds(&unknown)), (ATTENTION, vec!["returned-here"]));
     assert_eq!(unknown["differences"][0]["assetId"], returned);
     let (code, before) = reconcile(
         &scenario,
@@ -287,7 +284,7 @@ async fn a_statement_of_another_month_is_no_statement_without_differences() {
     let license = assets[0].license_token_id.clone().expect("a license");
     let stranger = whole.replace(&license, "00000000-0000-0000-0000-000000000001");
     let (code, found) = reconcile(&scenario, &stranger, &month);
-    assert_eq!((code, kinds(&found)), (DIFFERENCES, vec!["bought-there"]));
+    assert_eq!((code, kinds(&found)), (ATTENTION, vec!["bought-there"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,7 +20,8 @@ fn place<'a>(offer: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["order", "place", "esd", "--offer", offer][..], &CUSTOMER, more].concat()
 }
 
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+/// A text of a JSON object.
+pub(crate) fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name]
         .as_str()
         .unwrap_or_else(|| panic!("{name} in {value}"))

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use self::name_server::{NameServer, Zone};
 use crate::component::bss_host;
+use crate::record_cli::text;
 use crate::scenario::{USAGE, result};
 
 const PASSED: i32 = 0;
@@ -122,10 +123,6 @@ fn points(said: &Value) -> Vec<String> {
         .iter()
         .map(|point| format!("{}: {}", text(&point["result"]), text(&point["code"])))
         .collect()
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().expect("a text")
 }
 
 /// Checks what is said of the CNAME where all else is in order; every word has to be in it.

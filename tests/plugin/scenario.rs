@@ -34,6 +34,7 @@ pub(crate) const DONE: i32 = 0;
 pub(crate) const REFUSED: i32 = 1;
 pub(crate) const USAGE: i32 = 2;
 pub(crate) const NO_ANSWER: i32 = 3;
+pub(crate) const ATTENTION: i32 = 4;
 
 /// The user who runs the tests, whom the program names for what it changes, and who became that user.
 pub(crate) fn me() -> String {

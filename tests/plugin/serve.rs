@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{Desk, assert_fails, send_signal};
 use crate::component::{bss_host, component};
+use crate::orders_cli::text;
 use crate::scenario::{DONE, REFUSED, USAGE, assert_ends};
 
 /// Longer than anything that is waited for takes.
@@ -208,12 +209,6 @@ fn serve(desk: &Desk, arguments: &[&str]) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
     command
-}
-
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
-    value[name]
-        .as_str()
-        .unwrap_or_else(|| panic!("{name} in {value}"))
 }
 
 #[test]

@@ -7,9 +7,8 @@ use bss_sandbox::bindings::failures::ReadFailure;
 use bss_simulator::{Catalog, Fault, Operation, Repeat, When};
 use host_harness::ServicesError;
 
-use crate::alerts_cli::ALERTS;
 use crate::cli::assert_fails;
-use crate::scenario::{INSTANCE, REFUSED, Scenario, actor, assert_ends, silent};
+use crate::scenario::{ATTENTION, INSTANCE, REFUSED, Scenario, actor, assert_ends, silent};
 
 async fn products(scenario: &Scenario) -> Vec<(String, String, bool)> {
     let instance = scenario
@@ -214,7 +213,7 @@ async fn a_catalog_that_lost_half_of_what_is_on_sale_is_shown_first_and_applied_
     let listed = ["services", "products", INSTANCE, "--run", run, "--discontinued"];
     assert_eq!(scenario.json(&listed).as_array().map(Vec::len), Some(lost));
     assert_eq!(scenario.json(&["alert", "list"])[0]["kind"], "catalog-shrank");
-    assert_ends(&scenario.bss_host(&["status"]), ALERTS);
+    assert_ends(&scenario.bss_host(&["status"]), ATTENTION);
 
     let accepted = scenario.json(&["services", "accept", INSTANCE]);
     assert_eq!(accepted["discontinued"], lost);

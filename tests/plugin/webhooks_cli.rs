@@ -6,7 +6,7 @@ use aws_lc_rs::hmac;
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
-use crate::scenario::{DONE, NO_ANSWER, REFUSED, Scenario, assert_ends};
+use crate::scenario::{ATTENTION, DONE, NO_ANSWER, REFUSED, Scenario, assert_ends};
 use crate::webhook_receiver::{Received, Receiver};
 
 /// The arguments that put a receiver on record.
@@ -99,7 +99,7 @@ async fn a_receiver_that_is_gone_is_switched_off_with_an_alert_until_it_is_enabl
     scenario.order(&offer, 1).await;
     receiver.answer(&[410]);
     let ended = scenario.bss_host(&["run", "--once"]);
-    assert_ends(&ended, 4);
+    assert_ends(&ended, ATTENTION);
     let listed = scenario.json(&["webhook", "list"]);
     assert_eq!(
         (&listed[0]["state"], &listed[0]["problem"]["code"]),

@@ -1,12 +1,11 @@
 //! Webhooks that the host signs, verified by the libraries of Standard Webhooks for Python and JavaScript.
 
-use std::io::Write as _;
-use std::process::{Output, Stdio};
+use std::process::Output;
 
 use bss_model::NewWebhook;
 use serde_json::{Value, json};
 
-use super::{complaint, own, program, python, tools};
+use super::{complaint, fed, own, program, python, tools};
 use crate::scenario::{Scenario, actor};
 use crate::webhook_receiver::Receiver;
 
@@ -43,18 +42,11 @@ async fn sent() -> Value {
 }
 
 fn node(input: &Value) -> Output {
-    let mut node = program("node")
-        .arg(own("verify_webhook.cjs"))
-        .arg(tools().join("npm"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("node starts");
-    let mut stdin = node.stdin.take().expect("a pipe");
-    stdin.write_all(input.to_string().as_bytes()).expect("node reads");
-    drop(stdin);
-    node.wait_with_output().expect("node ends")
+    let script = own("verify_webhook.cjs");
+    fed(
+        program("node").arg(script).arg(tools().join("npm")),
+        &input.to_string(),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
