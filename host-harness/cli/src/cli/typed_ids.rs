@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use bss_model::{Advice, Diagnose as _, ErrorKind, IdKind, OrderFilter, Page};
-use host_harness::{Host, PlaceError};
+use bss_model::{Advice, ErrorKind, IdKind, OrderFilter, Page};
+use host_harness::Host;
 use uuid::Uuid;
 
 use super::failure::Failure;
@@ -136,8 +136,7 @@ fn one(text: &str, name: &str, ids: &[Uuid]) -> Result<Option<Uuid>, Failure> {
 
 /// The failure of a text that is no order's id, beginning of one or key.
 fn no_order(message: String) -> Failure {
-    let no_order = PlaceError::NoOrder(Uuid::nil()).diagnosis();
-    Failure::new(no_order.kind, no_order.code, message)
+    Failure::new(ErrorKind::NotFound, "no-order", message)
 }
 
 /// The failure of a text that means several things.
