@@ -15,6 +15,7 @@ macro_rules! becomes_an_error {
 becomes_an_error! {
     bss_record::AcknowledgeError,
     bss_keys::HostKeyError,
+    bss_keys::NotAPlatformKey,
     bss_keys::PfxError,
     bss_model::NotAnId,
     bss_model::NotAnOutcomeCursor,
@@ -30,6 +31,7 @@ becomes_an_error! {
     bss_record::MakeError,
     bss_record::OutcomesError,
     bss_record::PlaceError,
+    bss_record::PlatformError,
     bss_record::ProductError,
     bss_record::RecordError,
     bss_record::RemoveError,

@@ -75,6 +75,7 @@ mod no_mail;
 mod order_problems;
 mod own_task;
 mod pause;
+mod platforms;
 mod plugin_cache;
 mod plugin_description;
 mod plugin_options;
@@ -118,15 +119,15 @@ pub use bss_model::{
     CorrectedCustomer, Cursor, CustomerCorrection, CustomerErasure, Decision, DeliveryFilter, DeliveryState,
     Diagnose, ErrorKind, Instance, InstanceId, InvalidProxy, InvalidProxyVariable, LicenseSecrets,
     MailChoices, NewInstance, NewLine, NewWebhook, NoProxy, NotAnId, NotAnOutcomeCursor, NotAnOwner, OrderId,
-    Outcome, OutcomeCursor, OutcomeKind, Owner, Page, Party, Placed, PluginDigest, Price, Problem,
+    Outcome, OutcomeCursor, OutcomeKind, Owner, Page, Party, Placed, Platform, PluginDigest, Price, Problem,
     ProductFilter, Proxy, ProxyChoice, ProxyRules, Reach, Requester, RequesterKind, Rows, SavedProxy, Secret,
     Seller, Spending, SpendingToday, Thumbprint, UnsentMails, WebhookState,
 };
 pub use bss_record::{
     ApiClientError, AuditError, AuditedActs, BackupError, CertificateRequest, CertificateStore,
     CorrectCustomerError, DecideError, ERASED_CUSTOMERS_FILE, EraseCustomerError, ImportError,
-    ImportedCertificate, RECORD_FILE, Record, RecordError, ResendMailError, Restored, RetryError,
-    SaveSellerError, SpendingLimitError, Verified, WebhookError, WithdrawError, verify_backup,
+    ImportedCertificate, PlatformError, RECORD_FILE, Record, RecordError, ResendMailError, Restored,
+    RetryError, SaveSellerError, SpendingLimitError, Verified, WebhookError, WithdrawError, verify_backup,
 };
 pub use bss_sandbox::{
     CallContext, CallError, CallEvent, CallLimits, CallListener, FailedCall, LastWords, LoadError, LogLevel,
@@ -150,6 +151,7 @@ pub use license_order::{OrderRequest, PlaceError};
 pub use license_refresh::{RefreshError, Refreshed};
 pub use license_return::{AttemptedReturn, ReturnError};
 pub use metrics::Metrics;
+pub use platforms::{PlatformCredentials, PlatformRequest, platform_addresses};
 pub use plugin_options::OptionError;
 pub use plugins::{PluginError, plugin_digest};
 pub use pulse::Pulse;

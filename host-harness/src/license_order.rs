@@ -50,6 +50,8 @@ pub struct OrderRequest {
     pub lines: Vec<NewLine>,
     /// Makes a repeated request answer with the first one's order.
     pub idempotency_key: Option<String>,
+    /// The platform that orders, by its id. `None`: none does.
+    pub platform: Option<Uuid>,
 }
 
 impl OrderRequest {
@@ -61,6 +63,7 @@ impl OrderRequest {
             reseller: None,
             lines: Vec::new(),
             idempotency_key: None,
+            platform: None,
         }
     }
 
@@ -98,6 +101,16 @@ impl OrderRequest {
     pub fn key(self, key: impl Into<String>) -> Self {
         Self {
             idempotency_key: Some(key.into()),
+            ..self
+        }
+    }
+
+    /// Orders for a platform, by its id, which mails the licenses and charges for them itself: the order needs neither a contact nor
+    /// prices, and the host mails and charges nothing of it.
+    #[must_use]
+    pub fn of_platform(self, platform: Uuid) -> Self {
+        Self {
+            platform: Some(platform),
             ..self
         }
     }
@@ -269,6 +282,7 @@ fn new_order(instance: &Instance, request: OrderRequest) -> NewOrder {
         reseller: request.reseller,
         lines: request.lines,
         idempotency_key: request.idempotency_key,
+        platform: request.platform,
     }
 }
 

@@ -140,6 +140,7 @@ fn order_of(instance_id: Uuid, request: &OrderRequest, lines: Vec<NewLine>) -> N
         reseller: None,
         lines,
         idempotency_key: None,
+        platform: request.platform,
     }
 }
 

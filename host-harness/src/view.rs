@@ -32,6 +32,7 @@ mod keys;
 mod mail;
 mod order;
 mod parties;
+mod platform;
 mod plugin;
 #[cfg(feature = "prerequisites")]
 mod prerequisites;
@@ -77,6 +78,7 @@ pub use mail::{
 };
 pub use order::{Order, OrderCheck};
 pub use parties::{Contact, Parties, Party};
+pub use platform::{Platform, PlatformAddress, PlatformAddresses};
 pub use plugin::{Plugin, PluginFile, RemovedPlugin};
 #[cfg(feature = "prerequisites")]
 pub use prerequisites::{Prerequisite, Prerequisites};

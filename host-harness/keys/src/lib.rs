@@ -18,6 +18,7 @@ mod names;
 mod new_certificate;
 mod ownership;
 mod pfx;
+mod platform_key;
 mod private_key;
 pub mod signing_input;
 mod unusable;
@@ -38,4 +39,5 @@ pub use new_certificate::{
 };
 pub use ownership::Foreign;
 pub use pfx::{PfxCode, PfxError};
+pub use platform_key::{NotAPlatformKey, PlatformKey, PlatformKeyDigest};
 pub use unusable::{Caution, Unusable, UnusableReason};

@@ -115,6 +115,12 @@ pub enum Act {
     RotateApiKey,
     /// Revoked an API client: its keys open nothing any more.
     RevokeApiClient,
+    /// Registered a platform.
+    RegisterPlatform,
+    /// Put the key on record that a platform has now.
+    SetPlatformKey,
+    /// Revoked a platform: its keys open nothing any more.
+    RevokePlatform,
 }
 
 stored_enum!(Act {
@@ -169,6 +175,9 @@ stored_enum!(Act {
     CreateApiClient = "create_api_client", "create API client";
     RotateApiKey = "rotate_api_key", "rotate API key";
     RevokeApiClient = "revoke_api_client", "revoke API client";
+    RegisterPlatform = "register_platform", "register platform";
+    SetPlatformKey = "set_platform_key", "set platform key";
+    RevokePlatform = "revoke_platform", "revoke platform";
 });
 
 /// The kind of thing that an act changed.
@@ -204,6 +213,8 @@ pub enum SubjectKind {
     Webhook,
     /// An API client, by its id.
     ApiClient,
+    /// A platform, by its id.
+    Platform,
 }
 
 stored_enum!(SubjectKind {
@@ -222,6 +233,7 @@ stored_enum!(SubjectKind {
     AlertSettings = "alert_settings", "alert settings";
     Webhook = "webhook", "webhook";
     ApiClient = "api_client", "API client";
+    Platform = "platform", "platform";
 });
 
 /// The one thing that an act changed.
@@ -307,6 +319,11 @@ impl Subject {
     /// An API client.
     pub fn api_client(id: Uuid) -> Self {
         Self::new(SubjectKind::ApiClient, id)
+    }
+
+    /// A platform.
+    pub fn platform(id: Uuid) -> Self {
+        Self::new(SubjectKind::Platform, id)
     }
 
     fn new(kind: SubjectKind, id: impl fmt::Display) -> Self {

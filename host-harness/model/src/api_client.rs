@@ -101,7 +101,7 @@ impl ApiClient {
 #[non_exhaustive]
 pub enum InvalidApiClient {
     /// The name can't be one.
-    #[error("`{}` can't be the name of an API client", name.escape_debug())]
+    #[error("`{}` can't be the name of an API client or a platform", name.escape_debug())]
     Name {
         /// The name.
         name: String,
@@ -132,23 +132,31 @@ impl Diagnose for InvalidApiClient {
     }
 }
 
+/// Checks that a text can be the name of a client, or of a platform: one that logs, shells and addresses take as it is.
+///
+/// # Errors
+/// When it can't.
+pub fn check_client_name(name: &str) -> Result<(), InvalidApiClient> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let begins_well = name
+        .bytes()
+        .next()
+        .is_some_and(|byte| byte.is_ascii_alphanumeric());
+    match begins_well && name.len() <= NAME_LENGTH_MAX && name.bytes().all(is_plain) {
+        true => Ok(()),
+        false => Err(InvalidApiClient::Name {
+            name: name.chars().take(NAME_LENGTH_MAX).collect(),
+        }),
+    }
+}
+
 impl NewApiClient {
     /// Checks that the client can be made so.
     ///
     /// # Errors
     /// When its name is none, it could do nothing, or it could administer a part alone.
     pub fn check(&self) -> Result<(), InvalidApiClient> {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        let begins_well = self
-            .name
-            .bytes()
-            .next()
-            .is_some_and(|byte| byte.is_ascii_alphanumeric());
-        if !begins_well || self.name.len() > NAME_LENGTH_MAX || !self.name.bytes().all(is_plain) {
-            return Err(InvalidApiClient::Name {
-                name: self.name.chars().take(NAME_LENGTH_MAX).collect(),
-            });
-        }
+        check_client_name(&self.name)?;
         if self.scopes.is_empty() {
             return Err(InvalidApiClient::NoScope);
         }

@@ -32,6 +32,7 @@ mod order;
 mod outcome;
 mod owner;
 mod page;
+mod platform;
 mod plugin;
 mod price;
 mod problem;
@@ -55,7 +56,7 @@ pub mod words;
 pub use act::{Act, ActFilter, RecordedAct, Subject, SubjectKind};
 pub use actor::{Actor, ActorKind};
 pub use alert::{Alert, AlertChannel, AlertChoice, AlertFilter, AlertKind, AlertedInstance, AlertedLicense};
-pub use api_client::{ApiClient, ApiScope, InvalidApiClient, NewApiClient};
+pub use api_client::{ApiClient, ApiScope, InvalidApiClient, NewApiClient, check_client_name};
 pub use asset::{
     Asset, AssetFilter, AssetStatus, LicenseState, OVERDUE, Reason, SyncStatus, client_transaction_id,
     is_overdue, is_returned_but_active, license_state, overdue_since_ms, settlement,
@@ -102,6 +103,7 @@ pub use order::{
 pub use outcome::{NotAnOutcomeCursor, Outcome, OutcomeCursor, OutcomeKind, RecordLives};
 pub use owner::{NotAnOwner, Owner};
 pub use page::{Cursor, Page, Rows, SortOrder};
+pub use platform::{NewPlatform, Platform};
 pub use plugin::{AddedPlugin, HarmlessFields, NotADigest, PluginDescription, PluginDigest, PluginTrust};
 pub use price::{NewPrice, Price, PriceChange, PriceDoubt, RecordedPriceChange};
 pub use problem::Problem;

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::acts::write_act;
 use super::alerts::raise_happened;
+use super::platforms::is_name_of_platform;
 use super::stored::{from_json, id, optional, owner, owner_column, to_json};
 use super::{Record, RecordError, begin_write};
 
@@ -28,8 +29,8 @@ pub enum ApiClientError {
     /// The client can't be one.
     #[error(transparent)]
     Invalid(#[from] InvalidApiClient),
-    /// Another client has or had the name.
-    #[error("there is or was an API client `{name}`")]
+    /// Another client or a platform has or had the name.
+    #[error("there is or was an API client or a platform `{name}`")]
     NameTaken {
         /// The name.
         name: String,
@@ -59,7 +60,7 @@ impl Diagnose for ApiClientError {
         match self {
             Self::Invalid(error) => error.diagnosis(),
             Self::NameTaken { .. } => Diagnosis::new(ErrorKind::Conflict, "api-client-name-taken").say(
-                "choose another name: acts on record name a client by it, so a name is never used again",
+                "choose another name: acts on record name clients and platforms by it, so a name is never used again",
             ),
             Self::NoClient { .. } => Diagnosis::new(ErrorKind::NotFound, "no-api-client"),
             Self::Revoked { .. } => {
@@ -101,6 +102,9 @@ impl Record {
         };
         let key = ApiKey::generate(client.id)?;
         let mut transaction = begin_write(&self.writer).await?;
+        if is_name_of_platform(&mut transaction, &client.name).await? {
+            return Err(ApiClientError::NameTaken { name: client.name });
+        }
         let written = sqlx::query(
             "INSERT INTO api_clients (id, name, owner, scopes, instances, key_digest, created_at_ms)
              VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING",

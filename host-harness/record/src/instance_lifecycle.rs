@@ -10,6 +10,7 @@ use super::erasure::empty_log;
 use super::instances::{
     CreateError, SaveError, has_orders, instance_of_name, instance_to_change, is_instance_name,
 };
+use super::platforms::platform_at;
 use super::runs::open_run;
 use super::{Record, RecordError, begin_write};
 
@@ -64,6 +65,14 @@ pub enum RemoveInstanceError {
         /// The instance's name.
         name: String,
     },
+    /// A platform buys at the instance.
+    #[error("instance `{name}` can't be removed, because platform `{platform}` buys at it")]
+    HasPlatform {
+        /// The instance's name.
+        name: String,
+        /// The platform's name.
+        platform: String,
+    },
     /// The instance does not exist, or the record failed.
     #[error(transparent)]
     Instance(#[from] SaveError),
@@ -81,6 +90,9 @@ impl Diagnose for RemoveInstanceError {
                 Diagnosis::new(ErrorKind::Conflict, "run-open").advise(Advice::ListRuns {
                     instance: name.clone(),
                 })
+            }
+            Self::HasPlatform { .. } => {
+                Diagnosis::new(ErrorKind::Conflict, "instance-of-platform").say("revoke the platform first")
             }
             Self::Instance(error) => error.diagnosis(),
         }
@@ -214,7 +226,8 @@ impl Record {
     /// installed, and the acts stay on record.
     ///
     /// # Errors
-    /// When there is no such instance, something was ever ordered at it, or it has a run that waits or is in progress.
+    /// When there is no such instance, something was ever ordered at it, it has a run that waits or is in progress, or a platform that was not
+    /// revoked buys at it.
     pub async fn remove_instance(
         &self,
         instance_id: Uuid,
@@ -227,6 +240,12 @@ impl Record {
         }
         if open_run(&mut transaction, instance_id).await?.is_some() {
             return Err(RemoveInstanceError::RunOpen { name: old.name });
+        }
+        if let Some(platform) = platform_at(&mut transaction, instance_id).await? {
+            return Err(RemoveInstanceError::HasPlatform {
+                name: old.name,
+                platform,
+            });
         }
         for statement in BELONGINGS
             .into_iter()

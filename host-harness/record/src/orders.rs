@@ -6,6 +6,7 @@ use super::acts::write_act;
 use super::duties::duties;
 use super::paging::KeyColumn::{Integer, Text};
 use super::paging::List;
+use super::platforms::buys_at;
 use super::products::price_in;
 use super::provenance::doubt_repetition;
 use super::spending::{beyond_limit, follow_order};
@@ -144,6 +145,14 @@ pub enum PlaceError {
         /// The largest quantity. `None`: the product has no limit.
         max: Option<u32>,
     },
+    /// The platform that orders was revoked, or is registered for another instance.
+    #[error("no platform `{platform}` buys at instance `{instance}`")]
+    NoPlatform {
+        /// The platform's id.
+        platform: Uuid,
+        /// The instance's name.
+        instance: String,
+    },
     /// The idempotency key has no character, as where a variable is not set.
     #[error("the idempotency key is empty")]
     EmptyKey,
@@ -205,6 +214,7 @@ impl Diagnose for PlaceError {
                 "look whether the orders of today are meant; then raise the limit, or wait until 00:00 UTC",
             ),
             Self::Quantity { .. } => Diagnosis::new(ErrorKind::Invalid, "quantity-out-of-range"),
+            Self::NoPlatform { .. } => Diagnosis::new(ErrorKind::Conflict, "platform-not-usable"),
             Self::EmptyKey => {
                 Diagnosis::new(ErrorKind::Invalid, "key-empty").say("give a key of this order's own, or none")
             }
@@ -483,10 +493,11 @@ impl Record {
         if instance.is_disabled() {
             return Err(PlaceError::Disabled { name: instance.name });
         }
-        if new.contact.is_none() && duties(transaction).await?.mails {
+        check_platform(transaction, &instance, new.platform).await?;
+        if new.contact.is_none() && new.platform.is_none() && duties(transaction).await?.mails {
             return Err(PlaceError::NoContact);
         }
-        let shares = shares(transaction, &instance, &new.lines).await?;
+        let shares = shares(transaction, &instance, new).await?;
         check_limit(transaction, &instance, &shares).await?;
         let ids = OrderIds::new(&self.host_key, &instance, new.idempotency_key.as_deref());
         let order_id = ids.order();
@@ -574,7 +585,7 @@ struct Share {
     /// The units of each license.
     quantity: u32,
     /// The price of each license, all of its units together, in minor units of the instance's currency. `None`: the host
-    /// charges nothing, and the product has none.
+    /// charges nothing for it, and the product has none.
     price: Option<i64>,
 }
 
@@ -582,12 +593,12 @@ struct Share {
 async fn shares(
     transaction: &mut SqliteConnection,
     instance: &Instance,
-    lines: &[NewLine],
+    new: &NewOrder,
 ) -> Result<Vec<Share>, PlaceError> {
     let mut shares = Vec::new();
     let (mut licenses, mut costs) = (0_u64, 0_i64);
-    let charges = duties(transaction).await?.charges;
-    for line in merged(lines) {
+    let charges = new.platform.is_none() && duties(transaction).await?.charges;
+    for line in merged(&new.lines) {
         let (product, splits) = orderable(transaction, instance.id, &line).await?;
         let code = &line.product_code;
         let unit_price = price_in(transaction, instance.id, code, &instance.currency).await?;
@@ -631,6 +642,23 @@ async fn shares(
         shares.push(share);
     }
     Ok(shares)
+}
+
+/// Refuses a platform that does not buy at the instance, or does not any more.
+async fn check_platform(
+    transaction: &mut SqliteConnection,
+    instance: &Instance,
+    platform: Option<Uuid>,
+) -> Result<(), PlaceError> {
+    match platform {
+        Some(platform) if !buys_at(transaction, platform, instance.id).await? => {
+            Err(PlaceError::NoPlatform {
+                platform,
+                instance: instance.name.clone(),
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses licenses with which an instance would sell more today than it may.
@@ -723,16 +751,19 @@ async fn earlier(
     if key.trim().is_empty() {
         return Err(PlaceError::EmptyKey);
     }
-    let row =
-        sqlx::query("SELECT id, request_digest FROM orders WHERE instance_id = $1 AND idempotency_key = $2")
-            .bind(new.instance_id.to_string())
-            .bind(key)
-            .fetch_optional(&mut *connection)
-            .await?;
+    let row = sqlx::query(
+        "SELECT id, request_digest, platform_id FROM orders WHERE instance_id = $1 AND idempotency_key = $2",
+    )
+    .bind(new.instance_id.to_string())
+    .bind(key)
+    .fetch_optional(&mut *connection)
+    .await?;
     let Some(row) = row else { return Ok(None) };
     let order = id(&row, "id")?;
     let known: &str = row.try_get("request_digest")?;
-    if known != request_digest && known != former_request_digest(new)? {
+    let is_same = known == request_digest || known == former_request_digest(new)?;
+    // What the host mails and charges is not a platform's, nor the other way round.
+    if !is_same || optional(&row, "platform_id", id)? != new.platform {
         return Err(PlaceError::KeyReused {
             key: key.clone(),
             order,
@@ -783,8 +814,8 @@ async fn insert_order(
     let now = Moment::now();
     sqlx::query(
         "INSERT INTO orders (id, instance_id, idempotency_key, request_digest, customer, contact, reseller, placed_at_ms,
-                             customer_id, boot, placed_uptime_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                             customer_id, boot, placed_uptime_ms, platform_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(order_id.to_string())
     .bind(new.instance_id.to_string())
@@ -797,6 +828,7 @@ async fn insert_order(
     .bind(&new.customer.id)
     .bind(boot(now))
     .bind(uptime_ms(now))
+    .bind(new.platform.map(|platform| platform.to_string()))
     .execute(transaction)
     .await?;
     Ok(())
@@ -865,6 +897,7 @@ pub(super) fn read_order_row(row: &SqliteRow) -> Result<Order, RecordError> {
         contact: optional(row, "contact", from_json)?,
         reseller: optional(row, "reseller", from_json)?,
         idempotency_key: row.try_get("idempotency_key")?,
+        platform: optional(row, "platform_id", id)?,
         placed_at_ms: row.try_get("placed_at_ms")?,
         customer_erased_at_ms: row.try_get("customer_erased_at_ms")?,
         lines: Vec::new(),

@@ -129,6 +129,7 @@ mod tests {
             }),
             reseller: parties().reseller,
             idempotency_key: Some("BASKET-7".to_owned()),
+            platform: None,
             placed_at_ms: 1_000,
             customer_erased_at_ms: None,
             lines: Vec::new(),
