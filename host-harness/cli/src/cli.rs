@@ -43,6 +43,7 @@ mod output;
 mod pages;
 mod period;
 mod pfx;
+mod platforms;
 mod plugins;
 mod prerequisites;
 mod price_list;

@@ -23,6 +23,7 @@ use super::instances::InstanceCommand;
 use super::mail::MailCommand;
 use super::manual::ManArguments;
 use super::orders::OrderCommand;
+use super::platforms::PlatformCommand;
 use super::plugins::PluginCommand;
 use super::prerequisites::PrerequisitesArguments;
 use super::products::ProductCommand;
@@ -169,6 +170,9 @@ pub(super) enum HostCommand {
     /// Make, show and revoke clients of the API, and give them other keys
     #[command(subcommand)]
     ApiClient(ApiClientCommand),
+    /// Register, show and revoke billing platforms that buy by their own contract, and put their keys on record
+    #[command(subcommand)]
+    Platform(PlatformCommand),
     /// Place, resume and show orders
     #[command(subcommand)]
     Order(OrderCommand),

@@ -38,6 +38,20 @@ const EXAMPLES: &[(&[&str], &[&str])] = &[
             "bss-host api-client create shop --scopes read,order --instance INSTANCE > key.txt",
         ],
     ),
+    (
+        &["platform", "register"],
+        &[
+            "bss-host platform register bss --instance INSTANCE --base-url https://host.example",
+            "bss-host platform register bss --instance INSTANCE --application-id b6708ca0-7cbe-4696-ad64-b465f3c878dc --api-key-file key.txt",
+        ],
+    ),
+    (
+        &["platform", "rotate-key"],
+        &[
+            "bss-host platform rotate-key bss --application-id b6708ca0-7cbe-4696-ad64-b465f3c878dc --api-key-file key.txt",
+            "bss-host platform rotate-key bss --keep-former-hours 1 --api-key-file -",
+        ],
+    ),
     (&["alert", "list"], &["bss-host alert list"]),
     (&["asset", "list"], &["bss-host asset list --state open"]),
     (&["instance", "list"], &["bss-host instance list"]),

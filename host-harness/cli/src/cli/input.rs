@@ -36,6 +36,12 @@ pub(super) fn first_line(
     Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
 }
 
+/// The secret in the first line of a file; `-` is the standard input. `what` names the file's kind in the failure to read it.
+pub(super) fn secret_line(file: &Path, what: &str) -> Result<Secret, Failure> {
+    let text = read_secret(file, &format!("{what} `{}`", file.display()))?;
+    Ok(Secret::new(text.lines().next().unwrap_or_default()))
+}
+
 /// The secrets of fields: asked for without showing what is typed, or read where the standard input is no terminal; and
 /// those whose file is named, as `FIELD=FILE`. Nothing of what stands in the wrong place is shown: it may be the secret.
 pub(super) fn secrets(asked: &[String], files: &[String]) -> Result<Vec<(String, Secret)>, Failure> {

@@ -547,6 +547,17 @@ async fn resend(host: &Host, asked: ResendMail, json: bool) -> Outcome {
         (Some(mail), ..) => vec![mail.of(IdKind::Mail, host).await?],
         (None, Some(order), _) => {
             let order = order.of(host).await?;
+            if host
+                .record()
+                .order(order)
+                .await?
+                .is_some_and(|order| order.platform.is_some())
+            {
+                let message = format!(
+                    "no e-mail is sent about order {order}: a platform placed it, which writes to its customer itself"
+                );
+                return Err(Failure::new(ErrorKind::Conflict, "not-mailed", message));
+            }
             ids_of(host, &MailsToResend::Order(order)).await?
         }
         (None, None, customer) => {
