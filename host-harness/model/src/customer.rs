@@ -204,6 +204,7 @@ mod tests {
             reseller: Some(Party::erased("r-1")),
             lines: Vec::new(),
             idempotency_key: None,
+            platform: None,
         };
         assert_eq!(new.invalid_parties(), []);
     }

@@ -83,7 +83,7 @@ pub struct Order {
     pub instance_id: Uuid,
     /// The party that gets the licenses.
     pub customer: Party,
-    /// The contact to which they are mailed. `None`: it was placed before orders had one.
+    /// The contact to which they are mailed, unless a platform ordered. `None`: none was given, or it was placed before orders had one.
     pub contact: Option<Contact>,
     /// The party that sells, if a reseller is involved.
     pub reseller: Option<Party>,

@@ -286,15 +286,18 @@ async fn settle(
     Ok(())
 }
 
-/// Charges a license with all of its units. Does nothing for a license that is charged already or was ordered without a price, or
-/// if charging is not the host's duty. A charge is for one license: what is bought later gets another, and none grows.
+/// Charges a license with all of its units. Does nothing for a license that is charged already, was ordered without a price or by a
+/// platform, which charges for itself, or if charging is not the host's duty. A charge is for one license: what is bought later gets another, and none grows.
 pub(super) async fn charge(
     transaction: &mut SqliteConnection,
     asset: &Asset,
     now_ms: i64,
 ) -> Result<(), RecordError> {
     let Some(price) = &asset.price else { return Ok(()) };
-    if !duties(transaction).await?.charges || is_charged(transaction, asset.id).await? {
+    if !duties(transaction).await?.charges
+        || is_of_platform(transaction, asset.order_id).await?
+        || is_charged(transaction, asset.id).await?
+    {
         return Ok(());
     }
     let number = next_number(transaction, asset.instance_id, Numbered::Charges).await?;
@@ -327,6 +330,14 @@ pub(super) async fn charge(
     .execute(transaction)
     .await?;
     Ok(())
+}
+
+async fn is_of_platform(connection: &mut SqliteConnection, order_id: Uuid) -> Result<bool, RecordError> {
+    let row = sqlx::query("SELECT 1 FROM orders WHERE id = $1 AND platform_id IS NOT NULL")
+        .bind(order_id.to_string())
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.is_some())
 }
 
 async fn is_charged(connection: &mut SqliteConnection, asset_id: Uuid) -> Result<bool, RecordError> {

@@ -132,8 +132,8 @@ pub(super) async fn withdraw(transaction: &mut SqliteConnection, asset_id: Uuid)
 }
 
 /// Writes the e-mail about an asset's license, in the transaction that makes it necessary. Does nothing if it exists, or if the
-/// order has no contact because it is older than contacts, if its customer was erased, or if e-mails are not the host's duty.
-/// Holds it back where another copy of the record may have sent
+/// order has no contact because it is older than contacts, if its customer was erased, if a platform ordered, which writes to its
+/// customers itself, or if e-mails are not the host's duty. Holds it back where another copy of the record may have sent
 /// it: the license was bought before the record was restored or adopted, or while another copy may go on, or before its
 /// order was placed.
 pub(super) async fn enqueue(
@@ -154,7 +154,7 @@ pub(super) async fn enqueue(
                 0, CASE WHEN mail_choices.per_order THEN $9 ELSE $4 END, $4, COALESCE(mail_choices.per_order, FALSE)
          FROM assets LEFT JOIN mail_choices ON mail_choices.instance_id = assets.instance_id JOIN orders ON orders.id = assets.order_id
          WHERE assets.id = $5 AND orders.contact IS NOT NULL AND orders.customer_erased_at_ms IS NULL
-           AND (SELECT mails FROM duties)
+           AND orders.platform_id IS NULL AND (SELECT mails FROM duties)
          ON CONFLICT (kind, asset_id) WHERE copy_of IS NULL DO NOTHING",
     )
     .bind(Uuid::new_v4().to_string())
@@ -171,8 +171,8 @@ pub(super) async fn enqueue(
     Ok(())
 }
 
-/// Writes the e-mail about a return and its credit, in the transaction that makes them, if the instance has chosen that. Call it
-/// before the asset shows its license as returned: it is held back where another copy of the record may have made the return and
+/// Writes the e-mail about a return and its credit, in the transaction that makes them, if the instance has chosen that and no platform
+/// ordered, which writes to its customers itself. Call it before the asset shows its license as returned: it is held back where another copy of the record may have made the return and
 /// mailed it, which is so unless the license was not returned yet after that copy had ended.
 pub(super) async fn enqueue_return(
     transaction: &mut SqliteConnection,
@@ -193,7 +193,7 @@ pub(super) async fn enqueue_return(
          FROM assets JOIN orders ON orders.id = assets.order_id
          JOIN mail_choices ON mail_choices.instance_id = assets.instance_id AND mail_choices.on_return
          WHERE assets.id = $5 AND orders.contact IS NOT NULL AND orders.customer_erased_at_ms IS NULL
-           AND (SELECT mails FROM duties)
+           AND orders.platform_id IS NULL AND (SELECT mails FROM duties)
          ON CONFLICT (kind, asset_id) WHERE copy_of IS NULL DO NOTHING",
     )
     .bind(Uuid::new_v4().to_string())

@@ -49,6 +49,12 @@ pub enum PreviewMailError {
         /// The reason.
         why: &'static str,
     },
+    /// A platform ordered, and writes to its customer itself.
+    #[error("no e-mail is sent about `{id}`: a platform ordered it, which writes to its customer itself")]
+    OfPlatform {
+        /// The id that was asked for.
+        id: Uuid,
+    },
     /// Not even the built-in template can be filled in.
     #[error(transparent)]
     Template(#[from] TemplateError),
@@ -65,6 +71,7 @@ impl Diagnose for PreviewMailError {
             }
             Self::NotMailed { .. } => Diagnosis::new(ErrorKind::Conflict, "not-mailed")
                 .say("look at which e-mails the instance sends"),
+            Self::OfPlatform { .. } => Diagnosis::new(ErrorKind::Conflict, "not-mailed"),
             Self::Template(error) => error.diagnosis(),
             Self::Record(error) => error.diagnosis(),
         }
@@ -123,6 +130,12 @@ impl Host {
         let settings = self.record().mail_settings().await?;
         let templates = settings.and_then(|settings| settings.templates);
         let assets = self.assets_to_preview(asset_or_order).await?;
+        // All are of one order.
+        if let Some(asset) = assets.first()
+            && self.is_of_platform(asset.order_id).await?
+        {
+            return Err(PreviewMailError::OfPlatform { id: asset_or_order });
+        }
         let choices = match assets.first() {
             Some(asset) => self.record().mail_choices(asset.instance_id).await?,
             None => MailChoices::default(),
@@ -160,6 +173,11 @@ impl Host {
             });
         }
         Ok(previews)
+    }
+
+    async fn is_of_platform(&self, order: Uuid) -> Result<bool, RecordError> {
+        let order = self.record().order(order).await?;
+        Ok(order.is_some_and(|order| order.platform.is_some()))
     }
 
     async fn mail_to_preview(

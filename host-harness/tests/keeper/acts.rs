@@ -4,13 +4,13 @@ use std::error::Error;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use bss_keys::{NewCertificate, PfxCode};
+use bss_keys::{NewCertificate, PfxCode, PlatformKey};
 use bss_model::{
     Act, ActFilter, Actor, ActorKind, AlertChoice, ApiScope, CancellationFilter, Choice, CustomerCorrection,
     Decision, DeliveryFilter, Diagnose as _, Duties, MailChoices, MailDelivery, MailFilter, MailSettings,
-    NewApiClient, NewInstance, NewOrder, NewWebhook, Page, PluginDigest, Reach, RecordedAct, SavedSettings,
-    Secret, Seller, SmtpProtection, SmtpServer, Spending, Subject, SubjectKind, Thumbprint, UnsentMails,
-    WebhookState,
+    NewApiClient, NewInstance, NewOrder, NewPlatform, NewWebhook, Page, PluginDigest, Reach, RecordedAct,
+    SavedSettings, Secret, Seller, SmtpProtection, SmtpServer, Spending, Subject, SubjectKind, Thumbprint,
+    UnsentMails, WebhookState,
 };
 use bss_record::{RECORD_FILE, Record};
 use serde_json::{Value, json};
@@ -78,6 +78,9 @@ every_act! {
     CreateApiClient,
     RotateApiKey,
     RevokeApiClient,
+    RegisterPlatform,
+    SetPlatformKey,
+    RevokePlatform,
     CreateWebhook,
     RotateWebhook,
     Redeliver,
@@ -88,6 +91,9 @@ every_act! {
 
 /// The API client that is there.
 const CLIENT: &str = "shop";
+/// The platform that is there, and the key that it has made.
+const PLATFORM: &str = "bss";
+const PLATFORM_KEY: &str = "the-key-that-the-platform-made";
 /// A customer with whom nothing is open.
 const SETTLED: &str = "c-9";
 const CODE: &str = "the code of the PFX file";
@@ -129,6 +135,10 @@ impl Site {
         let instance = shop(&record).await;
         let made = record.create_api_client(client(CLIENT), &actor()).await;
         made.unwrap();
+        let registered = record
+            .register_platform(platform(PLATFORM, instance), None, &actor())
+            .await;
+        registered.unwrap();
         let mut webhooks = [Uuid::nil(); 2];
         for webhook in &mut webhooks {
             let created = record.create_webhook(receiver(), &actor()).await;
@@ -224,6 +234,22 @@ impl Site {
             Act::RevokeApiClient => {
                 Subject::api_client(record.revoke_api_client(CLIENT, None, actor).await?.id)
             }
+            Act::RegisterPlatform => {
+                let (new, key) = (
+                    platform("another-bss", self.instance),
+                    PlatformKey::read(PLATFORM_KEY)?,
+                );
+                let credentials = Some((Uuid::from_u128(1), &key));
+                Subject::platform(record.register_platform(new, credentials, actor).await?.id)
+            }
+            Act::SetPlatformKey => {
+                let (application, key) = (Some(Uuid::from_u128(2)), PlatformKey::read(PLATFORM_KEY)?);
+                let changed = record
+                    .set_platform_key(PLATFORM, None, (application, &key), Duration::ZERO, actor)
+                    .await?;
+                Subject::platform(changed.id)
+            }
+            Act::RevokePlatform => Subject::platform(record.revoke_platform(PLATFORM, None, actor).await?.id),
             Act::ShowKeys => {
                 let shown = record.show_license_secrets(&self.licensed[..1], actor).await?;
                 assert_eq!(shown.len(), 1);
@@ -574,6 +600,13 @@ impl Site {
             }
             Act::RotateApiKey => json!({ "name": CLIENT, "formerKeyUntilMs": null }),
             Act::RevokeApiClient => json!({ "name": CLIENT }),
+            Act::RegisterPlatform => {
+                json!({ "name": "another-bss", "owner": null, "applicationId": Uuid::from_u128(1) })
+            }
+            Act::SetPlatformKey => {
+                json!({ "name": PLATFORM, "applicationId": Uuid::from_u128(2), "formerKeyUntilMs": null })
+            }
+            Act::RevokePlatform => json!({ "name": PLATFORM }),
             Act::SaveAlertSettings => json!({ "emails": ["desk@shop.example"] }),
             Act::SetLookUpOnly => json!({ "lookUpOnlyMs": { "before": 300_000, "after": 60_000 } }),
             Act::AdoptRecord => json!({ "orderLines": 0, "returns": 0 }),
@@ -600,6 +633,14 @@ fn client(name: &str) -> NewApiClient {
         owner: None,
         scopes: [ApiScope::Read, ApiScope::Order].into(),
         instances: None,
+    }
+}
+
+fn platform(name: &str, instance_id: Uuid) -> NewPlatform {
+    NewPlatform {
+        name: name.to_owned(),
+        owner: None,
+        instance_id,
     }
 }
 
@@ -769,6 +810,9 @@ async fn an_act_that_is_refused_or_changes_nothing_leaves_none() {
         Act::RotateWebhook,
         Act::Redeliver,
         Act::RemoveWebhook,
+        Act::RegisterPlatform,
+        Act::SetPlatformKey,
+        Act::RevokePlatform,
     ];
     for act in refused {
         site.perform(act, &actor()).await.unwrap_err();
@@ -839,6 +883,7 @@ async fn acts_hold_no_secret() {
         KEY,
         LINK,
         COMMENT,
+        PLATFORM_KEY,
         "BEGIN",
         "customer.test",
         "Customer",

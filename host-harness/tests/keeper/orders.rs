@@ -60,6 +60,7 @@ pub(crate) fn order(instance_id: Uuid, lines: &[(&str, u32)]) -> NewOrder {
         reseller: None,
         lines: lines.iter().map(line).collect(),
         idempotency_key: None,
+        platform: None,
     }
 }
 
