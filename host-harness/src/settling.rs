@@ -54,14 +54,7 @@ impl Host {
         actor: &Actor,
         listener: CallListener,
     ) -> Result<Asset, PlaceError> {
-        // Find anything that would make the attempt fail before something is changed.
-        let asset = self.own_asset(asset_id).await?;
-        let asset = asset.ok_or(RetryError::NoAsset { id: asset_id })?;
-        let instance = self.instance_on_record(asset.instance_id).await?;
-        if instance.is_disabled() {
-            return Err(PrepareError::Disabled(instance.name).into());
-        }
-        self.plugin_of(&instance).await.map_err(PrepareError::from)?;
+        self.check_retry(asset_id).await?;
         self.record().retry_asset(asset_id, actor).await?;
         let taking = AssetSelection {
             asset: Some(asset_id),
@@ -70,6 +63,24 @@ impl Host {
         self.settle(taking, 1, listener).await?;
         let asset = self.record().asset(asset_id).await?;
         Ok(asset.ok_or(RetryError::NoAsset { id: asset_id })?)
+    }
+
+    /// Makes the purchase of a refused asset due again, for a worker; see [`AssetHandle::retry_refused`](crate::AssetHandle::retry_refused).
+    pub(crate) async fn retry_refused(&self, asset_id: Uuid, actor: &Actor) -> Result<(), PlaceError> {
+        self.check_retry(asset_id).await?;
+        Ok(self.record().retry_refused(asset_id, actor).await?)
+    }
+
+    /// Finds anything that would make another attempt fail before something is changed.
+    async fn check_retry(&self, asset_id: Uuid) -> Result<(), PlaceError> {
+        let asset = self.own_asset(asset_id).await?;
+        let asset = asset.ok_or(RetryError::NoAsset { id: asset_id })?;
+        let instance = self.instance_on_record(asset.instance_id).await?;
+        if instance.is_disabled() {
+            return Err(PrepareError::Disabled(instance.name).into());
+        }
+        self.plugin_of(&instance).await.map_err(PrepareError::from)?;
+        Ok(())
     }
 
     /// Works on chosen order lines while that helps: until all are settled, or each has been attempted a few times,

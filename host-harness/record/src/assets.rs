@@ -47,6 +47,12 @@ pub enum RetryError {
         /// The asset.
         id: Uuid,
     },
+    /// The asset is not known to have no license: it may have been bought, or is being bought.
+    #[error("asset `{id}` was not refused")]
+    NotRefused {
+        /// The asset.
+        id: Uuid,
+    },
     /// The record failed.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -64,9 +70,21 @@ impl Diagnose for RetryError {
             Self::Withdrawn { .. } => {
                 Diagnosis::new(ErrorKind::Conflict, "asset-withdrawn").say("place a new order")
             }
+            Self::NotRefused { .. } => {
+                Diagnosis::new(ErrorKind::Conflict, "not-refused").say("wait until it is settled")
+            }
             Self::Record(error) => error.diagnosis(),
         }
     }
+}
+
+/// The ground on which an asset is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ground {
+    /// An operator's word: what was in doubt, or was accepted, may be bought again once it is not found.
+    Word,
+    /// The vendor's refusal alone. What was in doubt of earlier attempts stays so.
+    Refusal,
 }
 
 /// A query for the ids of the assets of customer `$1`, at instance `$2` where that is not NULL.
@@ -258,6 +276,20 @@ impl Record {
     /// # Errors
     /// When the asset does not exist, has its license or was withdrawn, and when its customer was erased.
     pub async fn retry_asset(&self, asset_id: Uuid, actor: &Actor) -> Result<(), RetryError> {
+        self.retry(asset_id, Ground::Word, actor).await
+    }
+
+    /// Makes the purchase of an asset that was refused due again, as [`Record::retry_asset`] does, on nobody's word: what is in
+    /// doubt of earlier attempts, or was accepted by the vendor, is only looked up. For programs, which know of the vendor what
+    /// is on record.
+    ///
+    /// # Errors
+    /// Like [`Record::retry_asset`], and when the asset was not refused.
+    pub async fn retry_refused(&self, asset_id: Uuid, actor: &Actor) -> Result<(), RetryError> {
+        self.retry(asset_id, Ground::Refusal, actor).await
+    }
+
+    async fn retry(&self, asset_id: Uuid, ground: Ground, actor: &Actor) -> Result<(), RetryError> {
         let mut transaction = begin_write(&self.writer).await.map_err(RetryError::Record)?;
         self.release_dead_workers(&mut transaction).await?;
         let row = sqlx::query(
@@ -274,6 +306,9 @@ impl Record {
         match before {
             SyncStatus::Synchronized => return Err(RetryError::HasLicense { id: asset_id }),
             SyncStatus::Withdrawn => return Err(RetryError::Withdrawn { id: asset_id }),
+            SyncStatus::Unsynchronised if ground == Ground::Refusal => {
+                return Err(RetryError::NotRefused { id: asset_id });
+            }
             SyncStatus::Unsynchronised | SyncStatus::Failed => {}
         }
         if row.try_get("is_erased").map_err(RecordError::from)? {
@@ -291,22 +326,9 @@ impl Record {
         .execute(&mut *transaction)
         .await
         .map_err(RecordError::from)?;
-        // The operator knows the settings up to now: only a later change makes a look-up that finds nothing mean
-        // nothing. An attempt that is under way was made with its own. The operator also knows that a vendor which has taken the order will not issue the license any more.
-        sqlx::query(
-            "UPDATE attempts
-             SET settings_version = (SELECT instances.version FROM instances
-                                     JOIN assets ON assets.instance_id = instances.id WHERE assets.id = $1),
-                 result = CASE WHEN result = $2 THEN $3 ELSE result END
-             WHERE asset_id = $1
-             AND (result IS NOT NULL OR NOT EXISTS (SELECT 1 FROM assets WHERE id = $1 AND worker IS NOT NULL))",
-        )
-        .bind(asset_id.to_string())
-        .bind(AttemptResult::Accepted.word())
-        .bind(AttemptResult::Unknown.word())
-        .execute(&mut *transaction)
-        .await
-        .map_err(RecordError::from)?;
+        if ground == Ground::Word {
+            take_word(&mut transaction, asset_id).await?;
+        }
         let detail = json!({ "generation": count(&row, "generation")?, "sync_status": before.word() });
         let (act, subject) = (Act::RetryAsset, Subject::asset(asset_id));
         let instance_id = Some(id(&row, "instance_id")?);
@@ -314,6 +336,26 @@ impl Record {
         transaction.commit().await.map_err(RecordError::from)?;
         Ok(())
     }
+}
+
+/// Takes an operator's word for what is in doubt of an asset's attempts. The operator knows the settings up to now: only a later
+/// change makes a look-up that finds nothing mean nothing. An attempt that is under way was made with its own. The operator also
+/// knows that a vendor which has taken the order will not issue the license any more.
+async fn take_word(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<(), RecordError> {
+    sqlx::query(
+        "UPDATE attempts
+         SET settings_version = (SELECT instances.version FROM instances
+                                 JOIN assets ON assets.instance_id = instances.id WHERE assets.id = $1),
+             result = CASE WHEN result = $2 THEN $3 ELSE result END
+         WHERE asset_id = $1
+         AND (result IS NOT NULL OR NOT EXISTS (SELECT 1 FROM assets WHERE id = $1 AND worker IS NOT NULL))",
+    )
+    .bind(asset_id.to_string())
+    .bind(AttemptResult::Accepted.word())
+    .bind(AttemptResult::Unknown.word())
+    .execute(transaction)
+    .await?;
+    Ok(())
 }
 
 pub(super) async fn read_asset_of(

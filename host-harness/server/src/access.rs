@@ -6,7 +6,7 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request, State as Shared};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use bss_model::{Actor, ApiClient, ApiScope, Diagnose as _, Instance, Problem as RecordedProblem};
+use bss_model::{Actor, ApiClient, ApiScope, Diagnose as _, Instance, Platform, Problem as RecordedProblem};
 use host_harness::{AssetHandle, DecideError, Host, InstanceHandle, OrderHandle, PlaceError, RetryError};
 use http::header::{ALLOW, AUTHORIZATION, CONNECTION};
 use http::request::Parts;
@@ -14,10 +14,11 @@ use http::{HeaderMap, HeaderValue};
 use uuid::Uuid;
 
 use crate::failed_tries::{Failed, HELD_BACK};
+use crate::interworks::Credentials;
 use crate::listener::Peer;
 use crate::problem::Problem;
 use crate::request_error::RequestError;
-use crate::routes::{ROUTES, Route};
+use crate::routes::{OpenTo, ROUTES, Route};
 use crate::state::State;
 
 /// The client that asks, and the host as it is given it.
@@ -25,6 +26,13 @@ use crate::state::State;
 pub(crate) struct Caller {
     host: Host,
     client: ApiClient,
+}
+
+/// A platform that calls, and the host as of its owner.
+#[derive(Clone, Debug)]
+pub(crate) struct PlatformCaller {
+    pub(crate) host: Host,
+    pub(crate) platform: Platform,
 }
 
 /// Lets a request to its handler if its client may make it. Only what the table of routes names is let through at all.
@@ -44,17 +52,21 @@ pub(crate) async fn guard(Shared(state): Shared<State>, request: Request, next: 
     let Some(route) = route else {
         return not_allowed(&of_path);
     };
-    let Some(scope) = route.scope else {
-        return next.run(request).await;
-    };
     // A body can't be shared between threads, which a request that is looked at meanwhile would have to be.
     let (mut parts, body) = request.into_parts();
-    match caller(&state, &parts, scope).await {
-        Ok(caller) => {
+    let let_in = match route.open_to {
+        OpenTo::All => Ok(()),
+        OpenTo::Clients(scope) => caller(&state, &parts, scope).await.map(|caller| {
             tracing::debug!(client = caller.client.name, "a client asks");
             parts.extensions.insert(caller);
-            next.run(Request::from_parts(parts, body)).await
-        }
+        }),
+        OpenTo::Platforms => platform_caller(&state, &parts).await.map(|caller| {
+            tracing::debug!(platform = caller.platform.name, "a platform calls");
+            parts.extensions.insert(caller);
+        }),
+    };
+    match let_in {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(problem) => problem,
     }
 }
@@ -76,10 +88,33 @@ async fn caller(state: &State, request: &Parts, scope: ApiScope) -> Result<Calle
     let key = shown_key(&request.headers).map_err(refused)?;
     let known = state.host.for_api_key(key).await;
     match known.map_err(|error| Problem::of(&error).into_response())? {
-        None => Err(failed(state, request).await),
+        None => Err(failed(state, request, RequestError::WrongKey).await),
         Some((_, client)) if !client.may(scope) => Err(refused(RequestError::Scope { scope })),
         Some((host, client)) => Ok(Caller { host, client }),
     }
+}
+
+/// The platform whose application id and key a request shows, at an address of its own.
+async fn platform_caller(state: &State, request: &Parts) -> Result<PlatformCaller, Response> {
+    let Some(shown) = Credentials::of(&request.headers) else {
+        return Err(Problem::from(RequestError::PlatformKey).into_response());
+    };
+    let addressed = addressed_application(request.uri.path());
+    for key in &shown.keys {
+        let known = state.host.for_platform(shown.application_id, key).await;
+        let known = known.map_err(|error| Problem::of(&error).into_response())?;
+        if let Some((host, platform)) = known
+            && addressed.is_some_and(|name| name.eq_ignore_ascii_case(&platform.name))
+        {
+            return Ok(PlatformCaller { host, platform });
+        }
+    }
+    Err(failed(state, request, RequestError::PlatformKey).await)
+}
+
+/// The name of the application in an address. Names are plain, so that one with an escape in it is nobody's.
+fn addressed_application(path: &str) -> Option<&str> {
+    path.strip_prefix("/interworks/")?.split('/').next()
 }
 
 /// The key of a request.
@@ -97,13 +132,13 @@ fn shown_key(headers: &HeaderMap) -> Result<&str, RequestError> {
 }
 
 /// The answer to a key that opens nothing. After many from one address it is held back, and somebody is told.
-async fn failed(state: &State, request: &Parts) -> Response {
+async fn failed(state: &State, request: &Parts, refused: RequestError) -> Response {
     let peer = request.extensions.get::<Peer>().map(|peer| peer.0.ip());
     let Some(peer) = peer else {
-        return Problem::from(RequestError::WrongKey).into_response();
+        return Problem::from(refused).into_response();
     };
     match state.failed_tries.count(peer, Instant::now()) {
-        Failed::AtOnce => Problem::from(RequestError::WrongKey).into_response(),
+        Failed::AtOnce => Problem::from(refused).into_response(),
         Failed::Later { alert } => {
             if alert {
                 tell(state, peer).await;
@@ -224,6 +259,14 @@ impl Caller {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_names_one_application() {
+        assert_eq!(addressed_application("/interworks/esd/Fields/Get"), Some("esd"));
+        assert_eq!(addressed_application("/interworks/esd"), Some("esd"));
+        assert_eq!(addressed_application("/interworks//esd/Fields/Get"), Some(""));
+        assert_eq!(addressed_application("/v1/orders"), None);
+    }
 
     #[test]
     fn a_key_is_shown_as_a_bearer_token_once() {

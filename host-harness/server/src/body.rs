@@ -1,6 +1,6 @@
 //! Bodies of requests: read whole, within a size and a time, as JSON.
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
@@ -27,14 +27,7 @@ impl FromRequest<State> for Json {
 
 /// Reads a body as JSON. An empty one is `null`.
 async fn json(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Value, RequestError> {
-    let max = limits.body_bytes;
-    let read = timeout(limits.body, Limited::new(body, max).collect()).await;
-    let read = read.map_err(|_| RequestError::BodyTooSlow { within: limits.body })?;
-    let bytes = match read {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(RequestError::BodyTooLarge { max }),
-        Err(_) => return Err(RequestError::BodyBroken),
-    };
+    let bytes = bytes(body, limits).await?;
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
@@ -42,6 +35,18 @@ async fn json(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Value,
         return Err(RequestError::NotJson);
     }
     serde_json::from_slice(&bytes).map_err(RequestError::Json)
+}
+
+/// Reads a body as it is.
+pub(crate) async fn bytes(body: Body, limits: &Limits) -> Result<Bytes, RequestError> {
+    let max = limits.body_bytes;
+    let read = timeout(limits.body, Limited::new(body, max).collect()).await;
+    let read = read.map_err(|_| RequestError::BodyTooSlow { within: limits.body })?;
+    match read {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(RequestError::BodyTooLarge { max }),
+        Err(_) => Err(RequestError::BodyBroken),
+    }
 }
 
 /// Whether the body is said to be JSON: `application/json`, or a kind of it such as `application/problem+json`.

@@ -14,6 +14,7 @@ mod certificate;
 mod failed_tries;
 mod fields;
 mod health;
+mod interworks;
 mod limits;
 mod listener;
 mod lists;
@@ -30,5 +31,5 @@ mod state;
 
 pub use certificate::{CertificateError, CertificateFiles};
 pub use limits::Limits;
-pub use routes::{ROUTES, Route};
+pub use routes::{OpenTo, ROUTES, Route};
 pub use server::{Served, Server, ServerError, ServerOptions, Transport};

@@ -30,6 +30,9 @@ pub struct Limits {
     pub body_bytes: usize,
     /// The time for which a client may have its request wait for an outcome (`Prefer: wait`). Proxies give up after a minute.
     pub wait: Duration,
+    /// The time for which a call of a platform waits for an outcome. Nobody knows how long a platform waits for an answer; what is
+    /// not known by then is answered so, and asked for again.
+    pub platform_wait: Duration,
     /// The time that requests under way have to end once the server stops.
     pub stop: Duration,
 }
@@ -45,6 +48,7 @@ impl Default for Limits {
             head_bytes: 64 * 1024,
             body_bytes: 1024 * 1024,
             wait: Duration::from_secs(50),
+            platform_wait: Duration::from_secs(25),
             stop: Duration::from_secs(20),
         }
     }

@@ -154,6 +154,16 @@ impl Problem {
         self.0.errors
     }
 
+    /// The code.
+    pub(crate) fn code(&self) -> &str {
+        &self.0.code
+    }
+
+    /// The sentence for people.
+    pub(crate) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
     /// The causes, for the log.
     pub(crate) fn causes(&self) -> &str {
         &self.0.causes

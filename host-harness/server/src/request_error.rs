@@ -33,6 +33,8 @@ pub(crate) enum RequestError {
     NoKey,
     #[error("the API key opens nothing")]
     WrongKey,
+    #[error("the application id and the key open nothing at this address")]
+    PlatformKey,
     #[error("too many API keys that open nothing came from this address")]
     TooManyTries,
     #[error("the client of this API key lacks the scope `{scope}`")]
@@ -63,7 +65,7 @@ impl RequestError {
             Self::BodyBroken | Self::Json(_) | Self::NoIdempotencyKey | Self::IdempotencyKey => {
                 StatusCode::BAD_REQUEST
             }
-            Self::NoKey | Self::WrongKey => StatusCode::UNAUTHORIZED,
+            Self::NoKey | Self::WrongKey | Self::PlatformKey => StatusCode::UNAUTHORIZED,
             Self::TooManyTries => StatusCode::TOO_MANY_REQUESTS,
             Self::Scope { .. } => StatusCode::FORBIDDEN,
             Self::NoLicense => StatusCode::CONFLICT,
@@ -102,6 +104,8 @@ impl Diagnose for RequestError {
             }
             Self::WrongKey => Diagnosis::new(ErrorKind::Refused, "api-key-refused")
                 .say("whoever operates the host makes a client and its key"),
+            Self::PlatformKey => Diagnosis::new(ErrorKind::Refused, "platform-key-refused")
+                .say("whoever operates the host registers a platform with the id and the key that the platform shows"),
             Self::TooManyTries => Diagnosis::new(ErrorKind::Refused, "api-keys-tried")
                 .say("wait a minute, and send a key that opens something"),
             Self::Scope { .. } => Diagnosis::new(ErrorKind::Refused, "scope-missing")

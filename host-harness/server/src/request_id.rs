@@ -6,6 +6,9 @@ use uuid::Uuid;
 /// The header field, of requests and of answers.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The header field of a platform's, which counts where the other one is missing.
+const TRACK_ID: HeaderName = HeaderName::from_static("x-cloudplatform-trackid");
+
 /// The longest id of a client's that is taken.
 const LENGTH_MAX: usize = 128;
 
@@ -17,7 +20,8 @@ impl RequestId {
     /// The client's id if it is well formed: up to 128 letters, digits, `-`, `_`, `.` and `:`. Otherwise a new one: what stands in
     /// logs is nothing that a client can forge lines with.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+        let given = headers.get(REQUEST_ID).or_else(|| headers.get(TRACK_ID));
+        let given = given.and_then(|value| value.to_str().ok());
         match given.filter(|id| is_well_formed(id)) {
             Some(id) => Self(id.to_owned()),
             None => Self(Uuid::new_v4().to_string()),
@@ -70,6 +74,9 @@ mod tests {
                 "{id}"
             );
         }
+        let mut platform = HeaderMap::new();
+        platform.insert(TRACK_ID, HeaderValue::from_static("track-7"));
+        assert_eq!(RequestId::of(&platform).as_str(), "track-7");
         assert_ne!(RequestId::of(&HeaderMap::new()), RequestId::of(&HeaderMap::new()));
     }
 }

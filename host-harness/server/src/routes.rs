@@ -1,4 +1,4 @@
-//! The table of routes: what there is, and the scope that each needs.
+//! The table of routes: what there is, and whom each is open to.
 
 use bss_model::ApiScope;
 use bss_model::ApiScope::{Cancel, Order, Read, Reveal};
@@ -10,55 +10,78 @@ pub struct Route {
     pub method: &'static str,
     /// The path, with names in braces for its variable parts.
     pub path: &'static str,
-    /// The scope that a client needs. `None`: no key is asked for.
-    pub scope: Option<ApiScope>,
+    /// Whom it is open to.
+    pub open_to: OpenTo,
+}
+
+/// Whom a route is open to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenTo {
+    /// Everybody: no key is asked for.
+    All,
+    /// Clients of the API with a scope.
+    Clients(ApiScope),
+    /// Platforms that are registered, each in its own addresses.
+    Platforms,
 }
 
 impl Route {
     /// The methods that are answered.
     pub(crate) fn methods(&self) -> impl Iterator<Item = &'static str> {
-        let has_head = self.method == "GET" && self.scope != Some(Reveal);
+        let is_read = !matches!(self.open_to, OpenTo::Clients(Reveal) | OpenTo::Platforms);
+        let has_head = self.method == "GET" && is_read;
         [self.method].into_iter().chain(has_head.then_some("HEAD"))
     }
 }
 
-const fn route(method: &'static str, path: &'static str, scope: Option<ApiScope>) -> Route {
-    Route { method, path, scope }
+const fn open(path: &'static str) -> Route {
+    Route {
+        method: "GET",
+        path,
+        open_to: OpenTo::All,
+    }
+}
+
+const fn route(method: &'static str, path: &'static str, scope: ApiScope) -> Route {
+    Route {
+        method,
+        path,
+        open_to: OpenTo::Clients(scope),
+    }
+}
+
+/// The calls of the platform's contract, which are told apart behind the key: how a path is written is not the same everywhere.
+const fn platform(method: &'static str) -> Route {
+    Route {
+        method,
+        path: "/interworks/{application}/{*call}",
+        open_to: OpenTo::Platforms,
+    }
 }
 
 /// All routes. What is not in here is not let through.
 pub const ROUTES: &[Route] = &[
-    route("GET", "/healthz", None),
-    route("GET", "/readyz", None),
-    route("GET", "/metrics", Some(ApiScope::Administer)),
-    route("GET", "/v1/instances", Some(Read)),
-    route("GET", "/v1/instances/{instance}", Some(Read)),
-    route("GET", "/v1/instances/{instance}/products", Some(Read)),
-    route("GET", "/v1/orders", Some(Read)),
-    route("POST", "/v1/orders", Some(Order)),
-    route("GET", "/v1/orders/{order}", Some(Read)),
-    route("POST", "/v1/orders/{order}/withdrawal", Some(Cancel)),
-    route("POST", "/v1/order-checks", Some(Order)),
-    route("GET", "/v1/assets", Some(Read)),
-    route("GET", "/v1/assets/{asset}", Some(Read)),
-    route("GET", "/v1/assets/{asset}/attempts", Some(Read)),
-    route("GET", "/v1/assets/{asset}/key", Some(Reveal)),
-    route("GET", "/v1/assets/{asset}/cancellations", Some(Read)),
-    route("POST", "/v1/assets/{asset}/cancellations", Some(Cancel)),
-    route("GET", "/v1/cancellations/{cancellation}", Some(Read)),
-    route(
-        "POST",
-        "/v1/cancellations/{cancellation}/confirmation",
-        Some(Cancel),
-    ),
-    route(
-        "POST",
-        "/v1/cancellations/{cancellation}/declination",
-        Some(Cancel),
-    ),
-    route(
-        "POST",
-        "/v1/cancellations/{cancellation}/withdrawal",
-        Some(Cancel),
-    ),
+    open("/healthz"),
+    open("/readyz"),
+    route("GET", "/metrics", ApiScope::Administer),
+    route("GET", "/v1/instances", Read),
+    route("GET", "/v1/instances/{instance}", Read),
+    route("GET", "/v1/instances/{instance}/products", Read),
+    route("GET", "/v1/orders", Read),
+    route("POST", "/v1/orders", Order),
+    route("GET", "/v1/orders/{order}", Read),
+    route("POST", "/v1/orders/{order}/withdrawal", Cancel),
+    route("POST", "/v1/order-checks", Order),
+    route("GET", "/v1/assets", Read),
+    route("GET", "/v1/assets/{asset}", Read),
+    route("GET", "/v1/assets/{asset}/attempts", Read),
+    route("GET", "/v1/assets/{asset}/key", Reveal),
+    route("GET", "/v1/assets/{asset}/cancellations", Read),
+    route("POST", "/v1/assets/{asset}/cancellations", Cancel),
+    route("GET", "/v1/cancellations/{cancellation}", Read),
+    route("POST", "/v1/cancellations/{cancellation}/confirmation", Cancel),
+    route("POST", "/v1/cancellations/{cancellation}/declination", Cancel),
+    route("POST", "/v1/cancellations/{cancellation}/withdrawal", Cancel),
+    platform("GET"),
+    platform("POST"),
 ];

@@ -18,7 +18,7 @@ use crate::limits::Limits;
 use crate::listener::{Listener, bind};
 use crate::observation::observe;
 use crate::state::State;
-use crate::{assets, cancellations, catalog, health, orders};
+use crate::{assets, cancellations, catalog, health, interworks, orders};
 
 /// How clients and the server speak.
 #[derive(Clone, Debug)]
@@ -205,6 +205,10 @@ fn router(state: State) -> Router {
         .route(
             "/v1/cancellations/{cancellation}/withdrawal",
             post(cancellations::withdraw),
+        )
+        .route(
+            "/interworks/{application}/{*call}",
+            get(interworks::answer).post(interworks::answer),
         )
         .layer(from_fn_with_state(state.clone(), guard))
         .layer(from_fn_with_state(state.clone(), observe))

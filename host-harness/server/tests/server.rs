@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bss_model::{Actor, ApiScope};
-use bss_server::{CertificateFiles, Limits, ROUTES, Served, Server, ServerError, ServerOptions, Transport};
+use bss_server::{
+    CertificateFiles, Limits, OpenTo, ROUTES, Served, Server, ServerError, ServerOptions, Transport,
+};
 use bytes::Bytes;
 use host_harness::{ApiClientRequest, Host, Pulse};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -705,11 +707,25 @@ async fn every_route_is_there_and_opens_to_its_scope_alone() {
                 .ask(HTTP_2, request(route.method, &path, key, Bytes::new()))
                 .await
         };
-        let Some(needed) = route.scope else {
-            assert_eq!(ask(None).await.status, StatusCode::OK, "{route:?}");
-            continue;
-        };
         let without = ask(None).await;
+        let needed = match route.open_to {
+            OpenTo::All => {
+                assert_eq!(without.status, StatusCode::OK, "{route:?}");
+                continue;
+            }
+            OpenTo::Platforms => {
+                for key in keys.iter().map(|(_, key)| Some(key.as_str())).chain([None]) {
+                    let answer = ask(key).await;
+                    assert_eq!(
+                        (answer.status, answer.code()),
+                        (StatusCode::UNAUTHORIZED, "platform-key-refused".to_owned()),
+                        "{route:?}"
+                    );
+                }
+                continue;
+            }
+            OpenTo::Clients(needed) => needed,
+        };
         assert_eq!(
             (without.status, without.code()),
             (StatusCode::UNAUTHORIZED, "api-key-missing".to_owned()),

@@ -70,6 +70,16 @@ impl AssetHandle {
         self.view_of(&asset).await
     }
 
+    /// Makes the purchase of a license that was refused due again, for a worker. On nobody's word, so that a program may ask for
+    /// it as often as it likes: an asset that may have its license, or get it, is left as it is (`not-refused`), and what an
+    /// earlier attempt may have bought is looked up first.
+    ///
+    /// # Errors
+    /// When the asset was not refused, was withdrawn or has its license, its instance is disabled, or the record fails.
+    pub async fn retry_refused(&self, actor: &Actor) -> Result<(), Error> {
+        Ok(self.host.retry_refused(self.id.into(), actor).await?)
+    }
+
     /// Withdraws the asset before its license is bought, as [`OrderHandle::withdraw`](crate::OrderHandle::withdraw) does, and
     /// returns it as it stands then.
     ///

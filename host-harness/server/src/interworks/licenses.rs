@@ -1,0 +1,515 @@
+//! Licenses: bought once for a subscription however often the platform says so, looked at, and returned.
+
+use std::time::Duration;
+
+use bss_model::{
+    Asset, AssetId, Cancellation, CancellationState, InstanceId, LicenseState, Order, OrderId, Page, Product,
+    ProductFilter, SyncStatus, license_state,
+};
+use host_harness::{AssetHandle, Error, InstanceHandle, OrderRequest};
+use tokio::time::{sleep, timeout_at};
+use uuid::Uuid;
+
+use super::Asked;
+use super::members::Unreadable;
+use super::results::{Answer, Code};
+use super::service_request::{Meant, ServiceRequest};
+use crate::problem::Problem;
+
+/// How often what is waited for is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Buys a license for a subscription, or answers with the one that was bought for it. What was certainly not bought is tried again.
+pub(super) async fn create(asked: &Asked<'_>) -> Result<Answer, Problem> {
+    let request = match ServiceRequest::read(asked.message(), asked.query()) {
+        Ok(request) => request,
+        Err(error) => return Ok(error.into()),
+    };
+    if let Some(differs) = asked.differing_setting().await? {
+        return Ok(differs);
+    }
+    let instance = asked
+        .host()
+        .instance_of_id(InstanceId(asked.platform().instance_id))
+        .await?;
+    let purchase = match Purchase::read(asked, &request).await? {
+        Ok(purchase) => purchase,
+        Err(error) => return Ok(error.into()),
+    };
+    if let Some(order) = placed(asked, &instance, purchase.subscription).await? {
+        return repeated(asked, &request, &purchase, &order).await;
+    }
+    if request.meant != Meant::Really {
+        return Ok(match instance.check(purchase.request.clone()).await {
+            Ok(()) => rehearsed(request.meant, "bought"),
+            Err(error) => refusal(&instance, &purchase.request, error).await?,
+        });
+    }
+    match instance
+        .place(purchase.request.clone(), &asked.platform().actor())
+        .await
+    {
+        Ok(placed) => {
+            let (is_new, order) = (placed.is_new(), placed.into_order());
+            let order = on_record(asked, order.id()).await?;
+            match is_new {
+                true => bought(asked, only_asset(&order)?).await,
+                false => repeated(asked, &request, &purchase, &order).await,
+            }
+        }
+        // Another call of the platform came first, with something else.
+        Err(error) if error.code() == "key-reused" => Ok(mismatch()),
+        Err(error) => refusal(&instance, &purchase.request, error).await,
+    }
+}
+
+/// Asks the vendor how a license stands, and tries again what was certainly not bought. Never buys what was not created.
+pub(super) async fn update(asked: &Asked<'_>) -> Result<Answer, Problem> {
+    let (request, asset) = match named(asked).await? {
+        Ok(named) => named,
+        Err(answer) => return Ok(answer),
+    };
+    if request.meant != Meant::Really {
+        return Ok(rehearsed(request.meant, "changed").about(asset.id));
+    }
+    if license_state(&asset) == LicenseState::Licensed {
+        let handle = asked.host().asset(AssetId(asset.id)).await?;
+        // The last answer on record is as good as there is where the vendor gives none now.
+        match timeout_at(asked.until, handle.refresh()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                tracing::info!(asset = %asset.id, code = error.code(), "the vendor did not say how the license stands")
+            }
+            Err(_) => {
+                tracing::info!(asset = %asset.id, "the vendor did not say in time how the license stands")
+            }
+        }
+    }
+    let answer = again(asked, &asset).await?;
+    Ok(answer)
+}
+
+/// Returns a license to the vendor, or withdraws what is not bought.
+pub(super) async fn cancel(asked: &Asked<'_>) -> Result<Answer, Problem> {
+    let (request, asset) = match named(asked).await? {
+        Ok(named) => named,
+        Err(answer) => return Ok(answer),
+    };
+    if request.meant != Meant::Really {
+        return check_cancel(asked, &asset, request.meant).await;
+    }
+    let handle = asked.host().asset(AssetId(asset.id)).await?;
+    let mut state = license_state(&asset);
+    if matches!(state, LicenseState::Open | LicenseState::Refused) {
+        handle.withdraw(&asked.platform().actor()).await?;
+        state = license_state(&asset_of(asked, asset.id).await?);
+    }
+    match state {
+        LicenseState::Licensed => returned(asked, &handle, &request).await,
+        LicenseState::Open => Ok(pending(
+            &asset,
+            "Whether it was bought is being looked up. Run it again in a moment.",
+        )),
+        LicenseState::Refused
+        | LicenseState::Withdrawn
+        | LicenseState::Returned
+        | LicenseState::Cancelled => ended(asked, asset.id).await,
+    }
+}
+
+/// What is to be bought.
+struct Purchase<'a> {
+    subscription: &'a str,
+    request: OrderRequest,
+    /// The product. `None`: it is not in the catalog, and can only have been bought before.
+    product: Result<String, Unreadable>,
+}
+
+impl<'a> Purchase<'a> {
+    async fn read(
+        asked: &Asked<'_>,
+        request: &ServiceRequest<'a>,
+    ) -> Result<Result<Self, Unreadable>, Problem> {
+        let (host, platform) = (asked.host(), asked.platform());
+        let (record, instance) = (host.record(), platform.instance_id);
+        let products = record
+            .products(instance, &ProductFilter::default(), &Page::all())
+            .await?
+            .rows;
+        let types = record.product_types(instance).await?;
+        let splits = |product: &Product| {
+            let of = types
+                .iter()
+                .find(|known| known.id == product.offered.product_type);
+            of.is_none_or(|known| known.split_quantity)
+        };
+        let product = request
+            .product(&products)
+            .and_then(|product| match request.quantity {
+                quantity if quantity != 1 && splits(product) => Err(Unreadable::Value {
+                    member: "Quantity",
+                    expected: "1, because each license is a subscription of its own",
+                }),
+                _ => Ok(product.offered.code.clone()),
+            });
+        let read = || {
+            let subscription = request.needed_subscription()?;
+            let order = OrderRequest::new(request.customer()?)
+                .key(platform.order_key(subscription))
+                .of_platform(platform.id);
+            Ok((subscription, order))
+        };
+        Ok(read().map(|(subscription, order)| Self {
+            subscription,
+            request: match &product {
+                Ok(code) => order.line(code.clone(), request.quantity),
+                Err(_) => order,
+            },
+            product,
+        }))
+    }
+
+    /// Whether an order is for the same customer, product and quantity. A product that the catalog has lost can't differ.
+    fn is_of(&self, order: &Order, platform: Uuid) -> bool {
+        let is_line = |code: &String| {
+            let quantities = self.request.lines.iter().map(|line| line.quantity);
+            let asked: u32 = quantities.sum();
+            order
+                .lines
+                .iter()
+                .all(|line| line.product_code == *code && line.quantity == asked)
+        };
+        order.platform == Some(platform)
+            && order.customer.id == self.request.customer.id
+            && self.product.as_ref().map_or(true, is_line)
+    }
+}
+
+/// The answer to a subscription that is on record.
+async fn repeated(
+    asked: &Asked<'_>,
+    request: &ServiceRequest<'_>,
+    purchase: &Purchase<'_>,
+    order: &Order,
+) -> Result<Answer, Problem> {
+    if !purchase.is_of(order, asked.platform().id) {
+        return Ok(mismatch());
+    }
+    let asset = only_asset(order)?;
+    match request.meant {
+        Meant::Really => bought(asked, asset).await,
+        Meant::Check | Meant::Test => Ok(rehearsed(request.meant, "bought").about(asset)),
+    }
+}
+
+/// The answer about an asset once it is settled: with its license, or why it has none.
+async fn bought(asked: &Asked<'_>, asset: Uuid) -> Result<Answer, Problem> {
+    let asset = asset_of(asked, asset).await?;
+    let answer = again(asked, &asset).await?;
+    Ok(match license_state(&asset) {
+        // Whoever buys has to hear that there is no license.
+        LicenseState::Returned | LicenseState::Cancelled => {
+            let message = "The license of this subscription was returned. Order it as a new subscription.";
+            Answer::new(Code::Returned, message)
+                .about(asset.id)
+                .with_fields(&asset, None)
+        }
+        _ => answer,
+    })
+}
+
+/// Tries an asset again if it was refused, waits until it is settled, and answers with it.
+async fn again(asked: &Asked<'_>, asset: &Asset) -> Result<Answer, Problem> {
+    if asset.sync_status == SyncStatus::Failed && asset.reason.is_some() {
+        let handle = asked.host().asset(AssetId(asset.id)).await?;
+        match handle.retry_refused(&asked.platform().actor()).await {
+            Ok(()) => {}
+            // It was settled meanwhile: what is on record says how.
+            Err(error) if matches!(error.code(), "not-refused" | "has-license" | "asset-withdrawn") => {}
+            Err(error) if error.is_transient() => return Err(error.into()),
+            Err(error) => return Ok(Answer::refused(&error).about(asset.id)),
+        }
+    }
+    settled(asked, asset.id).await
+}
+
+/// Waits until an asset is settled, and answers with it.
+async fn settled(asked: &Asked<'_>, asset: Uuid) -> Result<Answer, Problem> {
+    let asset = loop {
+        let is_over = asked.is_over();
+        let asset = asset_of(asked, asset).await?;
+        if is_over || license_state(&asset) != LicenseState::Open {
+            break asset;
+        }
+        sleep(LOOK_EVERY).await;
+    };
+    match license_state(&asset) {
+        LicenseState::Licensed => licensed(asked, &asset).await,
+        LicenseState::Open => Ok(pending(
+            &asset,
+            "It is not known yet whether the license was bought. Run it again in a moment: nothing is bought twice.",
+        )),
+        LicenseState::Refused => Ok(not_bought(&asset)),
+        LicenseState::Withdrawn => {
+            let message = "It was withdrawn before it was bought, and nothing is bought for it any more.";
+            Ok(Answer::new(Code::Withdrawn, message).about(asset.id))
+        }
+        LicenseState::Returned | LicenseState::Cancelled => ended(asked, asset.id).await,
+    }
+}
+
+/// The answer with a license: its key is shown to the platform, which is an act on record, and the platform writes to the customer once.
+async fn licensed(asked: &Asked<'_>, asset: &Asset) -> Result<Answer, Problem> {
+    let handle = asked.host().asset(AssetId(asset.id)).await?;
+    let secrets = handle.license(&asked.platform().actor()).await?;
+    let is_first = match &secrets {
+        Some(_) => asked.host().record().notify_platform_once(asset.id).await?,
+        None => false,
+    };
+    let answer = Answer::done()
+        .about(asset.id)
+        .with_fields(asset, secrets.as_ref());
+    Ok(answer.with_notification(is_first))
+}
+
+/// The answer to what is over: nothing is left to return, and the fields say how it ended.
+async fn ended(asked: &Asked<'_>, asset: Uuid) -> Result<Answer, Problem> {
+    let asset = asset_of(asked, asset).await?;
+    Ok(Answer::done().about(asset.id).with_fields(&asset, None))
+}
+
+fn not_bought(asset: &Asset) -> Answer {
+    let message = match &asset.reason {
+        Some(reason) => format!("{} ({})", reason.problem.message, reason.problem.code),
+        None => "The license was refused.".to_owned(),
+    };
+    Answer::new(Code::Refused, message).about(asset.id)
+}
+
+fn pending(asset: &Asset, message: &str) -> Answer {
+    Answer::new(Code::Pending, message).about(asset.id)
+}
+
+fn mismatch() -> Answer {
+    let message = "This subscription is known, and is of another customer, product or quantity. Order what is new as a new subscription.";
+    Answer::new(Code::Mismatch, message)
+}
+
+fn rehearsed(meant: Meant, done: &str) -> Answer {
+    match meant {
+        Meant::Test => Answer::new(Code::Done, format!("This is a test: nothing was {done}.")),
+        Meant::Check | Meant::Really => Answer::done(),
+    }
+}
+
+/// The answer to an order that can't be placed, with all that is wrong with it.
+async fn refusal(instance: &InstanceHandle, request: &OrderRequest, error: Error) -> Result<Answer, Problem> {
+    if error.is_transient() {
+        return match error.code() {
+            "not-checked" => Ok(Answer::new(
+                Code::Pending,
+                format!("{} (not-checked)", bss_model::with_causes(&error)),
+            )),
+            _ => Err(error.into()),
+        };
+    }
+    // The error itself says enough where more can't be read.
+    let found = instance
+        .order_problems(request, Some(&error))
+        .await
+        .unwrap_or_default();
+    let mut sentences = vec![Answer::sentence(&error)];
+    for (_, error) in &found {
+        let sentence = Answer::sentence(error);
+        if !sentences.contains(&sentence) {
+            sentences.push(sentence);
+        }
+    }
+    Ok(Answer::new(Code::Refused, sentences.join("; ")))
+}
+
+/// The request and the asset that it names: by our id, or by its subscription.
+async fn named<'a>(asked: &'a Asked<'_>) -> Result<Result<(ServiceRequest<'a>, Asset), Answer>, Problem> {
+    let request = match ServiceRequest::read(asked.message(), asked.query()) {
+        Ok(request) => request,
+        Err(error) => return Ok(Err(error.into())),
+    };
+    if let Some(differs) = asked.differing_setting().await? {
+        return Ok(Err(differs));
+    }
+    let unknown = || {
+        let message = "Nothing of that id or subscription was bought here.";
+        Ok(Err(Answer::new(Code::Unknown, message)))
+    };
+    let by_id = match request.id.map(Uuid::try_parse) {
+        None => None,
+        Some(Err(_)) => return unknown(),
+        Some(Ok(id)) => match own_asset(asked, id).await? {
+            Some(asset) => Some(asset),
+            None => return unknown(),
+        },
+    };
+    let by_subscription = match request.subscription {
+        None => None,
+        Some(subscription) => {
+            let instance = asked
+                .host()
+                .instance_of_id(InstanceId(asked.platform().instance_id))
+                .await?;
+            match placed(asked, &instance, subscription).await? {
+                Some(order) if order.platform == Some(asked.platform().id) => {
+                    Some(asset_of(asked, only_asset(&order)?).await?)
+                }
+                _ if by_id.is_none() => return unknown(),
+                _ => None,
+            }
+        }
+    };
+    match (by_id, by_subscription) {
+        (Some(asset), Some(other)) if asset.id != other.id => Ok(Err(mismatch())),
+        (Some(asset), _) | (None, Some(asset)) => Ok(Ok((request, asset))),
+        (None, None) => Ok(Err(Unreadable::Missing { member: "ID" }.into())),
+    }
+}
+
+/// The asset of an id, if the platform has bought it.
+async fn own_asset(asked: &Asked<'_>, id: Uuid) -> Result<Option<Asset>, Problem> {
+    let record = asked.host().record();
+    let Some(asset) = record.asset(id).await? else {
+        return Ok(None);
+    };
+    let order = record.order(asset.order_id).await?;
+    let is_own = order.is_some_and(|order| order.platform == Some(asked.platform().id));
+    Ok(is_own.then_some(asset))
+}
+
+/// The order of a subscription.
+async fn placed(
+    asked: &Asked<'_>,
+    instance: &InstanceHandle,
+    subscription: &str,
+) -> Result<Option<Order>, Problem> {
+    let placed = instance.placed(&asked.platform().order_key(subscription)).await?;
+    match placed {
+        Some(order) => Ok(Some(on_record(asked, order.id()).await?)),
+        None => Ok(None),
+    }
+}
+
+async fn on_record(asked: &Asked<'_>, order: OrderId) -> Result<Order, Problem> {
+    let found = asked.host().record().order(order.into()).await?;
+    found.ok_or_else(|| Problem::of(&host_harness::PlaceError::NoOrder(order.into())))
+}
+
+async fn asset_of(asked: &Asked<'_>, id: Uuid) -> Result<Asset, Problem> {
+    let found = asked.host().record().asset(id).await?;
+    found.ok_or_else(|| Problem::of(&host_harness::RetryError::NoAsset { id }))
+}
+
+/// The one asset of a subscription.
+fn only_asset(order: &Order) -> Result<Uuid, Problem> {
+    match order.lines.as_slice() {
+        [line] => Ok(line.asset_id),
+        _ => Err(Problem::of(&host_harness::RecordError::Damaged {
+            what: format!("order `{}` of a platform has not one line", order.id),
+        })),
+    }
+}
+
+/// Whether a license could be returned, as far as this host knows.
+async fn check_cancel(asked: &Asked<'_>, asset: &Asset, meant: Meant) -> Result<Answer, Problem> {
+    let is_over = asset
+        .returnable_until_ms
+        .is_some_and(|until| until < bss_model::clock::now_ms());
+    let product = asked
+        .host()
+        .record()
+        .product(asset.instance_id, &asset.product_code)
+        .await?;
+    let is_returnable = product.is_none_or(|product| product.offered.returnable);
+    match license_state(asset) {
+        LicenseState::Licensed if is_over || !is_returnable => {
+            let message = "The vendor does not take this license back any more.";
+            Ok(Answer::new(Code::Refused, message).about(asset.id))
+        }
+        _ => Ok(rehearsed(meant, "returned").about(asset.id)),
+    }
+}
+
+/// Has a license returned, or waits for a return that is under way.
+async fn returned(
+    asked: &Asked<'_>,
+    handle: &AssetHandle,
+    request: &ServiceRequest<'_>,
+) -> Result<Answer, Problem> {
+    let (record, id) = (asked.host().record(), handle.id().into());
+    let platform = asked.platform();
+    let last = record.last_cancellation(id).await?;
+    let cancellation = match last.filter(|last| last.state.is_open()) {
+        Some(open) => open,
+        None => {
+            let requester = request.requester(&platform.name);
+            let cancelled = asked
+                .host()
+                .cancel_now(id, &requester, "", &platform.actor())
+                .await;
+            match cancelled.map_err(Error::from) {
+                Ok(cancellation) => cancellation,
+                Err(error) => match record.last_cancellation(id).await? {
+                    // Another call of the platform came first.
+                    Some(other) if error.code() == "cancellation-open" => other,
+                    _ if error.is_transient() => return Err(error.into()),
+                    _ => return Ok(Answer::refused(&error).about(id)),
+                },
+            }
+        }
+    };
+    let asset = asset_of(asked, id).await?;
+    match ended_cancellation(asked, cancellation).await? {
+        Ended::Done => ended(asked, id).await,
+        Ended::Refused(why) => Ok(Answer::new(Code::Refused, why)
+            .about(id)
+            .with_fields(&asset, None)),
+        Ended::Open(why) => Ok(pending(&asset, why)),
+    }
+}
+
+enum Ended {
+    Done,
+    Refused(String),
+    Open(&'static str),
+}
+
+async fn ended_cancellation(asked: &Asked<'_>, mut cancellation: Cancellation) -> Result<Ended, Problem> {
+    loop {
+        match cancellation.state {
+            CancellationState::Done => return Ok(Ended::Done),
+            CancellationState::Refused => {
+                let why = cancellation
+                    .reason
+                    .map(|reason| format!("{} ({})", reason.problem.message, reason.problem.code));
+                return Ok(Ended::Refused(why.unwrap_or_else(|| {
+                    "The vendor did not take the license back.".to_owned()
+                })));
+            }
+            CancellationState::Declined | CancellationState::Withdrawn => {
+                return Ok(Ended::Refused(
+                    "Somebody at the host has decided that the license stays.".to_owned(),
+                ));
+            }
+            CancellationState::Requested => {
+                return Ok(Ended::Open(
+                    "Somebody at the host has to decide about a cancellation that was asked for there.",
+                ));
+            }
+            CancellationState::Returning if !asked.is_over() => sleep(LOOK_EVERY).await,
+            CancellationState::Returning => {
+                return Ok(Ended::Open(
+                    "It is not known yet whether the vendor took the license back. Run it again in a moment: nothing is returned twice.",
+                ));
+            }
+        }
+        let again = asked.host().record().cancellation(cancellation.id).await?;
+        cancellation = again.unwrap_or(cancellation);
+    }
+}
