@@ -182,3 +182,136 @@ impl Host {
 fn read(key: &Secret) -> Result<PlatformKey, NotAPlatformKey> {
     PlatformKey::read(key.expose())
 }
+
+#[cfg(test)]
+mod tests {
+    use bss_model::{NewInstance, Owner, Reach};
+
+    use super::*;
+
+    const KEY: &str = "a-key-of-the-platform";
+
+    async fn host() -> (tempfile::TempDir, Host) {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::builder(folder.path().join("bss")).create().await.unwrap();
+        (folder, host)
+    }
+
+    async fn instance(host: &Host, owner: Option<Owner>) {
+        let new = NewInstance {
+            owner,
+            name: "esd".to_owned(),
+            currency: "EUR".to_owned(),
+            options: [("region".to_owned(), "eu".to_owned())].into(),
+            reach: Reach::default(),
+            plugin: None,
+        };
+        host.record().create_instance(new, &me()).await.unwrap();
+    }
+
+    fn request(key: &str) -> PlatformRequest {
+        PlatformRequest {
+            name: "shop".to_owned(),
+            instance: "esd".to_owned(),
+            credentials: Some(PlatformCredentials {
+                application_id: Uuid::from_u128(7),
+                key: Secret::new(key),
+            }),
+        }
+    }
+
+    fn me() -> Actor {
+        Actor::operator("olivia")
+    }
+
+    #[test]
+    fn the_addresses_are_of_the_name_and_of_nothing_else() {
+        let addresses = platform_addresses("https://esd.example/", "shop");
+        assert_eq!(addresses, platform_addresses("https://esd.example", "shop"));
+        assert_eq!(addresses[0].url, "https://esd.example/interworks/shop/Fields/Get");
+        let of = |name| addresses.iter().find(|address| address.name == name).unwrap();
+        assert_eq!(
+            (of("Assets/Create").method, of("Discover").method),
+            ("POST", "GET")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_platform_is_let_in_to_the_host_of_its_owner_by_its_application_and_its_key() {
+        let (_folder, host) = host().await;
+        let owner: Owner = "reseller-7".parse().unwrap();
+        instance(&host, None).await;
+        instance(&host, Some(owner.clone())).await;
+        let tenants = host.for_owner(owner.clone());
+        let registered = tenants.register_platform(request(KEY), &me()).await.unwrap();
+        assert_eq!(
+            (
+                registered.state,
+                registered.instance.as_deref(),
+                registered.owner.as_deref()
+            ),
+            ("usable", Some("esd"), Some("reseller-7"))
+        );
+        let (opened, platform) = host
+            .for_platform(Uuid::from_u128(7), &format!(" {KEY}\n"))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!((opened.owner(), platform.id), (Some(&owner), registered.id));
+        for (application, key) in [
+            (8, KEY),
+            (7, "another-key-of-the-platform"),
+            (7, ""),
+            (7, "short"),
+        ] {
+            let opened = host
+                .for_platform(Uuid::from_u128(application), key)
+                .await
+                .unwrap();
+            assert!(opened.is_none(), "{application} {key}");
+        }
+        assert_eq!(host.platforms().await.unwrap(), std::slice::from_ref(&registered));
+        assert_eq!(tenants.platform("Shop").await.unwrap(), registered);
+        let others = host.for_owner("reseller-8".parse().unwrap());
+        assert_eq!(others.platforms().await.unwrap(), []);
+        assert_eq!(others.platform("shop").await.unwrap_err().code(), "no-platform");
+        assert_eq!(
+            others.revoke_platform("shop", &me()).await.unwrap_err().code(),
+            "no-platform"
+        );
+        let error = others.register_platform(request(KEY), &me()).await.unwrap_err();
+        assert_eq!(error.code(), "no-instance", "an owner's instance is its own");
+        assert_eq!(
+            tenants.revoke_platform("shop", &me()).await.unwrap().state,
+            "revoked"
+        );
+        assert!(
+            host.for_platform(Uuid::from_u128(7), KEY)
+                .await
+                .unwrap()
+                .is_none()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_none_is_refused_and_nothing_is_changed() {
+        let (_folder, host) = host().await;
+        instance(&host, None).await;
+        let error = host.register_platform(request("short"), &me()).await.unwrap_err();
+        assert_eq!(error.code(), "platform-key-invalid");
+        assert!(!error.to_string().contains("short"), "{error}");
+        assert_eq!(host.platforms().await.unwrap(), []);
+        host.register_platform(request(KEY), &me()).await.unwrap();
+        let key = Secret::new("a key with spaces in it");
+        let changed = host
+            .set_platform_key("shop", None, key, Duration::ZERO, &me())
+            .await;
+        assert_eq!(changed.unwrap_err().code(), "platform-key-invalid");
+        assert!(
+            host.for_platform(Uuid::from_u128(7), KEY)
+                .await
+                .unwrap()
+                .is_some()
+        );
+    }
+}

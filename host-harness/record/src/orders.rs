@@ -9,7 +9,7 @@ use super::paging::List;
 use super::platforms::buys_at;
 use super::products::price_in;
 use super::provenance::doubt_repetition;
-use super::spending::{beyond_limit, follow_order};
+use super::spending::{beyond_limit, follow_order, is_limited_in_money};
 use super::stored::{ROWS_PER_STATEMENT, boot, count, from_json, id, optional, push_ids, to_json, uptime_ms};
 use super::{Record, RecordError, begin_write};
 use aws_lc_rs::digest;
@@ -111,7 +111,7 @@ pub enum PlaceError {
     /// The order has no contact, and the host is to mail the licenses.
     #[error("the order has no contact to whom its licenses are mailed")]
     NoContact,
-    /// The operator has set no price for the product, and a charge needs one.
+    /// The operator has set no price for the product, and a charge, or a limit of money for what a platform buys, needs one.
     #[error("product `{code}` has no price in {currency}")]
     NoPrice {
         /// The code that was ordered.
@@ -597,12 +597,16 @@ async fn shares(
 ) -> Result<Vec<Share>, PlaceError> {
     let mut shares = Vec::new();
     let (mut licenses, mut costs) = (0_u64, 0_i64);
-    let charges = new.platform.is_none() && duties(transaction).await?.charges;
+    let needs_prices = match new.platform {
+        // The host charges a platform nothing; but what has no price passes every limit of money.
+        Some(_) => is_limited_in_money(transaction, instance.id).await?,
+        None => duties(transaction).await?.charges,
+    };
     for line in merged(&new.lines) {
         let (product, splits) = orderable(transaction, instance.id, &line).await?;
         let code = &line.product_code;
         let unit_price = price_in(transaction, instance.id, code, &instance.currency).await?;
-        if unit_price.is_none() && charges {
+        if unit_price.is_none() && needs_prices {
             return Err(PlaceError::NoPrice {
                 code: code.clone(),
                 currency: instance.currency.clone(),

@@ -436,3 +436,309 @@ fn read(row: &SqliteRow) -> Result<Platform, RecordError> {
         revoked_at_ms: row.try_get("revoked_at_ms")?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::num::NonZeroU32;
+
+    use bss_keys::HostKeySource;
+    use bss_model::{ActFilter, ApiScope, NewApiClient, NewInstance, Reach};
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    /// A record with an instance of an owner.
+    struct Site {
+        folder: tempfile::TempDir,
+        record: Record,
+        instance: Uuid,
+        owner: Option<Owner>,
+    }
+
+    impl Site {
+        async fn open() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let record = Record::open_or_create(folder.path(), &HostKeySource::default())
+                .await
+                .unwrap();
+            let instance = instance(&record, None).await;
+            Self {
+                folder,
+                record,
+                instance,
+                owner: None,
+            }
+        }
+
+        fn named(&self, name: &str) -> NewPlatform {
+            NewPlatform {
+                name: name.to_owned(),
+                owner: self.owner.clone(),
+                instance_id: self.instance,
+            }
+        }
+
+        /// Registers a platform with an application of that number and its first key.
+        async fn register(&self, name: &str, application: u128) -> Result<Platform, PlatformError> {
+            let (new, key) = (self.named(name), key(1));
+            let credentials = Some((Uuid::from_u128(application), &key));
+            self.record.register_platform(new, credentials, &me()).await
+        }
+
+        async fn rotate(&self, application: Option<u128>, number: u32, keep_former: Duration) -> Platform {
+            self.try_rotate(application, number, keep_former).await.unwrap()
+        }
+
+        async fn try_rotate(
+            &self,
+            application: Option<u128>,
+            number: u32,
+            keep_former: Duration,
+        ) -> Result<Platform, PlatformError> {
+            let (application, key) = (application.map(Uuid::from_u128), key(number));
+            let credentials = (application, &key);
+            self.record
+                .set_platform_key("shop", None, credentials, keep_former, &me())
+                .await
+        }
+
+        /// The name of the platform that an application and a key open.
+        async fn opened(&self, application: u128, number: u32) -> Option<String> {
+            let application = Uuid::from_u128(application);
+            let opened = self.record.platform_of(application, &key(number)).await;
+            opened.unwrap().map(|platform| platform.name)
+        }
+    }
+
+    async fn instance(record: &Record, owner: Option<&Owner>) -> Uuid {
+        let new = NewInstance {
+            owner: owner.cloned(),
+            name: "esd".to_owned(),
+            currency: "EUR".to_owned(),
+            options: [("region".to_owned(), "eu".to_owned())].into(),
+            reach: Reach::default(),
+            plugin: None,
+        };
+        record.create_instance(new, &me()).await.unwrap().id
+    }
+
+    fn key(number: u32) -> PlatformKey {
+        PlatformKey::read(&format!("a-key-of-the-platform-{number}")).unwrap()
+    }
+
+    fn me() -> Actor {
+        Actor::operator("olivia")
+    }
+
+    fn code<T: std::fmt::Debug>(result: Result<T, PlatformError>) -> Cow<'static, str> {
+        result.unwrap_err().diagnosis().code
+    }
+
+    #[tokio::test]
+    async fn an_application_and_its_key_open_the_contract_for_their_platform_until_it_is_revoked() {
+        let site = Site::open().await;
+        let platform = site.register("shop", 7).await.unwrap();
+        assert_eq!(site.record.platform("SHOP", None).await.unwrap(), platform);
+        assert_eq!(site.opened(7, 1).await.as_deref(), Some("shop"));
+        assert_eq!(site.opened(7, 2).await, None, "another key");
+        assert_eq!(site.opened(8, 1).await, None, "another application");
+
+        let revoked = site.record.revoke_platform("shop", None, &me()).await.unwrap();
+        assert!(revoked.revoked_at_ms.is_some());
+        assert_eq!(site.opened(7, 1).await, None);
+        let again = site.record.revoke_platform("shop", None, &me()).await;
+        assert_eq!(code(again), "platform-revoked");
+        assert_eq!(code(site.try_rotate(Some(7), 2, HOUR).await), "platform-revoked");
+        assert_eq!(site.opened(7, 2).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_platform_that_waits_for_its_key_opens_nothing_and_needs_an_application_with_it() {
+        let site = Site::open().await;
+        let waiting = site
+            .record
+            .register_platform(site.named("shop"), None, &me())
+            .await;
+        assert_eq!(waiting.unwrap().application_id, None);
+        assert_eq!(site.opened(0, 1).await, None);
+        assert_eq!(
+            code(site.try_rotate(None, 1, HOUR).await),
+            "platform-without-application"
+        );
+        let usable = site.rotate(Some(7), 1, HOUR).await;
+        assert_eq!(usable.former_key_until_ms, None, "there was none");
+        assert_eq!(usable.application_id, Some(Uuid::from_u128(7)));
+        assert_eq!(site.opened(7, 1).await.as_deref(), Some("shop"));
+    }
+
+    #[tokio::test]
+    async fn a_former_key_is_taken_as_long_as_it_was_said_and_none_before_it() {
+        let site = Site::open().await;
+        site.register("shop", 7).await.unwrap();
+        site.rotate(None, 2, HOUR).await;
+        assert!(site.opened(7, 1).await.is_some() && site.opened(7, 2).await.is_some());
+        site.rotate(Some(7), 3, HOUR).await;
+        assert!(site.opened(7, 1).await.is_none());
+        assert!(site.opened(7, 2).await.is_some() && site.opened(7, 3).await.is_some());
+        // Its time is over.
+        sqlx::query("UPDATE platforms SET former_key_until_ms = 1")
+            .execute(&site.record.writer)
+            .await
+            .unwrap();
+        assert!(site.opened(7, 2).await.is_none() && site.opened(7, 3).await.is_some());
+        site.rotate(None, 4, Duration::ZERO).await;
+        assert!(site.opened(7, 3).await.is_none() && site.opened(7, 4).await.is_some());
+        // A revoked platform has no former key either.
+        site.rotate(None, 5, HOUR).await;
+        site.record.revoke_platform("shop", None, &me()).await.unwrap();
+        assert!(site.opened(7, 4).await.is_none() && site.opened(7, 5).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn another_application_replaces_the_first_and_its_keys() {
+        let site = Site::open().await;
+        site.register("shop", 7).await.unwrap();
+        let replaced = site.rotate(Some(8), 2, HOUR).await;
+        assert_eq!(replaced.former_key_until_ms, None);
+        assert!(site.opened(8, 2).await.is_some());
+        for (application, number) in [(7, 1), (7, 2), (8, 1)] {
+            assert_eq!(
+                site.opened(application, number).await,
+                None,
+                "{application} {number}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn an_application_is_that_of_one_platform_until_that_is_revoked() {
+        let site = Site::open().await;
+        site.register("first", 7).await.unwrap();
+        let error = site.register("shop", 7).await.unwrap_err();
+        assert_eq!(error.diagnosis().code, "application-id-taken");
+        assert!(error.to_string().contains("`first`"), "{error}");
+        assert!(
+            site.record.platform("shop", None).await.is_err(),
+            "nothing was written"
+        );
+        site.register("shop", 8).await.unwrap();
+        assert_eq!(
+            code(site.try_rotate(Some(7), 2, HOUR).await),
+            "application-id-taken"
+        );
+        assert!(site.opened(8, 1).await.is_some(), "the key is the former one");
+        site.record.revoke_platform("first", None, &me()).await.unwrap();
+        site.rotate(Some(7), 2, HOUR).await;
+        assert_eq!(site.opened(7, 2).await.as_deref(), Some("shop"));
+        assert_eq!(site.opened(7, 1).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_name_is_that_of_one_platform_or_one_client_for_ever_in_any_case() {
+        let site = Site::open().await;
+        let client = |name: &str| NewApiClient {
+            name: name.to_owned(),
+            owner: None,
+            scopes: [ApiScope::Read].into(),
+            instances: None,
+        };
+        site.register("shop", 7).await.unwrap();
+        site.record.revoke_platform("shop", None, &me()).await.unwrap();
+        for taken in ["shop", "Shop"] {
+            assert_eq!(code(site.register(taken, 8).await), "platform-name-taken");
+            let error = site
+                .record
+                .create_api_client(client(taken), &me())
+                .await
+                .unwrap_err();
+            assert_eq!(error.diagnosis().code, "api-client-name-taken");
+        }
+        site.record
+            .create_api_client(client("watcher"), &me())
+            .await
+            .unwrap();
+        site.record
+            .revoke_api_client("watcher", None, &me())
+            .await
+            .unwrap();
+        for taken in ["watcher", "WATCHER"] {
+            assert_eq!(code(site.register(taken, 8).await), "platform-name-taken");
+        }
+        for wrong in ["", "a b", "a/b", "-a"] {
+            assert_eq!(code(site.register(wrong, 8).await), "api-client-name-invalid");
+        }
+        site.register("other", 8).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_owner_has_only_its_own_platforms_and_instances() {
+        let mut site = Site::open().await;
+        let (mine, other): (Owner, Owner) = ("reseller-7".parse().unwrap(), "reseller-8".parse().unwrap());
+        site.register("operators", 1).await.unwrap();
+        let of_operator = site.instance;
+        site.instance = instance(&site.record, Some(&mine)).await;
+        assert_eq!(
+            code(site.register("shop", 7).await),
+            "no-instance",
+            "that is an owner's"
+        );
+        site.owner = Some(mine.clone());
+        let theirs = site.register("shop", 7).await.unwrap();
+        assert_eq!(
+            site.record.platforms(Some(&mine)).await.unwrap(),
+            std::slice::from_ref(&theirs)
+        );
+        assert_eq!(site.record.platforms(None).await.unwrap().len(), 2);
+        assert_eq!(site.record.platforms(Some(&other)).await.unwrap(), []);
+        assert_eq!(site.record.platform("shop", Some(&mine)).await.unwrap(), theirs);
+        let record = &site.record;
+        assert_eq!(code(record.platform("shop", Some(&other)).await), "no-platform");
+        assert_eq!(
+            code(record.revoke_platform("shop", Some(&other), &me()).await),
+            "no-platform"
+        );
+        let changed = record
+            .set_platform_key("shop", Some(&other), (None, &key(2)), HOUR, &me())
+            .await;
+        assert_eq!(code(changed), "no-platform");
+        // Whose application it is stays with its owner.
+        site.instance = instance(&site.record, Some(&other)).await;
+        site.owner = Some(other);
+        let error = site.register("another", 7).await.unwrap_err();
+        assert_eq!(error.diagnosis().code, "application-id-taken");
+        assert!(!error.to_string().contains("shop"), "{error}");
+        site.instance = of_operator;
+        assert_eq!(code(site.register("another", 9).await), "no-instance");
+        assert_eq!(site.opened(7, 1).await.as_deref(), Some("shop"));
+    }
+
+    #[tokio::test]
+    async fn what_becomes_of_a_platform_is_an_act_at_its_instance_and_its_key_is_nowhere_on_record() {
+        let site = Site::open().await;
+        let platform = site.register("shop", 7).await.unwrap();
+        site.rotate(None, 2, HOUR).await;
+        site.record.revoke_platform("shop", None, &me()).await.unwrap();
+        let filter = ActFilter {
+            subject: Some(platform.id.to_string()),
+            ..ActFilter::default()
+        };
+        let acts = site.record.acts(&filter, NonZeroU32::MAX).await.unwrap();
+        let acts: Vec<_> = acts.iter().map(|act| (act.act, act.instance_id)).collect();
+        let at = Some(site.instance);
+        assert_eq!(
+            acts,
+            [
+                (Act::RegisterPlatform, at),
+                (Act::SetPlatformKey, at),
+                (Act::RevokePlatform, at)
+            ]
+        );
+        for file in std::fs::read_dir(site.folder.path()).unwrap() {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap_or_default();
+            let secret = b"a-key-of-the-platform";
+            assert!(!bytes.windows(secret.len()).any(|window| window == secret));
+        }
+    }
+}

@@ -162,6 +162,15 @@ pub(super) async fn beyond_limit(
     Ok((!with_order.is_within_limit()).then_some(before))
 }
 
+/// Whether an instance's limit is an amount of money, which counts prices alone.
+pub(super) async fn is_limited_in_money(
+    connection: &mut SqliteConnection,
+    instance_id: Uuid,
+) -> Result<bool, RecordError> {
+    let limit = limit_of(connection, instance_id).await?;
+    Ok(matches!(limit, Some(Spending::Amount(_))))
+}
+
 /// Raises the alert that little of an instance's limit is left after an order, or ends it where a new day has begun.
 pub(super) async fn follow_order(
     transaction: &mut SqliteConnection,

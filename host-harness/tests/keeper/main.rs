@@ -27,6 +27,7 @@ mod outbox;
 mod outcomes;
 mod pfx_files;
 mod pfx_writer;
+mod platforms;
 mod plugins;
 mod product_type_collection;
 mod products;
