@@ -5,6 +5,7 @@ mod nginx;
 mod nginx_peer;
 mod pki;
 mod s_server;
+mod second_screen;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};

@@ -39,27 +39,32 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Answer, Problem> {
     if let Some(order) = placed(asked, &instance, purchase.subscription).await? {
         return repeated(asked, &request, &purchase, &order).await;
     }
+    let order = match purchase.order() {
+        Ok(order) => order,
+        Err(error) => return Ok(error.into()),
+    };
     if request.meant != Meant::Really {
-        return Ok(match instance.check(purchase.request.clone()).await {
-            Ok(()) => rehearsed(request.meant, "bought"),
-            Err(error) => refusal(&instance, &purchase.request, error).await?,
-        });
+        return match timeout_at(asked.until, instance.check(order.clone())).await {
+            Ok(Ok(())) => Ok(rehearsed(request.meant, "bought")),
+            Ok(Err(error)) => refusal(&instance, &order, error).await,
+            Err(_) => Ok(Answer::new(
+                Code::Pending,
+                "The vendor did not say in time. Run it again in a moment.",
+            )),
+        };
     }
-    match instance
-        .place(purchase.request.clone(), &asked.platform().actor())
-        .await
-    {
+    match instance.place(order.clone(), &asked.platform().actor()).await {
         Ok(placed) => {
             let (is_new, order) = (placed.is_new(), placed.into_order());
             let order = on_record(asked, order.id()).await?;
             match is_new {
-                true => bought(asked, only_asset(&order)?).await,
+                true => settled(asked, only_asset(&order)?).await,
                 false => repeated(asked, &request, &purchase, &order).await,
             }
         }
         // Another call of the platform came first, with something else.
         Err(error) if error.code() == "key-reused" => Ok(mismatch()),
-        Err(error) => refusal(&instance, &purchase.request, error).await,
+        Err(error) => refusal(&instance, &order, error).await,
     }
 }
 
@@ -101,7 +106,10 @@ pub(super) async fn cancel(asked: &Asked<'_>) -> Result<Answer, Problem> {
     let handle = asked.host().asset(AssetId(asset.id)).await?;
     let mut state = license_state(&asset);
     if matches!(state, LicenseState::Open | LicenseState::Refused) {
-        handle.withdraw(&asked.platform().actor()).await?;
+        // What is in doubt is looked up, by a worker where that takes longer.
+        if let Ok(withdrawn) = timeout_at(asked.until, handle.withdraw(&asked.platform().actor())).await {
+            withdrawn?;
+        }
         state = license_state(&asset_of(asked, asset.id).await?);
     }
     match state {
@@ -120,9 +128,12 @@ pub(super) async fn cancel(asked: &Asked<'_>) -> Result<Answer, Problem> {
 /// What is to be bought.
 struct Purchase<'a> {
     subscription: &'a str,
+    quantity: u32,
+    /// The order without its line.
     request: OrderRequest,
-    /// The product. `None`: it is not in the catalog, and can only have been bought before.
-    product: Result<String, Unreadable>,
+    /// The code of the product, and whether each unit of it is a license of its own. A product that the catalog has lost can only
+    /// have been bought before.
+    product: Result<(String, bool), Unreadable>,
 }
 
 impl<'a> Purchase<'a> {
@@ -143,15 +154,7 @@ impl<'a> Purchase<'a> {
                 .find(|known| known.id == product.offered.product_type);
             of.is_none_or(|known| known.split_quantity)
         };
-        let product = request
-            .product(&products)
-            .and_then(|product| match request.quantity {
-                quantity if quantity != 1 && splits(product) => Err(Unreadable::Value {
-                    member: "Quantity",
-                    expected: "1, because each license is a subscription of its own",
-                }),
-                _ => Ok(product.offered.code.clone()),
-            });
+        let product = request.product(&products);
         let read = || {
             let subscription = request.needed_subscription()?;
             let order = OrderRequest::new(request.customer()?)
@@ -161,27 +164,31 @@ impl<'a> Purchase<'a> {
         };
         Ok(read().map(|(subscription, order)| Self {
             subscription,
-            request: match &product {
-                Ok(code) => order.line(code.clone(), request.quantity),
-                Err(_) => order,
-            },
-            product,
+            quantity: request.quantity,
+            request: order,
+            product: product.map(|product| (product.offered.code.clone(), splits(product))),
         }))
     }
 
-    /// Whether an order is for the same customer, product and quantity. A product that the catalog has lost can't differ.
+    /// The order, if it can be one of a single license.
+    fn order(&self) -> Result<OrderRequest, Unreadable> {
+        let (code, splits) = self.product.clone()?;
+        match splits && self.quantity != 1 {
+            true => Err(Unreadable::Value {
+                member: "Quantity",
+                expected: "1, because each license is a subscription of its own",
+            }),
+            false => Ok(self.request.clone().line(code, self.quantity)),
+        }
+    }
+
+    /// Whether an order is for the same customer, product and quantity.
     fn is_of(&self, order: &Order, platform: Uuid) -> bool {
-        let is_line = |code: &String| {
-            let quantities = self.request.lines.iter().map(|line| line.quantity);
-            let asked: u32 = quantities.sum();
-            order
-                .lines
-                .iter()
-                .all(|line| line.product_code == *code && line.quantity == asked)
-        };
+        let is_product = |code: &String| order.lines.iter().all(|line| line.product_code == *code);
         order.platform == Some(platform)
             && order.customer.id == self.request.customer.id
-            && self.product.as_ref().map_or(true, is_line)
+            && order.lines.iter().all(|line| line.quantity == self.quantity)
+            && self.product.as_ref().map_or(true, |(code, _)| is_product(code))
     }
 }
 
@@ -220,7 +227,7 @@ async fn bought(asked: &Asked<'_>, asset: Uuid) -> Result<Answer, Problem> {
 
 /// Tries an asset again if it was refused, waits until it is settled, and answers with it.
 async fn again(asked: &Asked<'_>, asset: &Asset) -> Result<Answer, Problem> {
-    if asset.sync_status == SyncStatus::Failed && asset.reason.is_some() {
+    if asset.sync_status == SyncStatus::Failed {
         let handle = asked.host().asset(AssetId(asset.id)).await?;
         match handle.retry_refused(&asked.platform().actor()).await {
             Ok(()) => {}
