@@ -25,6 +25,7 @@ mod guests;
 mod in_doubt;
 mod instance_settings;
 mod instances_cli;
+mod interworks;
 mod last_words;
 mod license_order;
 mod license_refresh;
@@ -35,10 +36,17 @@ mod mail_cli;
 mod mail_stub;
 mod many_hosts;
 mod money_cli;
+#[path = "../../host-harness/tests/simulator/openapi.rs"]
+#[expect(
+    dead_code,
+    reason = "here it holds answers; the plugin's own tests hold requests"
+)]
+mod openapi;
 mod operator_walk;
 mod orders_cli;
 mod otlp;
 mod outbound_https;
+mod platforms_cli;
 mod prerequisites;
 mod prices_cli;
 mod proxies;

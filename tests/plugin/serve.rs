@@ -24,41 +24,139 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Api {
     desk: Desk,
     offer: String,
-    program: Child,
+    server: Server,
+}
+
+/// A server that runs as a program of its own.
+pub(crate) struct Server {
+    pub(crate) program: Child,
     /// Held, so that the program can write on.
     _said: BufReader<ChildStdout>,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     certificate: PathBuf,
 }
 
-impl Drop for Api {
+impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.program.kill();
         let _ = self.program.wait();
     }
 }
 
+/// A connection to a server.
+pub(crate) type Connection = StreamOwned<ClientConnection, TcpStream>;
+
+impl Server {
+    /// A server that listens at a port of its own, with the data directory and the plugin that a command of `bss-host` was given.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut program = command
+            .args(["--listen", "127.0.0.1:0", "--json"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        let mut said = BufReader::new(program.stdout.take().expect("its output"));
+        let mut line = String::new();
+        said.read_line(&mut line).expect("it says where it listens");
+        let listening: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let text = |name: &str| listening[name].as_str().expect("a text").to_owned();
+        assert!(text("url").starts_with("https://127.0.0.1:"), "{listening}");
+        assert_eq!(text("certificateSha256").len(), 95, "{listening}");
+        Self {
+            address: text("address").parse().expect("an address"),
+            certificate: text("certificateFile").into(),
+            program,
+            _said: said,
+        }
+    }
+
+    pub(crate) fn connect(&self) -> Connection {
+        self.over(TcpStream::connect(self.address).expect("it listens"))
+    }
+
+    /// A connection over one that leads to the server.
+    pub(crate) fn over(&self, tcp: TcpStream) -> Connection {
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_file(&self.certificate).expect("a certificate"))
+            .expect("a root");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("localhost").expect("a name");
+        let connection = ClientConnection::new(Arc::new(config), name).expect("a connection");
+        tcp.set_read_timeout(Some(PATIENCE)).expect("a time");
+        StreamOwned::new(connection, tcp)
+    }
+}
+
+/// Sends a request, the last one of its connection. Nobody need read the answer.
+pub(crate) fn send(
+    connection: &mut Connection,
+    method: &str,
+    path: &str,
+    headers: &[(impl AsRef<str>, impl AsRef<[u8]>)],
+    body: &[u8],
+) {
+    let mut request =
+        format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n").into_bytes();
+    for (name, value) in headers {
+        request.extend([name.as_ref().as_bytes(), b": ", value.as_ref(), b"\r\n"].concat());
+    }
+    if !body.is_empty() {
+        request.extend(format!("Content-Length: {}\r\n", body.len()).bytes());
+    }
+    connection
+        .write_all(&[&request, &b"\r\n"[..], body].concat())
+        .expect("it is sent");
+    connection.flush().expect("it is sent");
+}
+
 /// An answer: status, header fields in lower case, body.
 #[derive(Debug)]
-struct Answer {
-    status: u16,
-    headers: Vec<(String, String)>,
-    body: Value,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Value,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
+    /// Reads the answer of a connection to its end.
+    pub(crate) fn read(mut connection: Connection) -> Self {
+        let mut said = Vec::new();
+        connection.read_to_end(&mut said).expect("an answer");
+        let said = String::from_utf8(said).expect("UTF-8");
+        let (head, body) = said.split_once("\r\n\r\n").expect("a head");
+        let mut lines = head.lines();
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok());
+        let headers = lines.filter_map(|line| line.split_once(": "));
+        Self {
+            status: status.expect("a status"),
+            headers: headers
+                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+                .collect(),
+            body: match body {
+                "" => Value::Null,
+                body => serde_json::from_str(body).expect("JSON"),
+            },
+        }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str())
     }
 
     /// The body of an answer with that status.
-    fn expect(self, status: u16) -> Value {
+    pub(crate) fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{self:?}");
         self.body
     }
 
-    fn code(&self) -> &str {
+    pub(crate) fn code(&self) -> &str {
         self.body["code"]
             .as_str()
             .unwrap_or_else(|| panic!("a code in {self:?}"))
@@ -88,21 +186,10 @@ impl Api {
         desk.ready();
         desk.json(&["services", "fetch", "esd"]);
         let offer = desk.sells();
-        let mut program = serve(&desk, arguments).spawn().expect("it starts");
-        let mut said = BufReader::new(program.stdout.take().expect("its output"));
-        let mut line = String::new();
-        said.read_line(&mut line).expect("it says where it listens");
-        let listening: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        let text = |name: &str| listening[name].as_str().expect("a text").to_owned();
-        assert!(text("url").starts_with("https://127.0.0.1:"), "{listening}");
-        assert_eq!(text("certificateSha256").len(), 95, "{listening}");
         Self {
-            address: text("address").parse().expect("an address"),
-            certificate: text("certificateFile").into(),
+            server: Server::start(serve(&desk, arguments)),
             desk,
             offer,
-            program,
-            _said: said,
         }
     }
 
@@ -121,58 +208,16 @@ impl Api {
         headers: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Answer {
-        let mut stream = self.connect();
-        let mut head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n"
-        );
-        for (name, value) in headers {
-            head += &format!("{name}: {value}\r\n");
-        }
+        let mut connection = self.server.connect();
+        let key = format!("Bearer {key}");
+        let mut all = vec![("Authorization", key.as_str())];
+        all.extend(headers);
         let body = body.map(Value::to_string).unwrap_or_default();
         if !body.is_empty() {
-            head += &format!(
-                "Content-Type: application/json\r\nContent-Length: {}\r\n",
-                body.len()
-            );
+            all.push(("Content-Type", "application/json"));
         }
-        stream
-            .write_all(format!("{head}\r\n{body}").as_bytes())
-            .expect("it is sent");
-        let mut said = Vec::new();
-        stream.read_to_end(&mut said).expect("an answer");
-        let said = String::from_utf8(said).expect("UTF-8");
-        let (head, body) = said.split_once("\r\n\r\n").expect("a head");
-        let mut lines = head.lines();
-        let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok());
-        let headers = lines.filter_map(|line| line.split_once(": "));
-        Answer {
-            status: status.expect("a status"),
-            headers: headers
-                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
-                .collect(),
-            body: match body {
-                "" => Value::Null,
-                body => serde_json::from_str(body).expect("JSON"),
-            },
-        }
-    }
-
-    fn connect(&self) -> StreamOwned<ClientConnection, TcpStream> {
-        let mut roots = RootCertStore::empty();
-        roots
-            .add(CertificateDer::from_pem_file(&self.certificate).expect("a certificate"))
-            .expect("a root");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let name = ServerName::try_from("localhost").expect("a name");
-        let connection = ClientConnection::new(Arc::new(config), name).expect("a connection");
-        let tcp = TcpStream::connect(self.address).expect("it listens");
-        tcp.set_read_timeout(Some(PATIENCE)).expect("a time");
-        StreamOwned::new(connection, tcp)
+        send(&mut connection, method, path, &all, body.as_bytes());
+        Answer::read(connection)
     }
 
     fn get(&self, path: &str, key: &str) -> Answer {
@@ -201,13 +246,11 @@ impl Api {
 fn serve(desk: &Desk, arguments: &[&str]) -> Command {
     let mut command = Command::new(bss_host());
     command
-        .args(["serve", "--listen", "127.0.0.1:0", "--json"])
+        .arg("serve")
         .args(arguments)
         .arg("--data-dir")
         .arg(desk.folder.path().join("bss"))
-        .env("BSS_PLUGIN", component())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
+        .env("BSS_PLUGIN", component());
     command
 }
 
@@ -603,7 +646,11 @@ fn a_key_is_shown_once_and_opens_nothing_once_it_is_rotated_or_revoked() {
     let again = api
         .desk
         .run(&["api-client", "create", "shop", "--scopes", "read"]);
-    assert_fails(&again, REFUSED, &["there is or was an API client `shop`"]);
+    assert_fails(
+        &again,
+        REFUSED,
+        &["there is or was an API client or a platform `shop`"],
+    );
     let odd = api
         .desk
         .run(&["api-client", "create", "shop-2", "--scopes", "everything"]);
@@ -616,13 +663,13 @@ fn a_server_ends_in_order_when_it_is_told_to() {
         let mut api = Api::open();
         let key = api.key("shop", "read,order", &[]);
         api.place(&key, "B", &[], &api.order(3)).expect(201);
-        send_signal(signal, &api.program);
+        send_signal(signal, &api.server.program);
         assert_eq!(
-            api.program.wait().expect("it ends").code(),
+            api.server.program.wait().expect("it ends").code(),
             Some(DONE),
             "{signal}"
         );
-        assert!(TcpStream::connect(api.address).is_err());
+        assert!(TcpStream::connect(api.server.address).is_err());
         // What was under way is on record; the rest waits.
         assert_ends(&api.desk.run(&["run", "--once"]), DONE);
         assert_eq!(

@@ -301,14 +301,15 @@ async fn a_request_of_a_platform_is_an_order_of_it() {
     let host = Host::builder(folder.path().join("bss")).create().await.unwrap();
     let instance = without_prices(host.record()).await;
     let bss = platform(host.record(), "bss", instance).await;
-    let customer = order(instance, &[]).customer;
-    let request = OrderRequest::new(customer).line("a", 1);
+    let NewOrder {
+        customer, contact, ..
+    } = order(instance, &[]);
+    let request = || OrderRequest::new(customer.clone()).line("a", 1);
+    let own = request().mail_to(contact.unwrap());
+    let theirs = request().of_platform(bss);
     let handle = host.instance("esd").await.unwrap();
-    let problems = handle.order_problems(&request, None).await.unwrap();
+    let problems = handle.order_problems(&own, None).await.unwrap();
     assert_eq!(problems.len(), 1, "it has no price");
-    let problems = handle
-        .order_problems(&request.of_platform(bss), None)
-        .await
-        .unwrap();
+    let problems = handle.order_problems(&theirs, None).await.unwrap();
     assert!(problems.is_empty(), "{problems:?}");
 }

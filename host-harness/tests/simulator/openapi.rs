@@ -1,4 +1,4 @@
-//! Holds requests and answers to `docs/cis-openapi.yaml`. Other test binaries include this file by its path.
+//! Holds requests and answers to an OpenAPI file, `docs/cis-openapi.yaml` above all. Other test binaries include this file by its path.
 
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
@@ -19,11 +19,13 @@ impl OpenApi {
 
     /// A description of the CIS API with another text.
     pub(crate) fn parse(text: &str) -> OpenApi {
+        OpenApi::below("/cis", text)
+    }
+
+    /// A description whose paths are below that one.
+    pub(crate) fn below(base_path: &'static str, text: &str) -> OpenApi {
         let document = serde_norway::from_str(text).expect("the OpenAPI file is YAML");
-        OpenApi {
-            document,
-            base_path: "/cis",
-        }
+        OpenApi { document, base_path }
     }
 
     /// The whole document.
@@ -78,8 +80,8 @@ impl OpenApi {
         }
         let mut root = self.document.clone();
         root["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
-        // The braces of path templates may stand in a pointer, but not in a URI's fragment (RFC 3986).
-        let fragment = schema.replace('{', "%7B").replace('}', "%7D");
+        // The braces of path templates and the space in a content type may stand in a pointer, but not in a URI's fragment (RFC 3986).
+        let fragment = schema.replace('{', "%7B").replace('}', "%7D").replace(' ', "%20");
         root["$ref"] = format!("#{fragment}").into();
         let options = jsonschema::options().should_validate_formats(true);
         let validator = options

@@ -107,7 +107,7 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Result<Response, Problem> {
     match definition.product_types.is_empty() {
         // A definition of nothing would end the sale of everything there.
         true => {
-            let none = Answer::new(Code::Unknown, "No catalog was read yet.");
+            let none = Answer::new(Code::Pending, "No catalog was read yet.");
             Ok(none.instead_of_a_definition())
         }
         false => Ok(results::json(StatusCode::OK, &definition).into_response()),

@@ -115,9 +115,10 @@ impl Answer {
     /// The answer where no success may look like one: a definition that is empty would end the sale of everything.
     pub(crate) fn instead_of_a_definition(&self) -> Response {
         let mut response = json(StatusCode::SERVICE_UNAVAILABLE, self);
-        response
-            .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+        if self.code == Code::Pending as i32 {
+            let seconds = HeaderValue::from(RETRY_AFTER_SECONDS);
+            response.headers_mut().insert(RETRY_AFTER, seconds);
+        }
         response
     }
 }
