@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bss_model::{Outcome, OutcomeCursor};
+use bss_model::{InstanceId, Outcome, OutcomeCursor};
 use futures_core::Stream;
+use uuid::Uuid;
 
 use crate::error::Error;
 use crate::host::Host;
+use crate::view;
 
 /// The interval in which the record is asked for outcomes once a stream has told all that there are.
 const LOOK: Duration = Duration::from_millis(250);
@@ -27,6 +29,28 @@ impl Host {
     /// When the cursor is of another record (`outcome-cursor-unknown`), or the record can't be read.
     pub async fn outcomes(&self, after: OutcomeCursor, limit: u32) -> Result<Vec<Outcome>, Error> {
         Ok(self.record().outcomes(after, limit, self.owner()).await?)
+    }
+
+    /// The events after a cursor, as receivers of webhooks are told of them, the oldest first, at most `limit` of them, and where to
+    /// go on: for who was not reached for a while. `instances`: only those of some instances.
+    ///
+    /// # Errors
+    /// When the cursor is of another record (`outcome-cursor-unknown`), or the record can't be read.
+    pub async fn events(
+        &self,
+        after: OutcomeCursor,
+        limit: u32,
+        instances: Option<&[InstanceId]>,
+    ) -> Result<view::Events, Error> {
+        let instances = instances.map(|ids| ids.iter().copied().map(Uuid::from).collect::<Vec<_>>());
+        let record = self.record();
+        let events = record.events(after, limit, self.owner(), instances.as_deref());
+        let events = events.await?;
+        Ok(view::Events {
+            rows: events.iter().map(view::Event::from).collect(),
+            // Where nothing has come, the place stays: the record's last one would tell how much others do.
+            next: events.last().map_or(after, |last| last.outcome.cursor),
+        })
     }
 
     /// The place after the last outcome, for who follows only what comes.

@@ -23,6 +23,7 @@ mod certificate;
 mod charge;
 mod connection;
 mod customer;
+mod event;
 #[cfg(test)]
 mod examples;
 mod form;
@@ -68,6 +69,7 @@ pub use connection::{CertificateRotation, ConnectionCheck, Step, StepResult};
 pub use customer::{
     AssetAttempts, CorrectedCustomer, Customer, CustomerErasure, CustomerSummary, ErasedCustomer,
 };
+pub use event::{Event, EventBody, EventData, Events};
 pub use form::{Choice, Field, FieldKind, Form, InstanceForm};
 pub use found::{Finds, Found};
 pub use instance::{Authority, Change, Instance, SettingsVersion};

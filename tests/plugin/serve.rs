@@ -16,6 +16,7 @@ use crate::cli::{Desk, assert_fails, send_signal};
 use crate::component::{bss_host, component};
 use crate::orders_cli::text;
 use crate::scenario::{DONE, REFUSED, USAGE, assert_ends};
+use crate::webhook_receiver::Receiver;
 
 /// Longer than anything that is waited for takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -494,6 +495,174 @@ fn a_client_finds_nothing_of_instances_that_it_is_not_bound_to() {
         assert_eq!(
             api.get(&format!("{path}?instance=esd"), &both).expect(200)["rows"],
             rows
+        );
+    }
+}
+
+/// The rows of a page.
+fn rows(page: &Value) -> &[Value] {
+    page["rows"].as_array().expect("rows")
+}
+
+#[test]
+fn events_are_listed_in_order_and_once_as_a_receiver_was_sent_them_without_a_key_and_a_link() {
+    let api = Api::open();
+    let receiver = Receiver::start();
+    let authority = api.desk.folder.path().join("receiver.pem");
+    std::fs::write(&authority, &receiver.authority_pem).expect("the authority's file");
+    let (url, authority) = (receiver.url(), authority.to_str().expect("text"));
+    let create = ["webhook", "create", &url, "--trust", authority];
+    let reach = ["--allow-network", "127.0.0.0/8", "--allow-network", "::1/128"];
+    api.desk.json(&[&create[..], &reach].concat());
+
+    let key = api.key("shop", "read,order,cancel,reveal", &[]);
+    let nothing = api.get("/v1/events", &key).expect(200);
+    assert_eq!(nothing, json!({ "rows": [], "next": "start" }));
+    let wait = [("Prefer", "wait=50")];
+    let order = api.place(&key, "B-1", &wait, &api.order(2)).expect(201);
+    let asset = text(&order["assets"][0], "id").to_owned();
+    let path = format!("/v1/assets/{asset}/cancellations");
+    let by = json!({ "kind": "customer", "name": "Jo" });
+    api.post(&path, &key, &json!({ "comment": "too many", "requestedBy": by }))
+        .expect(201);
+    let until = Instant::now() + PATIENCE;
+    while receiver.received().len() < 3 {
+        assert!(Instant::now() < until, "the receiver is sent three events");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+
+    // Page by page, from the place where there was nothing yet.
+    let mut events = Vec::new();
+    let mut path = format!("/v1/events?limit=2&after={}", text(&nothing, "next"));
+    let last = loop {
+        let page = api.get(&path, &key);
+        let link = page.header("link").map(ToOwned::to_owned);
+        let page = page.expect(200);
+        events.extend_from_slice(rows(&page));
+        let Some(link) = link else { break page };
+        assert!(link.contains(text(&page, "next")), "{link}");
+        let next = link.trim_start_matches('<').split('>').next();
+        path = next.expect("a path").to_owned();
+    };
+    let kinds: Vec<_> = events.iter().map(|event| text(event, "type")).collect();
+    assert_eq!(kinds, ["asset.licensed", "asset.licensed", "asset.returned"]);
+    assert_eq!(events[2]["data"]["assetId"], asset.as_str());
+    for event in &events {
+        assert_eq!(event["data"]["orderId"], order["id"]);
+        assert_eq!(event["data"]["idempotencyKey"], "B-1");
+    }
+
+    // Each is what the receiver was sent.
+    let mut sent: Vec<Value> = Vec::new();
+    for received in receiver.received() {
+        let mut event: Value = serde_json::from_str(&received.body).expect("JSON");
+        event["id"] = json!(received.headers["webhook-id"]);
+        sent.push(event);
+    }
+    let by_id = |events: &[Value]| {
+        let mut events = events.to_vec();
+        events.sort_by_key(|event| text(event, "id").to_owned());
+        events
+    };
+    assert_eq!(by_id(&events), by_id(&sent));
+
+    let printed = json!(events).to_string();
+    for asset in order["assets"].as_array().expect("assets") {
+        let shown = api.get(&format!("/v1/assets/{}/key", text(asset, "id")), &key);
+        let shown = shown.expect(200);
+        for secret in ["productKey", "activationLink"] {
+            assert!(!printed.contains(text(&shown, secret)), "{printed}");
+            assert!(!printed.contains(secret), "{printed}");
+        }
+    }
+
+    // An empty page leads to what comes later, and to that alone.
+    let after = |next: &Value| {
+        let page = api.get(&format!("/v1/events?after={}", text(next, "next")), &key);
+        assert_eq!(page.header("link"), None);
+        page.expect(200)
+    };
+    let empty = after(&last);
+    assert_eq!(empty, json!({ "rows": [], "next": last["next"] }));
+    assert_eq!(after(&empty), empty);
+    let order = api.place(&key, "B-2", &wait, &api.order(1)).expect(201);
+    let later = after(&empty);
+    let told: Vec<_> = rows(&later)
+        .iter()
+        .map(|event| &event["data"]["orderId"])
+        .collect();
+    assert_eq!(told, [&order["id"]]);
+}
+
+#[test]
+fn events_are_those_of_the_client_s_own_instances_after_a_place_of_this_record() {
+    let api = Api::with(&["--no-work"]);
+    api.desk
+        .json(&["instance", "create", "other", "--currency", "EUR"]);
+    let bound = api.key("bound", "read,order,cancel", &["--instance", "esd"]);
+    let elsewhere = api.key("elsewhere", "read", &["--instance", "other"]);
+    let both = api.key("both", "read", &["--instance", "esd", "--instance", "other"]);
+    let all = api.key("all", "read", &[]);
+    let tenant = api.key("tenant", "read", &["--owner", "reseller-7"]);
+    let order = api.place(&bound, "B", &[], &api.order(2)).expect(201);
+    let withdrawal = format!("/v1/orders/{}/withdrawal", text(&order, "id"));
+    api.ask("POST", &withdrawal, &bound, &[], None).expect(200);
+
+    let events = api.get("/v1/events", &bound).expect(200);
+    let kinds: Vec<_> = rows(&events).iter().map(|event| text(event, "type")).collect();
+    assert_eq!(kinds, ["asset.withdrawn", "asset.withdrawn"]);
+    for (path, key) in [
+        ("/v1/events", &both),
+        ("/v1/events", &all),
+        ("/v1/events?instance=esd", &bound),
+        ("/v1/events?instance=esd", &both),
+        ("/v1/events?instance=esd", &all),
+    ] {
+        assert_eq!(api.get(path, key).expect(200), events, "{path}");
+    }
+    // Nor do the others learn how many there are.
+    let none = json!({ "rows": [], "next": "start" });
+    for (path, key) in [
+        ("/v1/events", &elsewhere),
+        ("/v1/events", &tenant),
+        ("/v1/events?instance=other", &elsewhere),
+        ("/v1/events?instance=other", &both),
+    ] {
+        assert_eq!(api.get(path, key).expect(200), none, "{path}");
+    }
+    for stranger in [&elsewhere, &tenant] {
+        let refused = api.get("/v1/events?instance=esd", stranger);
+        assert_eq!(
+            (refused.status, refused.fields()),
+            (422, vec![("instance", "no-instance")])
+        );
+    }
+
+    let next = text(&events, "next").to_owned();
+    let after = |after: &str| api.get(&format!("/v1/events?after={after}"), &bound);
+    assert_eq!(rows(&after("start").expect(200)).len(), 2);
+    assert_eq!(rows(&after(&next).expect(200)).len(), 0);
+    for malformed in ["", "nonsense", "2", &format!("{next}x"), &next[1..]] {
+        let refused = after(malformed);
+        assert_eq!(
+            (refused.status, refused.code(), refused.fields()),
+            (422, "request-invalid", vec![("after", "not-an-outcome-cursor")]),
+            "{malformed}"
+        );
+    }
+    let (life, number) = next.split_once('.').expect("a life and a number");
+    let other_life: String = life
+        .chars()
+        .map(|digit| if digit == '0' { '1' } else { '0' })
+        .collect();
+    let later: u64 = number.parse::<u64>().expect("a number") + 1;
+    // Of another record, and of a copy of this one that has come further and is lost.
+    for unknown in [format!("{other_life}.{number}"), format!("{life}.{later}")] {
+        let refused = after(&unknown);
+        assert_eq!(
+            (refused.status, refused.code()),
+            (409, "outcome-cursor-unknown"),
+            "{unknown}"
         );
     }
 }

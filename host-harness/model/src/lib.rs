@@ -100,7 +100,7 @@ pub use order::{
     Contact, InvalidParty, LANGUAGE_LENGTH_MAX, NewLine, NewOrder, Order, OrderFilter, OrderLine,
     OrderParties, Party, Placed, Settlement, is_language, merged,
 };
-pub use outcome::{NotAnOutcomeCursor, Outcome, OutcomeCursor, OutcomeKind, RecordLives};
+pub use outcome::{Event, NotAnOutcomeCursor, Outcome, OutcomeCursor, OutcomeKind, RecordLives};
 pub use owner::{NotAnOwner, Owner};
 pub use page::{Cursor, Page, Rows, SortOrder};
 pub use platform::{NewPlatform, Platform};

@@ -88,6 +88,15 @@ pub struct Outcome {
     pub problem: Option<Problem>,
 }
 
+/// An outcome as it is told: with an id that is the same however often, to whomever and by which way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The id, also in a restored record that learns of the outcome once more.
+    pub id: Uuid,
+    /// What is told.
+    pub outcome: Outcome,
+}
+
 /// A place in the feed of outcomes, as a text to keep: `start`, or the life of the record and a number in it.
 ///
 /// A record that was restored from a copy begins a new life. What the copy had is common to both; a cursor of the former

@@ -14,7 +14,7 @@ use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
-use super::outcomes::{outcome_columns, outcome_tables, present_life, read_outcome};
+use super::outcomes::{event_columns, outcome_tables, present_life, read_event};
 use super::paging::KeyColumn::{Integer, Text};
 use super::paging::List;
 use super::stored::{count, from_json, id, optional, push_ids, to_json};
@@ -36,9 +36,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(48 * 60 * 60);
 
 /// The most outcomes that become deliveries in one transaction.
 const OUTCOMES_AT_ONCE: i64 = 1_000;
-
-/// The namespace of events' ids (RFC 9562, UUID version 5).
-const EVENTS: Uuid = Uuid::from_u128(0x6f1b_7a0e_41c2_5b1d_9d64_2f8c_0e55_a3b7);
 
 /// Deliveries in the order of what they tell.
 pub(super) const DELIVERIES: List = List {
@@ -330,10 +327,8 @@ impl Record {
 const DELIVERY: &str = concat!(
     "SELECT deliveries.id AS delivery_id, webhook_id, outcome, deliveries.state, deliveries.attempts,
             deliveries.tries, deliveries.generation, deliveries.due_at_ms, deliveries.delivered_at_ms,
-            webhooks.owner AS webhook_owner,
-            (SELECT COUNT(*) FROM outcomes earlier
-             WHERE earlier.asset_id = o.asset_id AND earlier.kind = o.kind AND earlier.number <= o.number) AS nth, ",
-    outcome_columns!(),
+            webhooks.owner AS webhook_owner, ",
+    event_columns!(),
     " FROM deliveries JOIN webhooks ON webhooks.id = deliveries.webhook_id
       JOIN outcomes o ON o.number = deliveries.outcome ",
     outcome_tables!()
@@ -457,15 +452,12 @@ async fn make_of(transaction: &mut SqliteConnection, webhook: &str) -> Result<bo
 }
 
 fn read_delivery(row: &SqliteRow, life: Uuid) -> Result<Delivery, RecordError> {
-    let outcome = read_outcome(row, life)?;
-    // An event has the same id wherever and however often it is told, also by a restored record that learns of it once more.
-    let nth: i64 = row.try_get("nth")?;
-    let name = format!("{} {} {nth}", outcome.asset, outcome.kind.word());
+    let event = read_event(row, life)?;
     Ok(Delivery {
         id: id(row, "delivery_id")?,
         webhook_id: id(row, "webhook_id")?,
-        event_id: Uuid::new_v5(&EVENTS, name.as_bytes()),
-        outcome,
+        event_id: event.id,
+        outcome: event.outcome,
         state: DeliveryState::from_word(row.try_get("state")?)?,
         attempts: count(row, "attempts")?,
         due_at_ms: row.try_get("due_at_ms")?,

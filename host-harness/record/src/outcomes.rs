@@ -4,25 +4,30 @@ use std::collections::BTreeMap;
 
 use bss_model::clock::now_ms;
 use bss_model::{
-    AssetId, Diagnose, Diagnosis, ErrorKind, InstanceId, OrderId, Outcome, OutcomeCursor, OutcomeKind, Owner,
-    Problem, RecordLives,
+    AssetId, Diagnose, Diagnosis, ErrorKind, Event, InstanceId, OrderId, Outcome, OutcomeCursor, OutcomeKind,
+    Owner, Problem, RecordLives,
 };
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::alerts;
-use super::stored::{count, from_json, id, optional, to_json};
+use super::stored::{count, from_json, id, optional, push_ids, to_json};
 use super::{Record, RecordError};
 
-/// The columns of an outcome `o` and of what it is about.
-macro_rules! outcome_columns {
+/// The namespace of events' ids (RFC 9562, UUID version 5).
+const EVENTS: Uuid = Uuid::from_u128(0x6f1b_7a0e_41c2_5b1d_9d64_2f8c_0e55_a3b7);
+
+/// The columns of an outcome `o` and of what it is about, and which one of its kind it is of its asset.
+macro_rules! event_columns {
     () => {
         "o.number, o.kind, o.problem, o.happened_at_ms, a.id AS asset_id, a.order_id, a.instance_id,
-         a.position, a.product_code, a.quantity, orders.idempotency_key"
+         a.position, a.product_code, a.quantity, orders.idempotency_key,
+         (SELECT COUNT(*) FROM outcomes earlier
+          WHERE earlier.asset_id = o.asset_id AND earlier.kind = o.kind AND earlier.number <= o.number) AS nth"
     };
 }
-pub(super) use outcome_columns;
+pub(super) use event_columns;
 
 /// The tables of what an outcome `o` is about.
 macro_rules! outcome_tables {
@@ -107,26 +112,34 @@ impl Record {
         limit: u32,
         of: Option<&Owner>,
     ) -> Result<Vec<Outcome>, OutcomesError> {
+        let events = self.events(after, limit, of, None).await?;
+        Ok(events.into_iter().map(|event| event.outcome).collect())
+    }
+
+    /// The [outcomes](Self::outcomes) after a cursor with the ids of their events. `instances`: only those of some instances, of
+    /// which there are fewer than `limit` only where no more has come.
+    ///
+    /// # Errors
+    /// When the cursor is of another record, or the record can't be read.
+    pub async fn events(
+        &self,
+        after: OutcomeCursor,
+        limit: u32,
+        of: Option<&Owner>,
+        instances: Option<&[Uuid]>,
+    ) -> Result<Vec<Event>, OutcomesError> {
         let mut connection = self.readers.acquire().await?;
         let lives = lives(&mut connection).await?;
         let last = last_number(&mut connection).await?;
         let unknown = || OutcomesError::UnknownCursor { cursor: after };
         let number = lives.number_after(after, last).ok_or_else(unknown)?;
         let life = lives.present().ok_or_else(unknown)?;
-        let rows = sqlx::query(concat!(
-            "SELECT ",
-            outcome_columns!(),
-            " FROM outcomes o ",
-            outcome_tables!(),
-            " WHERE o.number > $1 AND ($3 IS NULL OR instances.owner = $3) ORDER BY o.number LIMIT $2"
-        ))
-        .bind(number)
-        .bind(i64::from(limit))
-        .bind(of.map(Owner::as_str))
-        .fetch_all(&mut *connection)
-        .await?;
-        let outcomes = rows.iter().map(|row| read_outcome(row, life));
-        Ok(outcomes.collect::<Result<_, RecordError>>()?)
+        let rows = events_query(number, limit, of, instances)
+            .build()
+            .fetch_all(&mut *connection)
+            .await?;
+        let events = rows.iter().map(|row| read_event(row, life));
+        Ok(events.collect::<Result<_, RecordError>>()?)
     }
 
     /// The place after the last outcome: what comes after it has not happened yet.
@@ -184,7 +197,52 @@ async fn lives(connection: &mut SqliteConnection) -> Result<RecordLives, RecordE
     ))
 }
 
-pub(super) fn read_outcome(row: &SqliteRow, life: Uuid) -> Result<Outcome, RecordError> {
+/// Selects the events after a number, read forward in their order until there are enough: of a few instances among many, that
+/// passes over what is told of the others, once, and sorts nothing.
+pub(super) fn events_query(
+    number: i64,
+    limit: u32,
+    of: Option<&Owner>,
+    instances: Option<&[Uuid]>,
+) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(concat!(
+        "SELECT ",
+        event_columns!(),
+        " FROM outcomes o ",
+        outcome_tables!(),
+        " WHERE o.number > "
+    ));
+    query.push_bind(number);
+    // The `+` keeps SQLite from beginning with all that an owner or an instance has ever had.
+    if let Some(owner) = of {
+        query
+            .push(" AND +instances.owner = ")
+            .push_bind(owner.as_str().to_owned());
+    }
+    if let Some(instances) = instances {
+        query.push(" AND +a.instance_id IN (");
+        push_ids(&mut query, instances);
+        query.push(")");
+    }
+    query
+        .push(" ORDER BY o.number LIMIT ")
+        .push_bind(i64::from(limit));
+    query
+}
+
+/// The event of a row that has the columns of one.
+pub(super) fn read_event(row: &SqliteRow, life: Uuid) -> Result<Event, RecordError> {
+    let outcome = read_outcome(row, life)?;
+    // An event has the same id wherever and however often it is told, also by a restored record that learns of it once more.
+    let nth: i64 = row.try_get("nth")?;
+    let name = format!("{} {} {nth}", outcome.asset, outcome.kind.word());
+    Ok(Event {
+        id: Uuid::new_v5(&EVENTS, name.as_bytes()),
+        outcome,
+    })
+}
+
+fn read_outcome(row: &SqliteRow, life: Uuid) -> Result<Outcome, RecordError> {
     Ok(Outcome {
         cursor: OutcomeCursor::after(life, row.try_get("number")?),
         kind: OutcomeKind::from_word(row.try_get("kind")?)?,

@@ -6,7 +6,9 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request, State as Shared};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use bss_model::{Actor, ApiClient, ApiScope, Diagnose as _, Instance, Platform, Problem as RecordedProblem};
+use bss_model::{
+    Actor, ApiClient, ApiScope, Diagnose as _, Instance, InstanceId, Platform, Problem as RecordedProblem,
+};
 use host_harness::{AssetHandle, DecideError, Host, InstanceHandle, OrderHandle, PlaceError, RetryError};
 use http::header::{ALLOW, AUTHORIZATION, CONNECTION};
 use http::request::Parts;
@@ -253,6 +255,17 @@ impl Caller {
             [only] => Ok(Some(*only)),
             _ => Err(Problem::from(RequestError::InstanceNeeded).in_field("instance")),
         }
+    }
+
+    /// The instances that the client is told of: one that it names, or all that it is bound to. `None`: all of the host as it is
+    /// given it.
+    pub(crate) async fn told_of(&self, name: Option<&str>) -> Result<Option<Vec<InstanceId>>, Problem> {
+        if name.is_some() {
+            let named = self.listed(name).await?;
+            return Ok(Some(named.into_iter().map(InstanceId).collect()));
+        }
+        let bound = self.client.instances.as_ref();
+        Ok(bound.map(|instances| instances.iter().copied().map(InstanceId).collect()))
     }
 }
 

@@ -11,6 +11,7 @@ mod body;
 mod cancellations;
 mod catalog;
 mod certificate;
+mod events;
 mod failed_tries;
 mod fields;
 mod health;

@@ -15,23 +15,28 @@ const ROWS: u32 = 50;
 /// The most rows of a page.
 const ROWS_MAX: u32 = 500;
 
-/// Reads `limit` and `after`. A limit above the most is the most.
+/// Reads `limit` and `after`.
 pub(crate) fn page(fields: &mut Fields, problems: &mut Problems) -> Page {
-    let limit = fields
-        .number("limit", problems)
-        .filter(|limit| *limit > 0)
-        .unwrap_or(ROWS);
-    let page = Page::first(limit.min(ROWS_MAX)).in_order(SortOrder::Descending);
+    let page = Page::first(limit(fields, problems)).in_order(SortOrder::Descending);
     match fields.text("after", problems) {
         Some(after) => page.after(Cursor::new(after)),
         None => page,
     }
 }
 
+/// Reads `limit`. One above the most is the most.
+pub(crate) fn limit(fields: &mut Fields, problems: &mut Problems) -> u32 {
+    let limit = fields.number("limit", problems).filter(|limit| *limit > 0);
+    limit.unwrap_or(ROWS).min(ROWS_MAX)
+}
+
 /// The answer of a page. `next` is what `after` is for the next page; `null`: this is the last one.
 pub(crate) fn answer<T: Serialize>(uri: &Uri, rows: &Rows<T>) -> Response {
-    let next = rows.next.as_ref().map(Cursor::as_str);
-    let mut response = ok(rows);
+    linked(ok(rows), uri, rows.next.as_ref().map(Cursor::as_str))
+}
+
+/// An answer that names the next page in its header field `Link`, if there is one.
+pub(crate) fn linked(mut response: Response, uri: &Uri, next: Option<&str>) -> Response {
     let link = next.and_then(|next| HeaderValue::from_str(&next_link(uri, next)).ok());
     if let Some(link) = link {
         response.headers_mut().insert(LINK, link);

@@ -72,6 +72,7 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/v1/orders/{order}", Read),
     route("POST", "/v1/orders/{order}/withdrawal", Cancel),
     route("POST", "/v1/order-checks", Order),
+    route("GET", "/v1/events", Read),
     route("GET", "/v1/assets", Read),
     route("GET", "/v1/assets/{asset}", Read),
     route("GET", "/v1/assets/{asset}/attempts", Read),

@@ -18,7 +18,7 @@ use crate::limits::Limits;
 use crate::listener::{Listener, bind};
 use crate::observation::observe;
 use crate::state::State;
-use crate::{assets, cancellations, catalog, health, interworks, orders};
+use crate::{assets, cancellations, catalog, events, health, interworks, orders};
 
 /// How clients and the server speak.
 #[derive(Clone, Debug)]
@@ -185,6 +185,7 @@ fn router(state: State) -> Router {
         .route("/v1/orders/{order}", get(orders::show))
         .route("/v1/orders/{order}/withdrawal", post(orders::withdraw))
         .route("/v1/order-checks", post(orders::check))
+        .route("/v1/events", get(events::list))
         .route("/v1/assets", get(assets::list))
         .route("/v1/assets/{asset}", get(assets::show))
         .route("/v1/assets/{asset}/attempts", get(assets::attempts))

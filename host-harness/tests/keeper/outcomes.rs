@@ -1,8 +1,9 @@
 //! The feed of outcomes: in the transaction of what it tells, in its order, and across restored copies.
 
 use bss_model::{
-    AssetId, AttemptOutcome, ChargeFilter, Duties, DutiesChange, LicenseTokenStatus, MailFilter, MailState,
-    NewOrder, OrderId, Outcome, OutcomeCursor, OutcomeKind, Page, ReturnOutcome, ReturnStatus,
+    AssetId, AttemptOutcome, ChargeFilter, Duties, DutiesChange, Event, LicenseTokenStatus, MailFilter,
+    MailState, NewOrder, OrderId, Outcome, OutcomeCursor, OutcomeKind, Owner, Page, ReturnOutcome,
+    ReturnStatus,
 };
 use bss_record::{OutcomesError, PlaceError, RECORD_FILE, Record};
 use uuid::Uuid;
@@ -12,6 +13,7 @@ use crate::charges::{buy, execute, orders};
 use crate::orders::{begin, license, order, problem, sell, shop};
 use crate::record::{TestRecord, actor, ready_instance};
 use crate::services::{definition, product};
+use crate::tenants::shop_of;
 
 const MANY: u32 = 1_000;
 
@@ -177,6 +179,7 @@ async fn a_restored_copy_tells_what_it_does_anew() {
     record.backup(&backup).await.unwrap();
     buy(&record, lost).await;
     let kept = after(&record, OutcomeCursor::START).await.pop().unwrap().cursor;
+    let told_before = events(&record, OutcomeCursor::START, None, None).await;
 
     let directory = record.closed().await;
     Record::restore(directory.path(), &backup, None, true)
@@ -191,6 +194,65 @@ async fn a_restored_copy_tells_what_it_does_anew() {
     let assets: Vec<AssetId> = told.iter().map(|outcome| outcome.asset).collect();
     assert_eq!(assets, [AssetId(later), AssetId(lost)]);
     assert_eq!(after(&restored, told[0].cursor).await, told[1..]);
+    // Who was told before the copy was restored knows it by its id.
+    let told_again = events(&restored, kept, None, None).await;
+    assert_eq!(told_again[1].id, told_before[1].id);
+    assert_ne!(told_again[0].id, told_before[1].id);
+}
+
+/// The events after a cursor, in pages of two, of which none but the last has room for more.
+async fn events(
+    record: &Record,
+    mut after: OutcomeCursor,
+    of: Option<&Owner>,
+    instances: Option<&[Uuid]>,
+) -> Vec<Event> {
+    let mut all = Vec::new();
+    loop {
+        let page = record.events(after, 2, of, instances).await.unwrap();
+        let Some(last) = page.last() else { return all };
+        after = last.outcome.cursor;
+        let is_last = page.len() < 2;
+        all.extend(page);
+        if is_last {
+            assert_eq!(record.events(after, 2, of, instances).await.unwrap(), []);
+            return all;
+        }
+    }
+}
+
+#[tokio::test]
+async fn events_of_an_owner_or_of_instances_fill_their_pages_and_no_others_are_among_them() {
+    let record = TestRecord::open().await;
+    let (north, south): (Owner, Owner) = ("north".parse().unwrap(), "south".parse().unwrap());
+    let ours = shop_of(&record, Some(&north)).await.id;
+    let theirs = shop_of(&record, Some(&south)).await.id;
+    let mut bought = Vec::new();
+    for instance in [
+        theirs, theirs, theirs, ours, theirs, ours, ours, theirs, theirs, theirs,
+    ] {
+        let placed = record.place_order(order(instance, &[("a", 1)]), &actor()).await;
+        let asset = placed.unwrap().into_order().lines[0].asset_id;
+        buy(&record, asset).await;
+        bought.push((instance, AssetId(asset)));
+    }
+    let all: Vec<AssetId> = bought.iter().map(|(_, asset)| *asset).collect();
+    let is_ours = |(instance, _): &&(Uuid, AssetId)| *instance == ours;
+    let of_ours: Vec<AssetId> = bought.iter().filter(is_ours).map(|(_, asset)| *asset).collect();
+    let (only_ours, only_theirs, both) = ([ours], [theirs], [ours, theirs]);
+    for (of, instances, expected) in [
+        (None, None, &all),
+        (None, Some(&both[..]), &all),
+        (Some(&north), None, &of_ours),
+        (None, Some(&only_ours[..]), &of_ours),
+        (Some(&north), Some(&both[..]), &of_ours),
+        (Some(&north), Some(&only_theirs[..]), &Vec::new()),
+        (None, Some(&[][..]), &Vec::new()),
+    ] {
+        let told = events(&record, OutcomeCursor::START, of, instances).await;
+        let assets: Vec<AssetId> = told.iter().map(|event| event.outcome.asset).collect();
+        assert_eq!(&assets, expected, "{of:?} {instances:?}");
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bss_model::{
     Act, ActFilter, AlertFilter, AlertKind, AttemptOutcome, Delivery, DeliveryFilter, DeliveryOutcome,
-    DeliveryState, DeliveryToSend, NewWebhook, OutcomeKind, Owner, Page, Problem, WebhookState,
+    DeliveryState, DeliveryToSend, NewWebhook, OutcomeCursor, OutcomeKind, Owner, Page, Problem,
+    WebhookState,
 };
 use bss_record::{RECORD_FILE, Record, WebhookError};
 use uuid::Uuid;
@@ -107,6 +108,35 @@ async fn a_receiver_is_told_of_what_it_asked_for_from_then_on_and_of_each_once()
     let same = deliveries(&record, all).await.remove(1);
     assert_eq!(same.event_id, of_refusal.event_id, "an event has one id for all");
     assert_ne!(same.id, of_refusal.id);
+}
+
+#[tokio::test]
+async fn an_event_has_the_id_in_the_list_of_events_that_its_receivers_are_sent() {
+    let record = TestRecord::open().await;
+    let instance = shop(&record).await;
+    let webhook = create(&record, &[], None).await;
+    settle(&record, instance, true).await;
+    let refused = settle(&record, instance, false).await;
+    record.retry_asset(refused, &actor()).await.unwrap();
+    let begun = begin(&record, refused).await;
+    let again = AttemptOutcome::Refused(problem("sold-out"));
+    record
+        .finish_attempt(refused, begun.number, again, 0)
+        .await
+        .unwrap();
+    let sent = deliveries(&record, webhook).await;
+    let sent: Vec<_> = sent
+        .into_iter()
+        .map(|sent| (sent.event_id, sent.outcome))
+        .collect();
+    let listed = record.events(OutcomeCursor::START, 10, None, None).await.unwrap();
+    let listed: Vec<_> = listed
+        .into_iter()
+        .map(|event| (event.id, event.outcome))
+        .collect();
+    assert_eq!(listed, sent);
+    let ids: BTreeSet<Uuid> = listed.iter().map(|(id, _)| *id).collect();
+    assert_eq!(ids.len(), 3, "a line that is refused twice has two events");
 }
 
 #[tokio::test]

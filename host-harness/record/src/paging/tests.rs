@@ -3,13 +3,15 @@ use std::sync::LazyLock;
 
 use bss_model::{
     Actor, AssetFilter, AssetStatus, CancellationFilter, CancellationState, ChargeFilter, DeliveryFilter,
-    DeliveryState, LicenseState, MailFilter, MailKind, MailState, OrderFilter, ProductFilter, ReturnStatus,
-    SyncStatus, license_state,
+    DeliveryState, LicenseState, MailFilter, MailKind, MailState, OrderFilter, Owner, ProductFilter,
+    ReturnStatus, SyncStatus, license_state,
 };
 use uuid::Uuid;
 
 use super::*;
-use crate::{assets, cancellations, charges, deliveries, instances, orders, outbox, runs, services};
+use crate::{
+    assets, cancellations, charges, deliveries, instances, orders, outbox, outcomes, runs, services,
+};
 
 const BOTH: [SortOrder; 2] = [SortOrder::Ascending, SortOrder::Descending];
 
@@ -1053,4 +1055,20 @@ async fn rows_from_before_are_found_by_the_new_columns_and_their_keys_stay_hidde
         ..MailFilter::default()
     };
     assert_eq!(record.mails(&of_order, &page).await.unwrap().rows.len(), 1);
+}
+
+#[tokio::test]
+async fn events_are_read_forward_from_a_number_whosoever_they_are() {
+    let shelf = Shelf::with(1..=3).await;
+    let owner: Owner = "reseller-7".parse().unwrap();
+    let instances = [Uuid::from_u128(1), Uuid::from_u128(2)];
+    for is in choices(2) {
+        let of = is(0).then_some(&owner);
+        let instances = is(1).then_some(&instances[..]);
+        let query = outcomes::events_query(1, 7, of, instances);
+        let plan = shelf.plan(&query).await;
+        assert_eq!(plan[0], "SEARCH o USING INTEGER PRIMARY KEY (rowid>?)");
+        let is_again = |step: &String| step.starts_with("SCAN") || step.contains("TEMP B-TREE");
+        assert!(!plan.iter().any(is_again), "{plan:#?}");
+    }
 }
