@@ -43,7 +43,7 @@ pub(super) fn described() -> Vec<Described> {
         )
         .about("By name, all on one page.")
         .query([])
-        .answer(200, page("Instance")),
+        .answer(200, one("The instances.", "InstancePage")),
         get(
             "/v1/instances/{instance}",
             "getInstance",

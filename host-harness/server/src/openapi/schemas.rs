@@ -9,7 +9,7 @@ use bss_model::{
 use host_harness::view;
 use serde_json::Value;
 use utoipa::ToSchema;
-use utoipa::openapi::schema::SchemaType;
+use utoipa::openapi::schema::{KnownFormat, SchemaFormat, SchemaType};
 use utoipa::openapi::{ArrayBuilder, Object, ObjectBuilder, Ref, RefOr, Schema, Type};
 
 use super::events;
@@ -204,6 +204,7 @@ fn reword(schema: &mut RefOr<Schema>) {
         }
         RefOr::T(Schema::Object(object)) => {
             object.description = object.description.as_deref().map(json);
+            object.format = object.format.take().map(registered);
             object.properties.values_mut().for_each(reword);
             return;
         }
@@ -226,6 +227,17 @@ fn reword(schema: &mut RefOr<Schema>) {
         _ => return,
     };
     all.iter_mut().for_each(reword);
+}
+
+/// The format of a number as the registry of OpenAPI writes it. The library's own names have hyphens.
+fn registered(format: SchemaFormat) -> SchemaFormat {
+    let name = match format {
+        SchemaFormat::KnownFormat(KnownFormat::UInt16) => "uint16",
+        SchemaFormat::KnownFormat(KnownFormat::UInt32) => "uint32",
+        SchemaFormat::KnownFormat(KnownFormat::UInt64) => "uint64",
+        format => return format,
+    };
+    SchemaFormat::Custom(name.to_owned())
 }
 
 /// The schema of a page of a list.

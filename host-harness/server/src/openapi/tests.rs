@@ -164,7 +164,10 @@ fn every_reference_leads_somewhere_and_every_schema_is_used() {
 #[test]
 fn every_field_is_explained_in_the_words_of_json() {
     let document = document();
-    let mut texts = Vec::new();
+    let (mut formats, mut texts) = (Vec::new(), Vec::new());
+    all_of(&document, "format", &mut formats);
+    let known = ["date-time", "int64", "uint16", "uint32", "uint64", "uuid"];
+    assert!(formats.iter().all(|format| known.contains(format)), "{formats:?}");
     all_of(&document, "description", &mut texts);
     for text in texts {
         assert!(
@@ -505,4 +508,27 @@ async fn each_status_that_is_answered_is_described() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn everybody_is_shown_the_document_and_a_page_in_which_nothing_runs() {
+    let mut asked = Asked::new().await;
+    let mut get = async |path: &str| {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let (head, body) = asked.router.call(request).await.unwrap().into_parts();
+        assert_eq!(head.status, StatusCode::OK, "{path}");
+        (head.headers, body.collect().await.unwrap().to_bytes())
+    };
+    let (headers, body) = get("/v1/openapi.json").await;
+    assert_eq!(headers["content-type"], "application/json");
+    assert_eq!(body, super::text());
+    let (headers, body) = get("/v1/reference").await;
+    assert_eq!(headers["content-type"], "text/html; charset=utf-8");
+    assert_eq!(headers["x-content-type-options"], "nosniff");
+    let policy = headers["content-security-policy"].to_str().unwrap();
+    assert!(
+        policy.starts_with("default-src 'none'; style-src 'sha256-"),
+        "{policy}"
+    );
+    assert!(body.starts_with(b"<!doctype html>"));
 }
