@@ -24,10 +24,10 @@ use crate::routes::{OpenTo, ROUTES};
 use crate::server::router;
 use crate::state::State;
 
-/// Set to anything, it has the committed document written anew.
+/// The environment variable that has the committed document written anew, whatever its value is.
 const WRITE: &str = "BSS_WRITE_OPENAPI";
 
-/// Needed, but a missing list is read as an empty one, and refused as that: the host looks at the lines.
+/// The field that is needed and not told to be missing: a list that is left out is read as an empty one, which the host refuses.
 const NEEDED_BY_THE_HOST: &str = "lines";
 
 fn document() -> Value {

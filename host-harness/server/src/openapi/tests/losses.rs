@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::resolved;
 
-/// No schema is as deep as that.
+/// The depth that no schema has. One that has itself in it would have any.
 const DEPTH_MAX: usize = 20;
 
 /// A field of a body, an answer or an event.
