@@ -248,7 +248,7 @@ struct Asked {
 impl Asked {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let host = Host::builder(&folder.path().join("bss")).create().await.unwrap();
+        let host = Host::builder(folder.path().join("bss")).create().await.unwrap();
         let request = ApiClientRequest {
             name: "shop".to_owned(),
             scopes: ApiScope::ALL.iter().copied().collect(),
