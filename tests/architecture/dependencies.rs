@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::crates::cargo;
 
 /// Crates of the features, the command line, the simulator and the benchmarks.
-const OF_SURFACES: [&str; 13] = [
+const OF_SURFACES: [&str; 14] = [
     "clap",
     "comfy-table",
     "hickory-resolver",
@@ -19,6 +19,7 @@ const OF_SURFACES: [&str; 13] = [
     "rpassword",
     "sqlx-macros",
     "tracing-subscriber",
+    "utoipa",
 ];
 
 /// The crates that the library is compiled with, and their versions.
@@ -50,6 +51,7 @@ fn the_library_without_features_has_no_crate_of_one_surface_alone() {
 fn a_feature_brings_its_own_crates_and_no_other_s() {
     for (feature, brought) in [
         ("mail", &["lettre", "minijinja"][..]),
+        ("openapi", &["utoipa"]),
         ("prerequisites", &["hickory-resolver"]),
         ("trace-files", &["tracing-subscriber"]),
     ] {
@@ -64,7 +66,7 @@ fn a_feature_brings_its_own_crates_and_no_other_s() {
 
 #[test]
 fn no_crate_of_the_library_is_a_pre_release() {
-    let mut dependencies = dependencies("mail,prerequisites,trace-files");
+    let mut dependencies = dependencies("mail,openapi,prerequisites,trace-files");
     dependencies.retain(|_, version| version.contains('-'));
     assert!(dependencies.is_empty(), "{dependencies:?}");
 }

@@ -9,6 +9,7 @@ use host_harness::AssetHandle;
 use host_harness::view::Keys;
 use http::Uri;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::access::Caller;
 use crate::answer::ok;
@@ -18,7 +19,7 @@ use crate::problem::{FieldProblem, Problem};
 use crate::request_error::RequestError;
 
 /// States of licenses, as views have them.
-const STATES: [(&str, LicenseState); 6] = [
+pub(crate) const STATES: [(&str, LicenseState); 6] = [
     ("open", LicenseState::Open),
     ("licensed", LicenseState::Licensed),
     ("refused", LicenseState::Refused),
@@ -28,7 +29,7 @@ const STATES: [(&str, LicenseState); 6] = [
 ];
 
 /// Provisioning sync statuses, as views have them.
-const SYNC_STATUSES: [(&str, SyncStatus); 4] = [
+pub(crate) const SYNC_STATUSES: [(&str, SyncStatus); 4] = [
     ("unsynchronised", SyncStatus::Unsynchronised),
     ("synchronized", SyncStatus::Synchronized),
     ("failed", SyncStatus::Failed),
@@ -36,11 +37,15 @@ const SYNC_STATUSES: [(&str, SyncStatus); 4] = [
 ];
 
 /// A product key and its activation link, whole.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct LicenseKey<'a> {
+pub(crate) struct LicenseKey<'a> {
+    /// The asset.
+    #[schema(value_type = Uuid)]
     asset_id: AssetId,
+    /// The product key that the customer types in.
     product_key: &'a str,
+    /// The link at which the customer redeems the license.
     activation_link: Option<&'a str>,
 }
 

@@ -7,6 +7,7 @@ use bss_model::{Cancellation, CancellationFilter, NotAnId, Requester, RequesterK
 use host_harness::Error;
 use http::{StatusCode, Uri};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::Caller;
@@ -18,7 +19,7 @@ use crate::lists;
 use crate::problem::Problem;
 
 /// The parties that ask for cancellations, as views have them.
-const REQUESTERS: [(&str, RequesterKind); 3] = [
+pub(crate) const REQUESTERS: [(&str, RequesterKind); 3] = [
     ("customer", RequesterKind::Customer),
     ("reseller", RequesterKind::Reseller),
     ("operator", RequesterKind::Operator),
@@ -26,6 +27,45 @@ const REQUESTERS: [(&str, RequesterKind); 3] = [
 
 /// The most characters that an answer repeats of what is no id.
 const ID_CHARS_SHOWN: usize = 100;
+
+/// The cancellation of a license.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(
+    dead_code,
+    reason = "only described by it: `cancel` reads it with all of its problems"
+)]
+pub(crate) struct CancellationBody {
+    /// The reason, in the words of whoever asked.
+    comment: Option<String>,
+    /// Who asks for it. Left out: the client, as an operator.
+    requested_by: Option<RequesterBody>,
+    /// Whether it is only asked for, and somebody has to confirm it. Left out: the license is returned at once.
+    request_only: Option<bool>,
+}
+
+/// Who asks for a cancellation.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only described by it")]
+pub(crate) struct RequesterBody {
+    /// The role. Left out: `customer`.
+    kind: Option<String>,
+    /// The name.
+    name: String,
+}
+
+/// A decision about a cancellation that was asked for.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(
+    dead_code,
+    reason = "only described by it: `decide` reads it with all of its problems"
+)]
+pub(crate) struct DecisionBody {
+    /// The reason.
+    comment: Option<String>,
+}
 
 /// The cancellations of an asset, the latest first.
 pub(crate) async fn list(

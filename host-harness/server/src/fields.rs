@@ -164,6 +164,8 @@ impl Fields {
 
     /// Takes a field. `null` is as good as none.
     fn take(&mut self, name: &str) -> Option<Value> {
+        #[cfg(test)]
+        tests::note_read(&self.at(name));
         self.map.remove(name).filter(|value| !value.is_null())
     }
 
@@ -347,10 +349,27 @@ impl Fields {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
     use serde_json::json;
 
     use super::*;
+
+    thread_local! {
+        static READ: RefCell<BTreeSet<String>> = RefCell::default();
+    }
+
+    /// Notes that a field was asked for, whether it was there or not.
+    pub(super) fn note_read(at: &str) {
+        READ.with_borrow_mut(|read| read.insert(at.to_owned()));
+    }
+
+    /// The fields that this thread asked for since the last call, such as `lines[0].quantity`.
+    pub(crate) fn take_read() -> BTreeSet<String> {
+        READ.take()
+    }
 
     fn codes(problems: &Problems) -> Vec<(&str, &str)> {
         let problems = problems.0.iter();

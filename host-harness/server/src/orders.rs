@@ -13,6 +13,8 @@ use http::header::LOCATION;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
+use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::access::Caller;
 use crate::answer::{ok, with_status};
@@ -23,7 +25,7 @@ use crate::state::State;
 use crate::{lists, request_headers};
 
 /// States of orders, as views have them.
-const STATES: [(&str, Settlement); 5] = [
+pub(crate) const STATES: [(&str, Settlement); 5] = [
     ("open", Settlement::Open),
     ("licensed", Settlement::Licensed),
     ("partly", Settlement::Partly),
@@ -38,6 +40,76 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 
 /// How often an order that is waited for is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// An order to be placed, or only checked.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(
+    dead_code,
+    reason = "only described by it: `asked` reads it with all of its problems"
+)]
+pub(crate) struct OrderBody {
+    /// The name of the instance that buys.
+    instance: String,
+    /// The party that gets the licenses.
+    customer: PartyBody,
+    /// The reseller who sells, and pays. Left out: the customer pays.
+    reseller: Option<PartyBody>,
+    /// The address to which the licenses are mailed. Left out: the host mails nothing.
+    contact: Option<ContactBody>,
+    /// The products, and the quantity of each.
+    #[schema(min_items = 1, max_items = 10_000)]
+    lines: Vec<LineBody>,
+}
+
+/// A company or person.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only described by it: `party` reads it")]
+pub(crate) struct PartyBody {
+    /// The platform's own name for the party.
+    id: String,
+    /// The party's name.
+    name: String,
+    /// The country, ISO 3166-1 alpha-2, in upper case.
+    country: String,
+}
+
+/// An e-mail address and a language.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only described by it: `asked` reads it")]
+pub(crate) struct ContactBody {
+    /// The e-mail address.
+    email: String,
+    /// A language, BCP 47, such as `de-DE`. Left out: `en`.
+    language: Option<String>,
+}
+
+/// A product, and how much of it.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only described by it: `asked` reads it")]
+pub(crate) struct LineBody {
+    /// The product's code.
+    product_code: String,
+    /// The units.
+    #[schema(minimum = 1)]
+    quantity: u32,
+}
+
+/// The lines of an order that are withdrawn.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(
+    dead_code,
+    reason = "only described by it: `withdraw` reads it with all of its problems"
+)]
+pub(crate) struct WithdrawalBody {
+    /// The assets of the lines. Left out: all lines of the order.
+    #[schema(min_items = 1, max_items = 10_000)]
+    assets: Option<Vec<Uuid>>,
+}
 
 /// Orders, the latest first.
 pub(crate) async fn list(Extension(caller): Extension<Caller>, uri: Uri) -> Result<Response, Problem> {

@@ -6,6 +6,7 @@ use bss_model::{Advice, Diagnose, ErrorKind, with_causes};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::request_error::RequestError;
 
@@ -17,18 +18,23 @@ const RETRY_AFTER_SECONDS: u64 = 5;
 #[serde(transparent)]
 pub(crate) struct Problem(Box<Told>);
 
-/// What a client is told.
-#[derive(Clone, Debug, Serialize)]
+/// What a client is told of a request that was not carried out (RFC 9457).
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = ProblemDetails)]
 #[serde(rename_all = "camelCase")]
-struct Told {
+pub(crate) struct Told {
     /// `about:blank`: the code says more than an address could.
     #[serde(rename = "type")]
     kind: &'static str,
+    /// The words of the status.
     title: &'static str,
+    /// The status.
     status: u16,
+    /// The problem: stable, lower case, words joined by `-`.
     code: String,
+    /// The problem, as a sentence for people.
     detail: String,
-    /// What helps. `None`: nothing is known to.
+    /// What helps, as a sentence for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     advice: Option<String>,
     /// Whether the same request may succeed later, unaltered.
@@ -37,9 +43,11 @@ struct Told {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldProblem>,
     #[serde(skip)]
+    #[schema(ignore)]
     retry_after: Option<u64>,
     /// What the operator is told, in the log.
     #[serde(skip)]
+    #[schema(ignore)]
     causes: String,
 }
 
@@ -51,12 +59,15 @@ pub(crate) struct Causes {
 }
 
 /// A problem with a field of a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct FieldProblem {
     /// The field, as in `lines[0].quantity`. A parameter of the query goes by its name.
     pub(crate) field: String,
+    /// The problem: stable, lower case, words joined by `-`.
     pub(crate) code: String,
+    /// The problem, as a sentence for people.
     pub(crate) message: String,
+    /// What helps, as a sentence for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) advice: Option<String>,
 }

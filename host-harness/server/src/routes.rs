@@ -64,6 +64,8 @@ pub const ROUTES: &[Route] = &[
     open("/healthz"),
     open("/readyz"),
     route("GET", "/metrics", ApiScope::Administer),
+    open("/v1/openapi.json"),
+    open("/v1/reference"),
     route("GET", "/v1/instances", Read),
     route("GET", "/v1/instances/{instance}", Read),
     route("GET", "/v1/instances/{instance}/products", Read),

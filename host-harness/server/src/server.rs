@@ -18,7 +18,7 @@ use crate::limits::Limits;
 use crate::listener::{Listener, bind};
 use crate::observation::observe;
 use crate::state::State;
-use crate::{assets, cancellations, catalog, events, health, interworks, orders};
+use crate::{assets, cancellations, catalog, events, health, interworks, openapi, orders, reference};
 
 /// How clients and the server speak.
 #[derive(Clone, Debug)]
@@ -173,11 +173,13 @@ impl Server {
 }
 
 /// All routes, which `routes.rs` names with their scopes. What it doesn't name, the guard answers.
-fn router(state: State) -> Router {
+pub(crate) fn router(state: State) -> Router {
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
+        .route("/v1/openapi.json", get(openapi::show))
+        .route("/v1/reference", get(reference::show))
         .route("/v1/instances", get(catalog::list))
         .route("/v1/instances/{instance}", get(catalog::show))
         .route("/v1/instances/{instance}/products", get(catalog::products))

@@ -15,6 +15,7 @@ use crate::license_refresh::{RefreshError, Refreshed};
 
 /// A license that was ordered, and its state now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Asset {
     /// Stable and unique.
@@ -49,9 +50,11 @@ pub struct Asset {
     pub is_returned_but_active: bool,
     /// The product key that the customer types in, as far as [`Keys`] shows it.
     #[serde(serialize_with = "serialize_shown")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub product_key: Option<Secret>,
     /// The link at which the customer redeems the license, as far as [`Keys`] shows it.
     #[serde(serialize_with = "serialize_shown")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub activation_link: Option<Secret>,
     /// The host's name for the purchase.
     pub client_transaction_id: Uuid,

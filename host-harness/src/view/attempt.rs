@@ -7,6 +7,7 @@ use super::{Problem, word};
 
 /// An attempt at a purchase.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PurchaseAttempt {
     /// The attempt's number, from 1 in each asset.

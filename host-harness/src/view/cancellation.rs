@@ -11,6 +11,7 @@ use crate::host::Host;
 
 /// A cancellation of an asset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Cancellation {
     /// Stable and unique.
@@ -42,12 +43,15 @@ pub struct Cancellation {
     /// When the cancellation ended, in milliseconds.
     pub ended_at_ms: Option<i64>,
     /// Every attempt at the return. `None`: they were not asked for.
+    // No answer of the API has them.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub return_attempts: Option<Vec<ReturnAttempt>>,
 }
 
 /// The party that asks for a cancellation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Requester {
     /// The party's role: `customer`, `reseller`, `operator`.
@@ -58,6 +62,7 @@ pub struct Requester {
 
 /// The decision about a cancellation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Decision {
     /// The name of the person who decided.

@@ -9,6 +9,7 @@ use super::word;
 
 /// A configured instance as it was last saved. None of its values is a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Instance {
     /// Stable and unique.
@@ -51,6 +52,7 @@ pub struct Instance {
 
 /// A server that an instance may reach.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Authority {
     /// `host` or `host:port`, in lower case.
@@ -63,6 +65,7 @@ pub struct Authority {
 
 /// A header field with a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SecretHeader {
     /// The header field's name, in lower case.

@@ -11,6 +11,7 @@ use crate::host::Host;
 
 /// An order with its assets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Order {
     /// Stable and unique.
@@ -36,6 +37,7 @@ pub struct Order {
 
 /// An order that was only checked, and could be placed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OrderCheck {
     /// Whether the order could be placed.

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 /// A company or person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Party {
     /// The platform's own name for the party.
@@ -18,6 +19,7 @@ pub struct Party {
 
 /// A customer's e-mail address and language.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Contact {
     /// An e-mail address.
@@ -28,6 +30,7 @@ pub struct Contact {
 
 /// The parties to an order. A part of every view of an object that belongs to an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Parties {
     /// The instance that buys the licenses.

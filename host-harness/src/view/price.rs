@@ -4,6 +4,7 @@ use serde::Serialize;
 
 /// An amount of money.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Price {
     /// The currency, ISO 4217, three capital letters.

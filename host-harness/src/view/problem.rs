@@ -9,6 +9,7 @@ use crate::call_failure::read_problem;
 
 /// A problem: its code, message and advice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
     /// Stable, lower case, words joined by `-`.
@@ -23,6 +24,7 @@ pub struct Problem {
 
 /// Why an asset has no license, or why its license is not returned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Reason {
     /// The last attempt's result, as in its view.

@@ -8,6 +8,7 @@ use super::{Price, word};
 
 /// A product of an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Product {
     /// The instance.
@@ -37,6 +38,8 @@ pub struct Product {
     /// The prices, one for each currency.
     pub prices: Vec<Price>,
     /// The difference that a run made to the product. `None`: no run was asked for.
+    // No answer of the API has it.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub differences: Option<Vec<ProductDifference>>,
 }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 /// An order of which lines were withdrawn.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OrderWithdrawal {
     /// The order.
@@ -22,6 +23,7 @@ pub struct OrderWithdrawal {
 
 /// A line of an order that was to be withdrawn.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct LineWithdrawal {
     /// The asset.

@@ -1,0 +1,83 @@
+//! Events as receivers of webhooks get them. The page for their makers is `docs/webhooks.md`.
+
+use utoipa::ToSchema;
+use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn, PathItem, Paths};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::{Content, PathsBuilder, Ref, Required, Type};
+
+use super::operations::plain;
+
+/// What came of a license.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only described by it: the host sends them")]
+pub(super) struct Event {
+    /// What came of the license, such as `asset.licensed`.
+    #[schema(rename = "type")]
+    kind: String,
+    /// When it came about, UTC.
+    #[schema(format = "date-time")]
+    timestamp: String,
+    /// The license.
+    data: EventData,
+}
+
+/// The license that an event is about. Neither its key nor its link: who may see them asks for the asset.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only described by it")]
+pub(super) struct EventData {
+    /// The instance that buys.
+    instance_id: uuid::Uuid,
+    /// The order.
+    order_id: uuid::Uuid,
+    /// The buyer's name for the order.
+    idempotency_key: Option<String>,
+    /// The asset.
+    asset_id: uuid::Uuid,
+    /// The line of the order, from 1.
+    position: u32,
+    /// The product's code.
+    product_code: String,
+    /// The units that the license is for.
+    quantity: u32,
+    /// What is wrong. `null`: nothing is.
+    problem: Option<host_harness::view::Problem>,
+}
+
+/// What receivers are sent.
+pub(super) fn webhooks() -> Paths {
+    let header = |name: &str, about: &str| {
+        ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Header)
+            .required(Required::True)
+            .description(Some(about))
+            .schema(Some(plain(Type::String)))
+    };
+    let body = RequestBodyBuilder::new()
+        .content(
+            "application/json",
+            Content::new(Some(Ref::from_schema_name("Event"))),
+        )
+        .required(Some(Required::True));
+    let taken =
+        ResponseBuilder::new().description("Any 2xx: the event is taken. Anything else: it comes again.");
+    let gone = ResponseBuilder::new().description("The receiver is gone for good, and told nothing more.");
+    let operation = OperationBuilder::new()
+        .operation_id(Some("receiveEvent"))
+        .summary(Some("Tells what came of a license"))
+        .description(Some(
+            "Signed as Standard Webhooks 1.0.0 has it. An event may come twice, with the same `webhook-id`, and out of order.",
+        ))
+        .parameter(header("webhook-id", "The event's id, the same however often it is sent."))
+        .parameter(header("webhook-timestamp", "When it is sent, in seconds since 1970."))
+        .parameter(header("webhook-signature", "The signatures, by each key: `v1` and `v1a`."))
+        .request_body(Some(body.build()))
+        .response("2XX", taken.build())
+        .response("410", gone.build());
+    PathsBuilder::new()
+        .path("event", PathItem::new(HttpMethod::Post, operation))
+        .build()
+}

@@ -1,0 +1,261 @@
+//! The schemas of bodies and answers: those of the views, and what their types don't say.
+
+use std::collections::BTreeMap;
+
+use bss_model::{
+    AssetStatus, AttemptResult, CancellationState, LicenseState, LicenseTokenStatus, OutcomeKind,
+    ReturnResult, ReturnStatus, Standing, SyncStatus, WithdrawalEnd, event_type,
+};
+use host_harness::view;
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{KnownFormat, SchemaFormat, SchemaType};
+use utoipa::openapi::{ArrayBuilder, Object, ObjectBuilder, Ref, RefOr, Schema, Type};
+
+use super::events;
+use crate::{assets, cancellations, orders, problem};
+
+/// A schema with its name.
+type Named = (String, RefOr<Schema>);
+
+/// How a process is.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described by it: `health.rs` answers it")]
+struct Health {
+    /// `alive` or `ready`.
+    status: String,
+}
+
+/// An order that is placed and can't be read at this moment: ask for it by its id.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only described by it: `orders.rs` answers it")]
+struct UnreadOrder {
+    /// The id.
+    id: uuid::Uuid,
+    /// `open`: not known yet.
+    state: String,
+    /// The buyer's name for the order.
+    idempotency_key: Option<String>,
+}
+
+/// A cancellation that is on record and can't be read at this moment: ask for it by its id.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only described by it: `cancellations.rs` answers it")]
+struct UnreadCancellation {
+    /// The id.
+    id: uuid::Uuid,
+    /// The asset.
+    asset_id: uuid::Uuid,
+    /// The cancellation's state.
+    state: String,
+}
+
+/// All schemas, by name.
+pub(super) fn all() -> BTreeMap<String, RefOr<Schema>> {
+    let mut found = Vec::new();
+    add::<view::Instance>(&mut found);
+    add::<view::Product>(&mut found);
+    add::<view::Order>(&mut found);
+    add::<view::OrderCheck>(&mut found);
+    add::<view::OrderWithdrawal>(&mut found);
+    add::<view::Asset>(&mut found);
+    add::<view::PurchaseAttempt>(&mut found);
+    add::<view::Cancellation>(&mut found);
+    add::<assets::LicenseKey<'static>>(&mut found);
+    add::<orders::OrderBody>(&mut found);
+    add::<orders::WithdrawalBody>(&mut found);
+    add::<cancellations::CancellationBody>(&mut found);
+    add::<cancellations::DecisionBody>(&mut found);
+    add::<problem::Told>(&mut found);
+    add::<events::Event>(&mut found);
+    add::<Health>(&mut found);
+    add::<UnreadOrder>(&mut found);
+    add::<UnreadCancellation>(&mut found);
+    let mut schemas: BTreeMap<_, _> = found.into_iter().collect();
+    for (schema, field, words) in words() {
+        if let Some(property) = schemas.get_mut(schema).and_then(|schema| property(schema, field)) {
+            set_words(property, words);
+        }
+    }
+    for (schema, field, about) in ABOUT {
+        if let Some(property) = schemas.get_mut(schema).and_then(|schema| property(schema, field)) {
+            property.description = Some(about.to_owned());
+        }
+    }
+    for schema in schemas.values_mut() {
+        reword(schema);
+    }
+    for rows in ["Instance", "Product", "Order", "Asset", "Cancellation"] {
+        schemas.insert(format!("{rows}Page"), page_of(rows));
+    }
+    schemas
+}
+
+/// Fields whose documentation speaks of what only Rust has.
+const ABOUT: [(&str, &str, &str); 2] = [
+    (
+        "Asset",
+        "productKey",
+        "The last group of the product key, masked; `/v1/assets/{asset}/key` has the whole.",
+    ),
+    (
+        "Asset",
+        "activationLink",
+        "The host of the activation link; `/v1/assets/{asset}/key` has the whole.",
+    ),
+];
+
+fn add<T: ToSchema>(found: &mut Vec<Named>) {
+    found.push((T::name().into_owned(), T::schema()));
+    T::schemas(found);
+}
+
+/// The fields of words, with every word that they can have.
+pub(super) fn words() -> Vec<(&'static str, &'static str, Vec<String>)> {
+    let results = shown(AttemptResult::ALL, AttemptResult::word);
+    let mut reasons = results.clone();
+    let of_returns = shown(ReturnResult::ALL, ReturnResult::word);
+    reasons.extend(of_returns.into_iter().filter(|word| !results.contains(word)));
+    vec![
+        ("Instance", "state", shown(Standing::ALL, Standing::word)),
+        ("Order", "state", names(&orders::STATES)),
+        ("UnreadOrder", "state", vec!["open".to_owned()]),
+        (
+            "LineWithdrawal",
+            "end",
+            shown(WithdrawalEnd::ALL, WithdrawalEnd::word),
+        ),
+        ("Asset", "state", shown(LicenseState::ALL, LicenseState::word)),
+        ("Asset", "status", shown(AssetStatus::ALL, AssetStatus::word)),
+        ("Asset", "syncStatus", shown(SyncStatus::ALL, SyncStatus::word)),
+        (
+            "Asset",
+            "licenseTokenStatus",
+            shown(LicenseTokenStatus::ALL, LicenseTokenStatus::word),
+        ),
+        (
+            "Asset",
+            "returnStatus",
+            shown(ReturnStatus::ALL, ReturnStatus::word),
+        ),
+        ("PurchaseAttempt", "result", results),
+        ("Reason", "result", reasons),
+        (
+            "Cancellation",
+            "state",
+            shown(CancellationState::ALL, CancellationState::word),
+        ),
+        (
+            "UnreadCancellation",
+            "state",
+            shown(CancellationState::ALL, CancellationState::word),
+        ),
+        ("Requester", "kind", names(&cancellations::REQUESTERS)),
+        ("RequesterBody", "kind", names(&cancellations::REQUESTERS)),
+        (
+            "Event",
+            "type",
+            OutcomeKind::ALL.iter().map(|kind| event_type(*kind)).collect(),
+        ),
+        ("Health", "status", vec!["alive".to_owned(), "ready".to_owned()]),
+    ]
+}
+
+/// The words of an enum as views show them.
+fn shown<T: Copy>(all: &[T], word: fn(T) -> &'static str) -> Vec<String> {
+    all.iter().map(|case| word(*case).replace('_', "-")).collect()
+}
+
+/// The words of a list that a handler takes them from.
+fn names<T>(known: &[(&str, T)]) -> Vec<String> {
+    known.iter().map(|(name, _)| (*name).to_owned()).collect()
+}
+
+/// A field of a schema, its own or one of a part of it.
+fn property<'a>(schema: &'a mut RefOr<Schema>, name: &str) -> Option<&'a mut Object> {
+    match schema {
+        RefOr::T(Schema::Object(object)) => match object.properties.get_mut(name)? {
+            RefOr::T(Schema::Object(property)) => Some(property),
+            _ => None,
+        },
+        RefOr::T(Schema::AllOf(all)) => all.items.iter_mut().find_map(|part| property(part, name)),
+        _ => None,
+    }
+}
+
+fn set_words(property: &mut Object, words: Vec<String>) {
+    let mut values: Vec<_> = words.into_iter().map(Value::String).collect();
+    // Without it, no value would be none of the words.
+    if matches!(&property.schema_type, SchemaType::Array(types) if types.contains(&Type::Null)) {
+        values.push(Value::Null);
+    }
+    property.enum_values = Some(values);
+}
+
+/// Has the documentation of Rust speak of JSON.
+fn reword(schema: &mut RefOr<Schema>) {
+    let json = |text: &str| text.replace("`None`", "`null`").replace('\n', " ");
+    let all = match schema {
+        RefOr::Ref(reference) => {
+            reference.description = json(&reference.description);
+            return;
+        }
+        RefOr::T(Schema::Object(object)) => {
+            object.description = object.description.as_deref().map(json);
+            object.format = object.format.take().map(registered);
+            object.properties.values_mut().for_each(reword);
+            return;
+        }
+        RefOr::T(Schema::Array(array)) => {
+            array.description = array.description.as_deref().map(json);
+            return;
+        }
+        RefOr::T(Schema::AllOf(all)) => {
+            all.description = all.description.as_deref().map(json);
+            &mut all.items
+        }
+        RefOr::T(Schema::OneOf(one)) => {
+            one.description = one.description.as_deref().map(json);
+            &mut one.items
+        }
+        RefOr::T(Schema::AnyOf(any)) => {
+            any.description = any.description.as_deref().map(json);
+            &mut any.items
+        }
+        _ => return,
+    };
+    all.iter_mut().for_each(reword);
+}
+
+/// The format of a number as the registry of OpenAPI writes it. The library's own names have hyphens.
+fn registered(format: SchemaFormat) -> SchemaFormat {
+    let name = match format {
+        SchemaFormat::KnownFormat(KnownFormat::UInt16) => "uint16",
+        SchemaFormat::KnownFormat(KnownFormat::UInt32) => "uint32",
+        SchemaFormat::KnownFormat(KnownFormat::UInt64) => "uint64",
+        format => return format,
+    };
+    SchemaFormat::Custom(name.to_owned())
+}
+
+/// The schema of a page of a list.
+fn page_of(rows: &str) -> RefOr<Schema> {
+    let next = ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some(
+            "What `after` is for the next page. `null`: this is the last one.",
+        ));
+    let rows = ArrayBuilder::new()
+        .items(Ref::from_schema_name(rows))
+        .description(Some("The rows."));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some("A page of a list."))
+        .property("rows", rows)
+        .required("rows")
+        .property("next", next)
+        .required("next")
+        .into()
+}
