@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use bss_simulator::{Fault, Operation, Repeat, TokenStatus, When};
+use data_encoding::BASE64;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -349,7 +350,8 @@ async fn the_catalog_is_read_and_shown(bss: &Bss) {
         .collect();
     assert_eq!(active(&second), codes.len());
     let mut sold = bss.scenario.offers().await;
-    (codes.sort(), sold.sort());
+    codes.sort();
+    sold.sort();
     assert_eq!(codes, sold);
 
     assert_eq!(
@@ -630,8 +632,9 @@ async fn settings_that_differ_are_refused_by_name_and_lead_to_no_other_instance(
                 "{naming} in {refused:?}"
             );
         }
-        let definition = Outcome::of(bss.get("Fields/ServiceDefinition")).with_code(SETTING);
-        assert!(definition.result().is_empty());
+        // A definition without products would end the sale of all.
+        let definition = bss.get("Fields/ServiceDefinition").expect(503);
+        assert_eq!(definition["Code"], SETTING, "{definition}");
     };
     for (at, (name, _)) in own.iter().enumerate() {
         bss.settings = own.clone();
@@ -907,14 +910,21 @@ async fn what_a_license_has_not_is_not_offered_and_what_nobody_knows_is_not_ther
             ("POST", "Registration/AddApplication"),
             ("GET", "Registration/CheckApplication"),
             ("GET", "Fields"),
+            ("GET", "Assets/Create"),
+            ("GET", "Accounts/Synchronize"),
             ("GET", ""),
+        ] {
+            let answer = bss.undescribed(method, &bss.path(call));
+            assert_eq!(answer.status, 404, "{method} {call}: {answer:?}");
+        }
+        for (method, call) in [
             ("HEAD", "Fields/Get"),
             ("PUT", "Assets/Create"),
             ("DELETE", "Assets/Cancel"),
             ("OPTIONS", "Discover"),
         ] {
             let answer = bss.undescribed(method, &bss.path(call));
-            assert_eq!(answer.status, 404, "{method} {call}: {answer:?}");
+            assert_eq!(answer.status, 405, "{method} {call}: {answer:?}");
         }
         for path in [
             "/interworks",
@@ -1329,6 +1339,104 @@ async fn what_was_withdrawn_at_the_host_is_never_bought_and_what_is_not_bought_i
         bss.license("Cancel", &order).with_code(GOOD);
     }
     assert_eq!(bss.scenario.issued().await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_return_whose_answer_is_lost_or_that_many_ask_for_at_once_is_done_once() {
+    let bss = Bss::selling(Dialect::Pascal).await;
+    let [offer, _] = bss.offers();
+    let faults = bss.scenario.microsoft.faults();
+    for (number, subscription) in ["lost", "many"].into_iter().enumerate() {
+        let order = bss.order(subscription, &offer);
+        bss.license("Create", &order).with_code(GOOD);
+        let delay = Fault::DelayAnswer(Duration::from_secs(2));
+        faults.order(Operation::Return, delay, Repeat::Times(1));
+        if subscription == "lost" {
+            drop(bss.send("Assets/Cancel", &order));
+        }
+        let outcomes: Vec<Outcome> = std::thread::scope(|scope| {
+            let calls: Vec<_> = (0..5)
+                .map(|_| scope.spawn(|| bss.license("Cancel", &order)))
+                .collect();
+            calls
+                .into_iter()
+                .map(|call| call.join().expect("an answer"))
+                .collect()
+        });
+        for outcome in outcomes {
+            assert_eq!(
+                outcome.with_code(GOOD).field("ReturnStatus"),
+                "SUCCESSFUL",
+                "{subscription}"
+            );
+        }
+        assert_eq!(
+            faults.requests_seen(Operation::Return),
+            number as u64 + 1,
+            "{subscription}"
+        );
+    }
+    let cancellations = bss.scenario.json(&["asset", "cancellations"]);
+    assert_eq!(cancellations.as_array().map(Vec::len), Some(2), "{cancellations}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_license_of_a_product_that_is_sold_no_more_is_still_the_answer_to_its_subscription() {
+    let bss = Bss::selling(Dialect::Camel).await;
+    let [offer, _] = bss.offers();
+    bss.scenario.let_any_run_discontinue(INSTANCE).await;
+    let order = bss.order("84213", &offer);
+    let bought = bss.license("Create", &order).with_code(GOOD);
+    let mut catalog = bss.scenario.microsoft.catalog();
+    catalog.offers.retain(|known| known.offer_id != offer.code);
+    bss.scenario.microsoft.set_catalog(catalog);
+    let definition = bss.get("Fields/ServiceDefinition?fetch=true").expect(200);
+    let sold = ids(&definition["ProductTypes"][0]["ProductsCollection"]["Products"]);
+    assert!(
+        !sold.contains(&offer.code.as_str()) && !sold.is_empty(),
+        "{sold:?}"
+    );
+    for action in ["Create", "Update"] {
+        let again = bss.license(action, &order).with_code(GOOD);
+        assert_eq!(again.field("Token"), bought.field("Token"), "{action}");
+    }
+    bss.license("Create", &bss.order("84214", &offer))
+        .with_code(NOT_DONE);
+    bss.license("Cancel", &order).with_code(GOOD);
+    assert_eq!(bss.scenario.issued().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_key_of_a_platform_no_setting_and_no_license_is_in_the_log() {
+    for dialect in [Dialect::Pascal, Dialect::Camel] {
+        let mut bss = Bss::selling(dialect).await;
+        let log = bss.scenario.folder.path().join("server.log");
+        bss.log_into(&log);
+        let [offer, _] = bss.offers();
+        let secret = "a-pfx-file-and-its-password";
+        bss.settings
+            .push(header("X-CloudPlatform-Setting-CertificateFile", secret));
+        bss.settings.push(header("X-CloudPlatform-Token", secret));
+        bss.settings
+            .push(header("X-CloudPlatform-TrackId", "track-84213"));
+        let order = bss.order("84213", &offer);
+        let bought = bss.license("Create", &order).with_code(GOOD);
+        let wrong = Pair::made();
+        let headers = [wrong.headers(dialect), bss.settings.clone()].concat();
+        let body = dialect.written(&order).to_string();
+        let create = bss.path("Assets/Create");
+        assert_refused(&bss.ask("POST", "Assets/Create", &create, &headers, body.as_bytes()));
+        bss.license("Cancel", &order).with_code(GOOD);
+        let log = std::fs::read_to_string(&log).expect("the log");
+        assert!(log.contains("track-84213"), "{log}");
+        let keys = [&bss.pair, &wrong].map(|pair| [pair.key.clone(), BASE64.encode(pair.key.as_bytes())]);
+        for key in keys.concat() {
+            assert!(!log.contains(&key), "a platform's key");
+        }
+        for hidden in [secret, bought.field("Token"), bought.field("ActivationLink")] {
+            assert!(!log.contains(hidden), "{hidden}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -53,7 +53,6 @@ impl Server {
         let mut program = command
             .args(["--listen", "127.0.0.1:0", "--json"])
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
             .spawn()
             .expect("it starts");
         let mut said = BufReader::new(program.stdout.take().expect("its output"));
@@ -251,7 +250,8 @@ fn serve(desk: &Desk, arguments: &[&str]) -> Command {
         .args(arguments)
         .arg("--data-dir")
         .arg(desk.folder.path().join("bss"))
-        .env("BSS_PLUGIN", component());
+        .env("BSS_PLUGIN", component())
+        .stderr(Stdio::null());
     command
 }
 

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod address;
+mod asked;
 mod credentials;
 mod definition;
 mod discovery;
@@ -15,14 +16,11 @@ mod results;
 mod service_request;
 mod settings;
 
-use std::sync::atomic::Ordering;
-
 use axum::Extension;
 use axum::extract::{Path, Request, State as Shared};
 use axum::response::{IntoResponse as _, Response};
-use bss_model::{InstanceId, Platform, with_causes};
-use host_harness::{Error, Host};
-use http::{HeaderMap, StatusCode, Uri};
+use bss_model::InstanceId;
+use http::StatusCode;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -32,85 +30,11 @@ use crate::problem::Problem;
 use crate::request_error::RequestError;
 use crate::state::State;
 use address::{Call, LicenseCall};
+use asked::Asked;
 use members::{Members, Unreadable};
 use results::{Answer, Code};
 
 pub(crate) use credentials::Credentials;
-
-/// A call of a platform, with all that its answer takes.
-struct Asked<'a> {
-    state: &'a State,
-    caller: &'a PlatformCaller,
-    headers: &'a HeaderMap,
-    uri: &'a Uri,
-    message: Members,
-    /// Until when an outcome is waited for.
-    until: Instant,
-}
-
-impl Asked<'_> {
-    fn host(&self) -> &Host {
-        &self.caller.host
-    }
-
-    fn platform(&self) -> &Platform {
-        &self.caller.platform
-    }
-
-    fn headers(&self) -> &HeaderMap {
-        self.headers
-    }
-
-    fn message(&self) -> &Members {
-        &self.message
-    }
-
-    fn query(&self) -> Option<&str> {
-        self.uri.query()
-    }
-
-    /// The host and port of the address, where HTTP/2 has them.
-    fn authority(&self) -> Option<&str> {
-        self.uri.authority().map(http::uri::Authority::as_str)
-    }
-
-    /// Whether a parameter of the query, in any case, says so.
-    fn query_says(&self, name: &str, truth: impl Fn(&str) -> Option<bool>) -> bool {
-        let mut parameters = form_urlencoded::parse(self.query().unwrap_or_default().as_bytes());
-        parameters.any(|(known, value)| known.eq_ignore_ascii_case(name) && truth(&value) == Some(true))
-    }
-
-    /// Whether no outcome is waited for any more.
-    fn is_over(&self) -> bool {
-        Instant::now() >= self.until || self.state.is_stopping.load(Ordering::Relaxed)
-    }
-
-    /// The answer to a setting that the platform sends along and that is not the instance's. `None`: all are, or it sends none.
-    async fn differing_setting(&self) -> Result<Option<Answer>, Problem> {
-        let id = InstanceId(self.platform().instance_id);
-        let Some(instance) = self.host().record().instance_by_id(id.into()).await? else {
-            return Ok(None);
-        };
-        let differing = settings::differing(self.headers, &instance);
-        if differing.is_empty() {
-            return Ok(None);
-        }
-        let form = self.host().instance_of_id(id).await?.form().await?;
-        let difference = settings::difference(&differing, &form);
-        Ok(difference.map(|difference| Answer::new(Code::Setting, difference)))
-    }
-}
-
-impl Answer {
-    /// An error as a platform's user reads it: a sentence with the code that the host's page explains.
-    fn sentence(error: &Error) -> String {
-        format!("{} ({})", with_causes(error), error.code())
-    }
-
-    fn refused(error: &Error) -> Self {
-        Self::new(Code::Refused, Self::sentence(error))
-    }
-}
 
 /// Answers a call of a platform.
 pub(crate) async fn answer(

@@ -37,7 +37,7 @@ const ABOUT: &str = "A host that buys licenses for billing platforms. Clients ar
     milliseconds since 1970-01-01T00:00:00Z (UTC). Answers may have more fields and words than this version of the document names.";
 
 /// The groups of operations, in their order.
-const TAGS: [(&str, &str); 6] = [
+const TAGS: [(&str, &str); 7] = [
     ("instances", "Where a client can order, and what."),
     (
         "orders",
@@ -48,6 +48,7 @@ const TAGS: [(&str, &str); 6] = [
         "cancellations",
         "Licenses go back to the vendor, at once or once somebody has confirmed it.",
     ),
+    ("events", "What came of licenses, as webhooks tell it."),
     ("health", "For whoever watches the process."),
     ("documentation", "This document, for programs and for people."),
 ];

@@ -9,11 +9,13 @@ use super::Problem;
 
 /// What a receiver is sent of an event, in the form of Standard Webhooks 1.0.0.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventBody {
     /// The type, as in `asset.licensed`.
     #[serde(rename = "type")]
     pub event_type: String,
     /// When it went on record (RFC 3339).
+    #[cfg_attr(feature = "openapi", schema(format = "date-time"))]
     pub timestamp: String,
     /// What it is about.
     pub data: EventData,
@@ -21,6 +23,7 @@ pub struct EventBody {
 
 /// What an event is about. Who wants to know more asks for the asset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct EventData {
     /// The instance at which the license was ordered.
@@ -43,6 +46,7 @@ pub struct EventData {
 
 /// An event with its id, which receivers are sent as `webhook-id`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Event {
     /// The id, the same however often, to whomever and by which way it is told.
     pub id: Uuid,
@@ -53,10 +57,12 @@ pub struct Event {
 
 /// A page of events, the oldest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Events {
     /// The events. Empty: nothing has come since.
     pub rows: Vec<Event>,
     /// The place after them, from which what comes is read.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub next: OutcomeCursor,
 }
 

@@ -1,8 +1,10 @@
 //! A billing platform in a script: it is registered, calls as its operator and its storefront have it call, and holds each answer to
 //! the description of the contract.
 
+use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use bss_simulator::{CertificateRequest, LedgerEntry};
@@ -187,6 +189,13 @@ impl Bss {
         self.server.program.kill().expect("it is killed");
         self.server.program.wait().expect("it has ended");
         self.server = serve(&self.scenario, arguments);
+    }
+
+    /// Starts the server again, so that it writes all that it logs into a file.
+    pub(super) fn log_into(&mut self, file: &Path) {
+        let mut command = self.scenario.command(&["serve", "--log", "trace"]);
+        command.stderr(File::create(file).expect("a file"));
+        self.server = Server::start(command);
     }
 
     /// The headers of a call: the pair, and each saved setting.
@@ -377,7 +386,9 @@ impl Bss {
 
 /// The server of a scenario's host.
 pub(super) fn serve(scenario: &Scenario, arguments: &[&str]) -> Server {
-    Server::start(scenario.command(&[&["serve"], arguments].concat()))
+    let mut command = scenario.command(&[&["serve"], arguments].concat());
+    command.stderr(Stdio::null());
+    Server::start(command)
 }
 
 /// Registers a platform with the pair that it made.

@@ -2,7 +2,7 @@
 
 use bss_model::{OrderFilter, Page};
 
-use super::Asked;
+use super::asked::Asked;
 use super::members::Unreadable;
 use super::results::{Answer, Code};
 use crate::problem::Problem;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::Asked;
+use super::asked::Asked;
 use super::members::truth;
 use super::results::{self, ACTIVATION_LINK, Answer, Code, RETURN_STATUS, TOKEN, TOKEN_STATUS};
 use crate::problem::Problem;

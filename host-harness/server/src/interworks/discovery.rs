@@ -3,7 +3,7 @@
 use http::header::HOST;
 use serde_json::{Value, json};
 
-use super::Asked;
+use super::asked::Asked;
 
 /// The models' assembly, by which the platform finds the type of a section.
 const MODELS: &str = "Interworks.Extensions.Models";

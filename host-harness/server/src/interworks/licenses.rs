@@ -10,7 +10,7 @@ use host_harness::{AssetHandle, Error, InstanceHandle, OrderRequest};
 use tokio::time::{sleep, timeout_at};
 use uuid::Uuid;
 
-use super::Asked;
+use super::asked::Asked;
 use super::members::Unreadable;
 use super::results::{Answer, Code};
 use super::service_request::{Meant, ServiceRequest};

@@ -2,7 +2,8 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use bss_model::{Asset, LicenseSecrets, LicenseTokenStatus, Secret};
+use bss_model::{Asset, LicenseSecrets, LicenseTokenStatus, Secret, with_causes};
+use host_harness::Error;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -120,6 +121,18 @@ impl Answer {
             response.headers_mut().insert(RETRY_AFTER, seconds);
         }
         response
+    }
+}
+
+impl Answer {
+    /// An error as a platform's user reads it: a sentence with the code that the host's page explains.
+    pub(crate) fn sentence(error: &Error) -> String {
+        format!("{} ({})", with_causes(error), error.code())
+    }
+
+    /// The answer to what the host does not do.
+    pub(crate) fn refused(error: &Error) -> Self {
+        Self::new(Code::Refused, Self::sentence(error))
     }
 }
 

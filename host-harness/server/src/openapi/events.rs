@@ -1,50 +1,11 @@
 //! Events as receivers of webhooks get them. The page for their makers is `docs/webhooks.md`.
 
-use utoipa::ToSchema;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn, PathItem, Paths};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::{Content, PathsBuilder, Ref, Required, Type};
 
 use super::operations::plain;
-
-/// What came of a license.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "only described by it: the host sends them")]
-pub(super) struct Event {
-    /// What came of the license, such as `asset.licensed`.
-    #[schema(rename = "type")]
-    kind: String,
-    /// When it came about, UTC.
-    #[schema(format = "date-time")]
-    timestamp: String,
-    /// The license.
-    data: EventData,
-}
-
-/// The license that an event is about. Neither its key nor its link: who may see them asks for the asset.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "only described by it")]
-pub(super) struct EventData {
-    /// The instance that buys.
-    instance_id: uuid::Uuid,
-    /// The order.
-    order_id: uuid::Uuid,
-    /// The buyer's name for the order.
-    idempotency_key: Option<String>,
-    /// The asset.
-    asset_id: uuid::Uuid,
-    /// The line of the order, from 1.
-    position: u32,
-    /// The product's code.
-    product_code: String,
-    /// The units that the license is for.
-    quantity: u32,
-    /// What is wrong. `null`: nothing is.
-    problem: Option<host_harness::view::Problem>,
-}
 
 /// What receivers are sent.
 pub(super) fn webhooks() -> Paths {
@@ -59,7 +20,7 @@ pub(super) fn webhooks() -> Paths {
     let body = RequestBodyBuilder::new()
         .content(
             "application/json",
-            Content::new(Some(Ref::from_schema_name("Event"))),
+            Content::new(Some(Ref::from_schema_name("EventBody"))),
         )
         .required(Some(Required::True));
     let taken =

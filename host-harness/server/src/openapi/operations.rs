@@ -167,9 +167,19 @@ pub(super) fn described() -> Vec<Described> {
         .problem(409)
         .answer(200, one("The key and the link.", "LicenseKey")),
     ];
+    let of_events = get("/v1/events", "listEvents", "events", "Lists what came of licenses, as webhooks tell it")
+        .about(
+            "The oldest first. For a client that was not reached for a while: `next` is where it goes on, also after an empty page. \
+             `after` of another record, or of a copy that is lost, is refused (`outcome-cursor-unknown`): read from the start again.",
+        )
+        .query([instance_filter()])
+        .paged()
+        .problem(409)
+        .answer(200, one("The events, and where what comes next is read.", "Events").header("Link", text_header("The address of the next page (RFC 8288), where this one is full.")));
     let licenses = catalog.into_iter().chain(of_orders).chain(of_assets);
     licenses
         .chain(of_cancellations())
+        .chain([of_events])
         .chain(of_the_process())
         .collect()
 }

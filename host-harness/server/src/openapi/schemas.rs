@@ -12,7 +12,6 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{KnownFormat, SchemaFormat, SchemaType};
 use utoipa::openapi::{ArrayBuilder, Object, ObjectBuilder, Ref, RefOr, Schema, Type};
 
-use super::events;
 use crate::{assets, cancellations, orders, problem};
 
 /// A schema with its name.
@@ -69,7 +68,8 @@ pub(super) fn all() -> BTreeMap<String, RefOr<Schema>> {
     add::<cancellations::CancellationBody>(&mut found);
     add::<cancellations::DecisionBody>(&mut found);
     add::<problem::Told>(&mut found);
-    add::<events::Event>(&mut found);
+    add::<view::EventBody>(&mut found);
+    add::<view::Events>(&mut found);
     add::<Health>(&mut found);
     add::<UnreadOrder>(&mut found);
     add::<UnreadCancellation>(&mut found);
@@ -155,7 +155,7 @@ pub(super) fn words() -> Vec<(&'static str, &'static str, Vec<String>)> {
         ("Requester", "kind", names(&cancellations::REQUESTERS)),
         ("RequesterBody", "kind", names(&cancellations::REQUESTERS)),
         (
-            "Event",
+            "EventBody",
             "type",
             OutcomeKind::ALL.iter().map(|kind| event_type(*kind)).collect(),
         ),

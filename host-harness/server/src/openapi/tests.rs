@@ -231,9 +231,12 @@ fn an_event_is_described_as_the_page_about_webhooks_shows_it() {
             .collect::<BTreeSet<_>>()
     };
     let schemas = &document["components"]["schemas"];
-    assert_eq!(names(&schemas["Event"]["properties"]), names(&shown));
+    assert_eq!(names(&schemas["EventBody"]["properties"]), names(&shown));
     assert_eq!(names(&schemas["EventData"]["properties"]), names(&shown["data"]));
-    for kind in schemas["Event"]["properties"]["type"]["enum"].as_array().unwrap() {
+    for kind in schemas["EventBody"]["properties"]["type"]["enum"]
+        .as_array()
+        .unwrap()
+    {
         assert!(page.contains(kind.as_str().unwrap()), "{kind}");
     }
 }
