@@ -1229,7 +1229,7 @@ async fn a_server_that_is_killed_while_a_platform_waits_has_bought_once_when_it_
         if number == 1 {
             bss.until_sold(number + 1).await;
         }
-        bss.server.program.kill().expect("it is killed");
+        bss.kill_server();
         drop(waiting);
         bss.scenario.microsoft.faults().clear();
         bss.start_server_again(&[]);
@@ -1441,18 +1441,30 @@ async fn no_key_of_a_platform_no_setting_and_no_license_is_in_the_log() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_catalog_that_was_never_read_is_read_and_one_that_can_t_be_is_told_as_no_empty_one() {
-    let bss = Bss::at(Scenario::ready().await, Dialect::Camel).await;
-    let faults = bss.scenario.microsoft.faults();
+    let mut bss = Bss::at(Scenario::ready().await, Dialect::Camel).await;
     let refusal = Fault::Refusal {
         status: 403,
         code: "ChannelNotAuthorized".to_owned(),
         retry_after: None,
     };
+    let faults = bss.scenario.microsoft.faults();
     faults.order(Operation::Catalog, refusal, Repeat::Always);
-    let unknown = bss.get("Fields/ServiceDefinition");
-    assert_eq!(unknown.status, 503, "{unknown:?}");
-    assert!(unknown.header("retry-after").is_some());
+    let untold = |bss: &Bss, code: i64| {
+        let untold = bss.get("Fields/ServiceDefinition");
+        assert_eq!(
+            (untold.status, &untold.body["Code"]),
+            (503, &json!(code)),
+            "{untold:?}"
+        );
+        assert!(untold.header("retry-after").is_some());
+    };
+    untold(&bss, NOT_DONE);
     faults.clear();
+    // Nobody works, so that the run is not over in time.
+    bss.start_server_again(&["--no-work"]);
+    untold(&bss, NOT_KNOWN_YET);
+    bss.start_server_again(&[]);
+    let faults = bss.scenario.microsoft.faults();
     let read = faults.requests_seen(Operation::Catalog);
     let first = bss.definition();
     assert!(faults.requests_seen(Operation::Catalog) > read);

@@ -186,16 +186,21 @@ impl Bss {
 
     /// Kills the server as a loss of power does, and starts one with other arguments.
     pub(super) fn start_server_again(&mut self, arguments: &[&str]) {
-        self.server.program.kill().expect("it is killed");
-        self.server.program.wait().expect("it has ended");
+        self.kill_server();
         self.server = serve(&self.scenario, arguments);
     }
 
     /// Starts the server again, so that it writes all that it logs into a file.
     pub(super) fn log_into(&mut self, file: &Path) {
+        self.kill_server();
         let mut command = self.scenario.command(&["serve", "--log", "trace"]);
         command.stderr(File::create(file).expect("a file"));
         self.server = Server::start(command);
+    }
+
+    pub(super) fn kill_server(&mut self) {
+        self.server.program.kill().expect("it is killed");
+        self.server.program.wait().expect("it has ended");
     }
 
     /// The headers of a call: the pair, and each saved setting.
