@@ -20,7 +20,7 @@ use axum::Extension;
 use axum::extract::{Path, Request, State as Shared};
 use axum::response::{IntoResponse as _, Response};
 use bss_model::InstanceId;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -43,7 +43,9 @@ pub(crate) async fn answer(
     Path((_, path)): Path<(String, String)>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let call = address::call(&path).ok_or(RequestError::NoRoute)?;
+    let is_post = request.method() == Method::POST;
+    let call = address::call(&path).filter(|call| is_post || call.is_read());
+    let call = call.ok_or(RequestError::NoRoute)?;
     let (parts, body) = request.into_parts();
     let body = body::bytes(body, &state.limits).await?;
     let asked = Asked {

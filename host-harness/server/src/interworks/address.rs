@@ -28,6 +28,18 @@ pub(crate) enum Call {
     NotOffered(String),
 }
 
+impl Call {
+    /// Whether the call changes nothing, so that it may be made by GET.
+    pub(crate) fn is_read(&self) -> bool {
+        match self {
+            Self::FieldsGet | Self::ServiceDefinition | Self::AdditionalInfo | Self::SyncOptions => true,
+            Self::Discover | Self::NotOffered(_) => true,
+            Self::FieldsValidate | Self::Synchronize | Self::Exists | Self::DeleteAccount => false,
+            Self::License(_) => false,
+        }
+    }
+}
+
 /// Reads the path after the application's name. `None`: there is nothing of that name.
 pub(crate) fn call(path: &str) -> Option<Call> {
     let path = path.trim_matches('/').to_ascii_lowercase();
@@ -80,6 +92,21 @@ mod tests {
             call("Users/Get/List"),
             Some(Call::NotOffered("users/get/list".to_owned()))
         );
+    }
+
+    #[test]
+    fn nothing_is_bought_or_returned_by_a_call_that_only_reads() {
+        for path in [
+            "Assets/Create",
+            "Subscriptions/Update",
+            "Assets/Cancel",
+            "Accounts/Delete",
+        ] {
+            assert!(call(path).is_some_and(|call| !call.is_read()), "{path}");
+        }
+        for path in ["Fields/Get", "Fields/ServiceDefinition", "Discover"] {
+            assert!(call(path).is_some_and(|call| call.is_read()), "{path}");
+        }
     }
 
     #[test]

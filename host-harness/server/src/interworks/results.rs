@@ -116,10 +116,8 @@ impl Answer {
     /// The answer where no success may look like one: a definition that is empty would end the sale of everything.
     pub(crate) fn instead_of_a_definition(&self) -> Response {
         let mut response = json(StatusCode::SERVICE_UNAVAILABLE, self);
-        if self.code == Code::Pending as i32 {
-            let seconds = HeaderValue::from(RETRY_AFTER_SECONDS);
-            response.headers_mut().insert(RETRY_AFTER, seconds);
-        }
+        let seconds = HeaderValue::from(RETRY_AFTER_SECONDS);
+        response.headers_mut().insert(RETRY_AFTER, seconds);
         response
     }
 }
