@@ -494,7 +494,24 @@ async fn a_known_subscription_of_another_customer_product_or_quantity_is_refused
     let second = bss.license("Create", &bss.order("84214", &offer)).with_code(GOOD);
     let mut mixed = order.clone();
     mixed["ID"] = json!(second.result());
-    assert!(bss.license("Cancel", &mixed).code() < GOOD);
+    bss.license("Cancel", &mixed).with_code(MISMATCH);
+    // The id of one, and a subscription that nobody created.
+    let mut stray = order.clone();
+    (stray["ID"], stray["SubscriptionID"]) = (json!(bought.result()), json!("99999"));
+    for action in ["Cancel", "Update"] {
+        let refused = bss.license(action, &stray).with_code(MISMATCH);
+        assert_eq!(refused.field("Token"), "", "{action}");
+    }
+    // What was bought is not changed by saving something else.
+    for (what, message) in [
+        ("customer", altered("Account", account("14"))),
+        ("product", bss.order("84213", &other)),
+        ("quantity", altered("Quantity", json!(2))),
+    ] {
+        let refused = bss.license("Update", &message);
+        assert_eq!(refused.code(), MISMATCH, "another {what}: {refused:?}");
+    }
+    bss.license("Update", &order).with_code(GOOD);
     let ledger = bss.ledger().await;
     assert_eq!(ledger.len(), 2);
     assert!(
@@ -505,7 +522,7 @@ async fn a_known_subscription_of_another_customer_product_or_quantity_is_refused
 }
 
 /// Ways to say that a call is not meant, each as members of the message and a query. The last ones can't be read.
-const NOT_MEANT: [(&str, &str); 22] = [
+const NOT_MEANT: [(&str, &str); 24] = [
     (r#""CheckOnly":true"#, ""),
     (r#""checkonly":true"#, ""),
     (r#""CHECKONLY":"TRUE""#, ""),
@@ -522,14 +539,16 @@ const NOT_MEANT: [(&str, &str); 22] = [
     ("", "?CheckOnly=TRUE"),
     ("", "?checkonly=false&checkonly=true"),
     ("", "?isTest=true"),
+    ("", "?checkonly"),
     (r#""CheckOnly":"maybe""#, ""),
     (r#""CheckOnly":"maybe","CheckOnly":false"#, ""),
     (r#""CheckOnly":{}"#, ""),
+    (r#""CheckOnly":"""#, ""),
     (r#""IsTest":[false]"#, ""),
     (r#""CheckOnly":2"#, ""),
     ("", "?checkonly=maybe"),
 ];
-const READABLE: usize = 16;
+const READABLE: usize = 17;
 
 /// A message with more members, which may come twice.
 fn with_members(message: &Value, members: &str) -> String {

@@ -47,9 +47,10 @@ impl Platform {
 
     /// The idempotency key of the order for a subscription of the platform. Made of the name and not of the id, so that a platform
     /// that is registered anew, in a record restored from before its registration, finds what it has bought: ids of orders are made
-    /// of the key.
+    /// of the key. In lower case, because a name is the same in any case.
     pub fn order_key(&self, subscription: &str) -> String {
-        format!("interworks/{}/{subscription}", self.name)
+        let name = self.name.to_ascii_lowercase();
+        format!("interworks/{name}/{subscription}")
     }
 }
 
@@ -72,6 +73,11 @@ mod tests {
         };
         assert_eq!(platform(1).order_key("S/7"), "interworks/shop/S/7");
         assert_eq!(platform(1).order_key("S/7"), platform(2).order_key("S/7"));
+        let shouted = Platform {
+            name: "SHOP".to_owned(),
+            ..platform(3)
+        };
+        assert_eq!(shouted.order_key("S/7"), platform(1).order_key("S/7"));
         assert_eq!(platform(1).actor(), Actor::platform("shop"));
     }
 }

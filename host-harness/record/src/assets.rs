@@ -47,6 +47,14 @@ pub enum RetryError {
         /// The asset.
         id: Uuid,
     },
+    /// The product of the asset is not sold any more, by the vendor or by the operator.
+    #[error("product `{code}` of asset `{id}` is not on sale")]
+    NotOnSale {
+        /// The asset.
+        id: Uuid,
+        /// The product's code.
+        code: String,
+    },
     /// The asset is not known to have no license: it may have been bought, or is being bought.
     #[error("asset `{id}` was not refused")]
     NotRefused {
@@ -70,6 +78,8 @@ impl Diagnose for RetryError {
             Self::Withdrawn { .. } => {
                 Diagnosis::new(ErrorKind::Conflict, "asset-withdrawn").say("place a new order")
             }
+            Self::NotOnSale { .. } => Diagnosis::new(ErrorKind::Conflict, "not-on-sale")
+                .say("an operator retries it, or activates the product"),
             Self::NotRefused { .. } => {
                 Diagnosis::new(ErrorKind::Conflict, "not-refused").say("wait until it is settled")
             }
@@ -314,6 +324,11 @@ impl Record {
         if row.try_get("is_erased").map_err(RecordError::from)? {
             return Err(RetryError::CustomerErased { id: asset_id });
         }
+        if ground == Ground::Refusal
+            && let Some(code) = not_on_sale(&mut transaction, asset_id).await?
+        {
+            return Err(RetryError::NotOnSale { id: asset_id, code });
+        }
         sqlx::query(
             "UPDATE assets
              SET sync_status = $2, due_at_ms = $3, wanted_since_ms = $3, overdue_told = FALSE,
@@ -336,6 +351,22 @@ impl Record {
         transaction.commit().await.map_err(RecordError::from)?;
         Ok(())
     }
+}
+
+/// The code of an asset's product, if that is not on sale.
+async fn not_on_sale(
+    transaction: &mut SqliteConnection,
+    asset_id: Uuid,
+) -> Result<Option<String>, RecordError> {
+    let code = sqlx::query_scalar(
+        "SELECT product_code FROM assets WHERE id = $1 AND NOT EXISTS (
+             SELECT 1 FROM products WHERE products.instance_id = assets.instance_id AND products.code = assets.product_code
+                                      AND products.active AND NOT products.discontinued)",
+    )
+    .bind(asset_id.to_string())
+    .fetch_optional(transaction)
+    .await?;
+    Ok(code)
 }
 
 /// Takes an operator's word for what is in doubt of an asset's attempts. The operator knows the settings up to now: only a later

@@ -498,6 +498,7 @@ impl Record {
             return Err(PlaceError::NoContact);
         }
         let shares = shares(transaction, &instance, new).await?;
+        check_one_license(new, &shares)?;
         check_limit(transaction, &instance, &shares).await?;
         let ids = OrderIds::new(&self.host_key, &instance, new.idempotency_key.as_deref());
         let order_id = ids.order();
@@ -646,6 +647,20 @@ async fn shares(
         shares.push(share);
     }
     Ok(shares)
+}
+
+/// Refuses an order of a platform for several licenses: each is a subscription of its own there, found by its order.
+fn check_one_license(new: &NewOrder, shares: &[Share]) -> Result<(), PlaceError> {
+    let licenses: u64 = shares.iter().map(|share| u64::from(share.licenses)).sum();
+    match (new.platform, shares.first()) {
+        (Some(_), Some(share)) if licenses > 1 => Err(PlaceError::Quantity {
+            code: share.product.code.clone(),
+            quantity: licenses,
+            min: 1,
+            max: Some(1),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a platform that does not buy at the instance, or does not any more.

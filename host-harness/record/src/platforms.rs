@@ -91,7 +91,7 @@ impl Diagnose for PlatformError {
             }
             Self::NoPlatform { .. } => Diagnosis::new(ErrorKind::NotFound, "no-platform"),
             Self::Revoked { .. } => {
-                Diagnosis::new(ErrorKind::Conflict, "platform-revoked").say("register it anew under another name")
+                Diagnosis::new(ErrorKind::Conflict, "platform-revoked").say("register it under another name, by which nothing is found that this one has bought")
             }
             Self::Record(error) => error.diagnosis(),
         }
@@ -293,6 +293,19 @@ impl Record {
         };
         let opens = is_key_of(digest) | is_key_of(former);
         Ok(opens.then_some(platform))
+    }
+
+    /// Whether a platform has ordered anything for a customer, by its own id of that customer.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn has_ordered_for(&self, platform: Uuid, customer: &str) -> Result<bool, RecordError> {
+        let row = sqlx::query("SELECT 1 FROM orders WHERE customer_id = $2 AND platform_id = $1 LIMIT 1")
+            .bind(platform.to_string())
+            .bind(customer)
+            .fetch_optional(&self.readers)
+            .await?;
+        Ok(row.is_some())
     }
 
     /// Whether a platform is to notify its customer of a license now: true exactly once for each asset.

@@ -56,11 +56,16 @@ pub(crate) async fn answer(
         message: Members::read(&body).map_err(RequestError::Json)?,
         until: Instant::now() + state.limits.platform_wait,
     };
+    let is_whole = call.is_whole();
     match carried_out(&asked, call).await {
         // What the host decides is an answer; what it could not find out is a failure.
         Err(problem) if !problem.status().is_server_error() => {
             let message = format!("{} ({})", problem.detail(), problem.code());
-            Ok(Answer::new(Code::Refused, message).into_response())
+            let refused = Answer::new(Code::Refused, message);
+            Ok(match is_whole {
+                true => refused.instead_of_a_definition(),
+                false => refused.into_response(),
+            })
         }
         answered => answered,
     }

@@ -31,7 +31,7 @@ async fn placed(record: &Record) -> (Uuid, Uuid) {
     (instance, placed.unwrap().into_order().lines[0].asset_id)
 }
 
-async fn refuse(record: &Record, asset: Uuid, code: &str) {
+pub(crate) async fn refuse(record: &Record, asset: Uuid, code: &str) {
     let begun = begin(record, asset).await;
     let refused = AttemptOutcome::Refused(problem(code));
     record

@@ -9,6 +9,7 @@ use host_harness::view::Keys;
 use host_harness::{Host, OrderRequest};
 use uuid::Uuid;
 
+use crate::alerts::refuse;
 use crate::cancellations::{attempted, returning};
 use crate::charges::{buy, charges_of};
 use crate::mail::{Shop, sent};
@@ -312,4 +313,62 @@ async fn a_request_of_a_platform_is_an_order_of_it() {
     assert_eq!(problems.len(), 1, "it has no price");
     let problems = handle.order_problems(&theirs, None).await.unwrap();
     assert!(problems.is_empty(), "{problems:?}");
+}
+
+#[tokio::test]
+async fn a_subscription_is_one_license_whatever_its_order_asks_for() {
+    let record = TestRecord::open().await;
+    let instance = without_prices(&record).await;
+    let bss = platform(&record, "bss", instance).await;
+    for lines in [&[("a", 2)][..], &[("a", 1), ("b", 1)]] {
+        let several = NewOrder {
+            contact: None,
+            platform: Some(bss),
+            ..order(instance, lines)
+        };
+        let refused = place(&record, several).await;
+        assert!(matches!(refused, Err(PlaceError::Quantity { .. })), "{refused:?}");
+    }
+    place(&record, bare(instance, Some(bss))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_program_tries_again_what_was_refused_alone_and_only_while_it_is_on_sale() {
+    let record = TestRecord::open().await;
+    let instance = without_prices(&record).await;
+    let bss = platform(&record, "bss", instance).await;
+    let mut assets = Vec::new();
+    for _ in 0..2 {
+        let placed = place(&record, bare(instance, Some(bss)))
+            .await
+            .unwrap()
+            .into_order();
+        assets.push(placed.lines[0].asset_id);
+    }
+    let code = async |asset: Uuid| {
+        let retried = record.retry_refused(asset, &actor()).await;
+        retried.err().map(|error| error.diagnosis().code.into_owned())
+    };
+    // What may be bought by now is an operator's to try again.
+    assert_eq!(code(assets[0]).await.as_deref(), Some("not-refused"));
+    record.retry_asset(assets[0], &actor()).await.unwrap();
+    refuse(&record, assets[0], "sold out").await;
+    let (all, me) = (bss_model::Choice::All, actor());
+    let decide = async |decision| {
+        record
+            .decide_products(instance, decision, &all, &me)
+            .await
+            .unwrap()
+    };
+    decide(bss_model::Decision::Deactivate).await;
+    assert_eq!(code(assets[0]).await.as_deref(), Some("not-on-sale"));
+    decide(bss_model::Decision::Activate).await;
+    assert_eq!(code(assets[0]).await, None);
+    assert_eq!(
+        code(assets[0]).await.as_deref(),
+        Some("not-refused"),
+        "it is open again"
+    );
+    buy(&record, assets[1]).await;
+    assert_eq!(code(assets[1]).await.as_deref(), Some("has-license"));
 }

@@ -29,6 +29,14 @@ pub(crate) enum Call {
 }
 
 impl Call {
+    /// Whether the answer is a form or a catalog, which an answer of another kind could be taken for an empty one of.
+    pub(crate) fn is_whole(&self) -> bool {
+        matches!(
+            self,
+            Self::FieldsGet | Self::FieldsValidate | Self::ServiceDefinition
+        )
+    }
+
     /// Whether the call changes nothing, so that it may be made by GET.
     pub(crate) fn is_read(&self) -> bool {
         match self {

@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::asked::Asked;
+use super::licenses::is_of_this_machine;
 use super::members::truth;
 use super::results::{self, ACTIVATION_LINK, Answer, Code, RETURN_STATUS, TOKEN, TOKEN_STATUS};
 use crate::problem::Problem;
@@ -23,6 +24,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 #[serde(rename_all = "PascalCase")]
 struct ProductTypeCollection {
     product_types: Vec<ProductType>,
+}
+
+impl ProductTypeCollection {
+    /// Whether nothing of it is sold.
+    fn is_empty(&self) -> bool {
+        let mut types = self.product_types.iter();
+        types.all(|of| of.definition.products_collection.products.is_empty())
+    }
 }
 
 #[derive(Serialize)]
@@ -98,13 +107,13 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Result<Response, Problem> {
         return Ok(differs.instead_of_a_definition());
     }
     let is_fresh = asked.query_says("fetch", truth);
-    if (is_fresh || definition(asked).await?.product_types.is_empty())
+    if (is_fresh || definition(asked).await?.is_empty())
         && let Some(failed) = fetch(asked).await?
     {
         return Ok(failed.instead_of_a_definition());
     }
     let definition = definition(asked).await?;
-    match definition.product_types.is_empty() {
+    match definition.is_empty() {
         // A definition of nothing would end the sale of everything there.
         true => {
             let none = Answer::new(Code::Pending, "No catalog was read yet.");
@@ -170,7 +179,7 @@ async fn ended(asked: &Asked<'_>, run: Uuid) -> Result<Option<Answer>, Problem> 
 
 /// The answer to what the host does not do. What this machine or the vendor is in the way of is a problem.
 fn refused(error: Error) -> Result<Answer, Problem> {
-    match error.is_transient() {
+    match is_of_this_machine(&error) {
         true => Err(error.into()),
         false => Ok(Answer::refused(&error)),
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bss_model::{
-    Asset, AssetId, Cancellation, CancellationState, InstanceId, LicenseState, Order, OrderId, Page, Product,
-    ProductFilter, SyncStatus, license_state,
+    Asset, AssetId, Cancellation, CancellationState, ErrorKind, InstanceId, LicenseState, Order, OrderId,
+    OrderLine, Page, Product, ProductFilter, SyncStatus, license_state,
 };
 use host_harness::{AssetHandle, Error, InstanceHandle, OrderRequest};
 use tokio::time::{sleep, timeout_at};
@@ -58,7 +58,10 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Answer, Problem> {
             let (is_new, order) = (placed.is_new(), placed.into_order());
             let order = on_record(asked, order.id()).await?;
             match is_new {
-                true => settled(asked, only_asset(&order)?).await,
+                true => {
+                    let asset = settled(asked, only_asset(&order)?).await?;
+                    bought(asked, &asset).await
+                }
                 false => repeated(asked, &request, &purchase, &order).await,
             }
         }
@@ -74,6 +77,9 @@ pub(super) async fn update(asked: &Asked<'_>) -> Result<Answer, Problem> {
         Ok(named) => named,
         Err(answer) => return Ok(answer),
     };
+    if !is_unchanged(asked, &request, &asset).await? {
+        return Ok(mismatch());
+    }
     if request.meant != Meant::Really {
         return Ok(rehearsed(request.meant, "changed").about(asset.id));
     }
@@ -90,8 +96,31 @@ pub(super) async fn update(asked: &Asked<'_>) -> Result<Answer, Problem> {
             }
         }
     }
-    let answer = again(asked, &asset).await?;
-    Ok(answer)
+    let asset = again(asked, &asset).await?;
+    told(asked, &asset).await
+}
+
+/// Whether what is given of a license is what was bought: nothing of it can be changed.
+async fn is_unchanged(
+    asked: &Asked<'_>,
+    request: &ServiceRequest<'_>,
+    asset: &Asset,
+) -> Result<bool, Problem> {
+    let record = asked.host().record();
+    let products = record
+        .products(asset.instance_id, &ProductFilter::default(), &Page::all())
+        .await?
+        .rows;
+    let customer = match request.account_id() {
+        Ok(Some(id)) => record
+            .order(asset.order_id)
+            .await?
+            .is_some_and(|order| order.customer.id == id),
+        Ok(None) => true,
+        Err(_) => false,
+    };
+    let quantity = request.quantity.is_none_or(|quantity| quantity == asset.quantity);
+    Ok(customer && quantity && is_meant(&codes(request, &products), &asset.product_code))
 }
 
 /// Returns a license to the vendor, or withdraws what is not bought.
@@ -114,14 +143,14 @@ pub(super) async fn cancel(asked: &Asked<'_>) -> Result<Answer, Problem> {
     }
     match state {
         LicenseState::Licensed => returned(asked, &handle, &request).await,
-        LicenseState::Open => Ok(pending(
+        // What was refused is withdrawn, too, so that nothing is bought for it by a later call.
+        LicenseState::Open | LicenseState::Refused => Ok(pending(
             &asset,
             "Whether it was bought is being looked up. Run it again in a moment.",
         )),
-        LicenseState::Refused
-        | LicenseState::Withdrawn
-        | LicenseState::Returned
-        | LicenseState::Cancelled => ended(asked, asset.id).await,
+        LicenseState::Withdrawn | LicenseState::Returned | LicenseState::Cancelled => {
+            ended(asked, asset.id).await
+        }
     }
 }
 
@@ -131,9 +160,11 @@ struct Purchase<'a> {
     quantity: u32,
     /// The order without its line.
     request: OrderRequest,
-    /// The code of the product, and whether each unit of it is a license of its own. A product that the catalog has lost can only
-    /// have been bought before.
+    /// The code of the product, and whether each unit of it is a license of its own.
     product: Result<(String, bool), Unreadable>,
+    /// The codes of all products that may be meant. None: the catalog has none of them any more, and what is meant can only have
+    /// been bought before.
+    meant: Vec<String>,
 }
 
 impl<'a> Purchase<'a> {
@@ -164,9 +195,10 @@ impl<'a> Purchase<'a> {
         };
         Ok(read().map(|(subscription, order)| Self {
             subscription,
-            quantity: request.quantity,
+            quantity: request.quantity.unwrap_or(1),
             request: order,
             product: product.map(|product| (product.offered.code.clone(), splits(product))),
+            meant: codes(request, &products),
         }))
     }
 
@@ -184,12 +216,23 @@ impl<'a> Purchase<'a> {
 
     /// Whether an order is for the same customer, product and quantity.
     fn is_of(&self, order: &Order, platform: Uuid) -> bool {
-        let is_product = |code: &String| order.lines.iter().all(|line| line.product_code == *code);
+        let is_line =
+            |line: &OrderLine| line.quantity == self.quantity && is_meant(&self.meant, &line.product_code);
         order.platform == Some(platform)
             && order.customer.id == self.request.customer.id
-            && order.lines.iter().all(|line| line.quantity == self.quantity)
-            && self.product.as_ref().map_or(true, |(code, _)| is_product(code))
+            && order.lines.iter().all(is_line)
     }
+}
+
+/// The codes of the products that a request may mean.
+fn codes(request: &ServiceRequest<'_>, products: &[Product]) -> Vec<String> {
+    let meant = request.products(products).unwrap_or_default().into_iter();
+    meant.map(|product| product.offered.code.clone()).collect()
+}
+
+/// Whether a product may be meant. What the catalog does not tell can't differ.
+fn is_meant(meant: &[String], code: &str) -> bool {
+    meant.is_empty() || meant.iter().any(|known| known == code)
 }
 
 /// The answer to a subscription that is on record.
@@ -204,59 +247,64 @@ async fn repeated(
     }
     let asset = only_asset(order)?;
     match request.meant {
-        Meant::Really => bought(asked, asset).await,
+        Meant::Really => {
+            let asset = again(asked, &asset_of(asked, asset).await?).await?;
+            bought(asked, &asset).await
+        }
         Meant::Check | Meant::Test => Ok(rehearsed(request.meant, "bought").about(asset)),
     }
 }
 
-/// The answer about an asset once it is settled: with its license, or why it has none.
-async fn bought(asked: &Asked<'_>, asset: Uuid) -> Result<Answer, Problem> {
-    let asset = asset_of(asked, asset).await?;
-    let answer = again(asked, &asset).await?;
-    Ok(match license_state(&asset) {
+/// The answer to who buys, about an asset that is settled or was waited for.
+async fn bought(asked: &Asked<'_>, asset: &Asset) -> Result<Answer, Problem> {
+    match license_state(asset) {
         // Whoever buys has to hear that there is no license.
         LicenseState::Returned | LicenseState::Cancelled => {
             let message = "The license of this subscription was returned. Order it as a new subscription.";
-            Answer::new(Code::Returned, message)
+            Ok(Answer::new(Code::Returned, message)
                 .about(asset.id)
-                .with_fields(&asset, None)
+                .with_fields(asset, None))
         }
-        _ => answer,
-    })
+        _ => told(asked, asset).await,
+    }
 }
 
-/// Tries an asset again if it was refused, waits until it is settled, and answers with it.
-async fn again(asked: &Asked<'_>, asset: &Asset) -> Result<Answer, Problem> {
+/// Tries an asset again if it was refused, and returns it once it is settled or was waited for.
+async fn again(asked: &Asked<'_>, asset: &Asset) -> Result<Asset, Problem> {
     if asset.sync_status == SyncStatus::Failed {
         let handle = asked.host().asset(AssetId(asset.id)).await?;
-        match handle.retry_refused(&asked.platform().actor()).await {
-            Ok(()) => {}
-            // It was settled meanwhile: what is on record says how.
-            Err(error) if matches!(error.code(), "not-refused" | "has-license" | "asset-withdrawn") => {}
-            Err(error) if error.is_transient() => return Err(error.into()),
-            Err(error) => return Ok(Answer::refused(&error).about(asset.id)),
+        if let Err(error) = handle.retry_refused(&asked.platform().actor()).await {
+            if is_of_this_machine(&error) {
+                return Err(error.into());
+            }
+            // It was settled meanwhile, or is not sold any more: what is on record says how it stands.
+            tracing::info!(asset = %asset.id, code = error.code(), "a refused license is not tried again");
         }
     }
     settled(asked, asset.id).await
 }
 
-/// Waits until an asset is settled, and answers with it.
-async fn settled(asked: &Asked<'_>, asset: Uuid) -> Result<Answer, Problem> {
-    let asset = loop {
+/// The asset once it is settled, or as it stands when the time is over.
+async fn settled(asked: &Asked<'_>, asset: Uuid) -> Result<Asset, Problem> {
+    loop {
         let is_over = asked.is_over();
         let asset = asset_of(asked, asset).await?;
         if is_over || license_state(&asset) != LicenseState::Open {
-            break asset;
+            return Ok(asset);
         }
         sleep(LOOK_EVERY).await;
-    };
-    match license_state(&asset) {
-        LicenseState::Licensed => licensed(asked, &asset).await,
+    }
+}
+
+/// The answer about an asset as it stands.
+async fn told(asked: &Asked<'_>, asset: &Asset) -> Result<Answer, Problem> {
+    match license_state(asset) {
+        LicenseState::Licensed => licensed(asked, asset).await,
         LicenseState::Open => Ok(pending(
-            &asset,
+            asset,
             "It is not known yet whether the license was bought. Run it again in a moment: nothing is bought twice.",
         )),
-        LicenseState::Refused => Ok(not_bought(&asset)),
+        LicenseState::Refused => Ok(not_bought(asset)),
         LicenseState::Withdrawn => {
             let message = "It was withdrawn before it was bought, and nothing is bought for it any more.";
             Ok(Answer::new(Code::Withdrawn, message).about(asset.id))
@@ -311,7 +359,7 @@ fn rehearsed(meant: Meant, done: &str) -> Answer {
 
 /// The answer to an order that can't be placed, with all that is wrong with it.
 async fn refusal(instance: &InstanceHandle, request: &OrderRequest, error: Error) -> Result<Answer, Problem> {
-    if error.is_transient() {
+    if is_of_this_machine(&error) {
         return match error.code() {
             "not-checked" => Ok(Answer::new(
                 Code::Pending,
@@ -333,6 +381,11 @@ async fn refusal(instance: &InstanceHandle, request: &OrderRequest, error: Error
         }
     }
     Ok(Answer::new(Code::Refused, sentences.join("; ")))
+}
+
+/// Whether this machine, the record or the vendor is in the way: nothing is known then, and the log has the causes.
+pub(super) fn is_of_this_machine(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Damaged)
 }
 
 /// The request and the asset that it names: by our id, or by its subscription.
@@ -368,7 +421,8 @@ async fn named<'a>(asked: &'a Asked<'_>) -> Result<Result<(ServiceRequest<'a>, A
                     Some(asset_of(asked, only_asset(&order)?).await?)
                 }
                 _ if by_id.is_none() => return unknown(),
-                _ => None,
+                // The asset is of another subscription.
+                _ => return Ok(Err(mismatch())),
             }
         }
     };
@@ -465,7 +519,7 @@ async fn returned(
                 Err(error) => match record.last_cancellation(id).await? {
                     // Another call of the platform came first.
                     Some(other) if error.code() == "cancellation-open" => other,
-                    _ if error.is_transient() => return Err(error.into()),
+                    _ if is_of_this_machine(&error) => return Err(error.into()),
                     _ => return Ok(Answer::refused(&error).about(id)),
                 },
             }

@@ -19,6 +19,12 @@ pub(crate) enum Unreadable {
     Repeated { member: &'static str },
 }
 
+/// The bound below which a number with a fraction or an exponent is exact (IEEE 754).
+const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
+
+/// The most objects of a list.
+const OBJECTS_MAX: usize = 100;
+
 /// A value of a message. Numbers and truth are texts, as several platforms write them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Node {
@@ -87,7 +93,7 @@ impl Members {
         self.text(member)?.ok_or(Unreadable::Missing { member })
     }
 
-    /// Whether any value of a name says true. Not there, `null` and empty say false.
+    /// Whether any value of a name says true. Not there and `null` say false.
     pub(crate) fn flag(&self, member: &'static str) -> Result<bool, Unreadable> {
         let mut says = false;
         for value in self.all(member) {
@@ -146,7 +152,13 @@ impl Members {
                 }
             }
         }
-        Ok(named)
+        match named.len() > OBJECTS_MAX {
+            true => Err(Unreadable::Value {
+                member,
+                expected: "at most 100 objects",
+            }),
+            false => Ok(named),
+        }
     }
 }
 
@@ -154,7 +166,7 @@ impl Members {
 pub(crate) fn truth(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "1" => Some(true),
-        "false" | "0" | "" => Some(false),
+        "false" | "0" => Some(false),
         _ => None,
     }
 }
@@ -190,8 +202,12 @@ impl<'de> Visitor<'de> for NodeVisitor {
         Ok(Node::Text(value.to_string()))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
-        Ok(Node::Text(value.to_string()))
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Node, E> {
+        // Beyond it, several numbers are one, and ids are numbers of some platforms.
+        match value.abs() < EXACT_BELOW {
+            true => Ok(Node::Text(value.to_string())),
+            false => Err(E::custom("a number is too large")),
+        }
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Node, E> {
@@ -243,6 +259,9 @@ mod tests {
         for text in ["", " \n", "null", "{}", "\u{feff}"] {
             assert_eq!(of(text), Members::default(), "{text:?}");
         }
+        for text in ["{\"ID\": 18446744073709551616}", "{\"ID\": 1e300}"] {
+            assert!(Members::read(text.as_bytes()).is_err(), "{text} is not exact");
+        }
         for text in ["[]", "1", "\"a\"", "{", "{]", &"[".repeat(1_000)] {
             assert!(Members::read(text.as_bytes()).is_err(), "{text}");
         }
@@ -283,6 +302,7 @@ mod tests {
         }
         for text in [
             r#"{"CheckOnly": "maybe"}"#,
+            r#"{"CheckOnly": ""}"#,
             r#"{"CheckOnly": 2}"#,
             r#"{"CheckOnly": []}"#,
             r#"{"CheckOnly": {}}"#,

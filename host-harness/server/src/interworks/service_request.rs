@@ -31,16 +31,19 @@ pub(crate) struct ServiceRequest<'a> {
     pub(crate) subscription: Option<&'a str>,
     /// Our name for it, from an earlier answer.
     pub(crate) id: Option<&'a str>,
-    pub(crate) quantity: u32,
+    /// The quantity. `None`: none is given, which is 1 where something is bought.
+    pub(crate) quantity: Option<u32>,
 }
 
 impl<'a> ServiceRequest<'a> {
     /// Reads a message, and the query beside it, which may say too that a call is not meant.
     pub(crate) fn read(members: &'a Members, query: Option<&str>) -> Result<Self, Unreadable> {
         let account = members.object("Account")?;
-        let of_account = account.map(|account| account.flag("IsTest")).transpose()?;
-        let check = members.flag("CheckOnly")? | query_flag(query, "CheckOnly")?;
-        let test = members.flag("IsTest")? | query_flag(query, "IsTest")? | of_account.unwrap_or_default();
+        let says = |member| {
+            let of_account = account.map(|account| account.flag(member)).transpose()?;
+            Ok(members.flag(member)? | query_flag(query, member)? | of_account.unwrap_or_default())
+        };
+        let (check, test) = (says("CheckOnly")?, says("IsTest")?);
         Ok(Self {
             members,
             account,
@@ -100,8 +103,28 @@ impl<'a> ServiceRequest<'a> {
         }
     }
 
-    /// The product that is meant: by the values of its attributes, or else by its code.
+    /// The id of the account, where one is given.
+    pub(crate) fn account_id(&self) -> Result<Option<&'a str>, Unreadable> {
+        self.account.map_or(Ok(None), |account| short(account, "ID"))
+    }
+
+    /// The product that is meant. Of several with the same values, the one that is sold still.
     pub(crate) fn product<'p>(&self, products: &'p [Product]) -> Result<&'p Product, Unreadable> {
+        let mut meant = self.products(products)?;
+        if meant.len() > 1 {
+            meant.retain(|product| !product.discontinued);
+        }
+        match meant.as_slice() {
+            [product] => Ok(product),
+            _ => Err(Unreadable::Value {
+                member: "AttributeList",
+                expected: "values of one product alone",
+            }),
+        }
+    }
+
+    /// The products that may be meant: by the values of their attributes, or else by their code.
+    pub(crate) fn products<'p>(&self, products: &'p [Product]) -> Result<Vec<&'p Product>, Unreadable> {
         let mut meant: Vec<&Product> = products.iter().collect();
         if let Some(product_type) = short(self.members, "ServiceType")?
             && meant
@@ -160,20 +183,9 @@ impl<'a> ServiceRequest<'a> {
             meant.retain(|product| product.offered.code == code);
             is_named = true;
         }
-        if meant.len() > 1 {
-            meant.retain(|product| !product.discontinued);
-        }
-        match meant.as_slice() {
-            [product] if is_named => Ok(product),
-            [] => Err(Unreadable::Value {
-                member: "AttributeList",
-                expected: "values of one product",
-            }),
-            _ if is_named => Err(Unreadable::Value {
-                member: "AttributeList",
-                expected: "values of one product alone",
-            }),
-            _ => Err(Unreadable::Missing {
+        match is_named {
+            true => Ok(meant),
+            false => Err(Unreadable::Missing {
                 member: "AttributeList",
             }),
         }
@@ -214,11 +226,11 @@ fn subscription(members: &Members) -> Result<Option<&str>, Unreadable> {
     }
 }
 
-fn quantity(members: &Members) -> Result<u32, Unreadable> {
+fn quantity(members: &Members) -> Result<Option<u32>, Unreadable> {
     let member = "Quantity";
     match members.text(member)? {
-        None => Ok(1),
-        Some(text) => text.parse().map_err(|_| Unreadable::Value {
+        None => Ok(None),
+        Some(text) => text.parse().map(Some).map_err(|_| Unreadable::Value {
             member,
             expected: "a whole number",
         }),
@@ -231,7 +243,8 @@ fn query_flag(query: Option<&str>, member: &'static str) -> Result<bool, Unreada
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         if name.eq_ignore_ascii_case(member) {
             let expected = "true or false";
-            says |= truth(&value).ok_or(Unreadable::Value { member, expected })?;
+            // A parameter without a value is one that is set.
+            says |= value.is_empty() || truth(&value).ok_or(Unreadable::Value { member, expected })?;
         }
     }
     Ok(says)
@@ -397,9 +410,9 @@ mod tests {
         };
         assert_eq!(
             of(json!({ "Quantity": "2", "SubscriptionID": 84213 })),
-            Ok((2, Some("84213".to_owned())))
+            Ok((Some(2), Some("84213".to_owned())))
         );
-        assert_eq!(of(json!({ "SubscriptionID": "" })), Ok((1, None)));
+        assert_eq!(of(json!({ "SubscriptionID": "" })), Ok((None, None)));
         for message in [
             json!({ "Quantity": "many" }),
             json!({ "Quantity": -1 }),
