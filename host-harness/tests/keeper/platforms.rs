@@ -263,12 +263,14 @@ async fn a_platform_is_told_once_to_notify_its_customer_of_a_license() {
     let record = TestRecord::open().await;
     let instance = shop(&record).await;
     let bss = platform(&record, "bss", instance).await;
-    let two = NewOrder {
-        platform: Some(bss),
-        ..order(instance, &[("a", 2)])
+    let ordered = async || {
+        let one = NewOrder {
+            platform: Some(bss),
+            ..order(instance, &[("a", 1)])
+        };
+        place(&record, one).await.unwrap().into_order().lines[0].asset_id
     };
-    let placed = place(&record, two).await.unwrap().into_order();
-    let [first, second] = [placed.lines[0].asset_id, placed.lines[1].asset_id];
+    let [first, second] = [ordered().await, ordered().await];
     let other = record.opened_again().await;
     let told = tokio::join!(
         record.notify_platform_once(first),
