@@ -13,8 +13,8 @@ use crate::problem::Problem;
 use crate::request_error::RequestError;
 use crate::state::State;
 
-/// The body of a request as JSON. An empty one is `null`.
-pub(crate) struct Json(pub(crate) Value);
+/// The body of a request as JSON. `None`: it has none. `null` is a body, and no right one.
+pub(crate) struct Json(pub(crate) Option<Value>);
 
 impl FromRequest<State> for Json {
     type Rejection = Problem;
@@ -25,16 +25,18 @@ impl FromRequest<State> for Json {
     }
 }
 
-/// Reads a body as JSON. An empty one is `null`.
-async fn json(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Value, RequestError> {
+/// Reads a body as JSON. `None`: there is none.
+async fn json(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Option<Value>, RequestError> {
     let bytes = bytes(body, limits).await?;
     if bytes.is_empty() {
-        return Ok(Value::Null);
+        return Ok(None);
     }
     if !is_json(headers) {
         return Err(RequestError::NotJson);
     }
-    serde_json::from_slice(&bytes).map_err(RequestError::Json)
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(RequestError::Json)
 }
 
 /// Reads a body as it is.

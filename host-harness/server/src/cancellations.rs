@@ -177,7 +177,12 @@ pub(crate) async fn withdraw(
 }
 
 /// Reads the comment, decides, and answers with the cancellation.
-async fn decide(caller: &Caller, id: &str, body: Value, verdict: Verdict) -> Result<Response, Problem> {
+async fn decide(
+    caller: &Caller,
+    id: &str,
+    body: Option<Value>,
+    verdict: Verdict,
+) -> Result<Response, Problem> {
     let mut problems = Problems::default();
     let mut fields = Fields::of_body(body_or_empty(body), &mut problems);
     let comment = fields.text("comment", &mut problems).unwrap_or_default();
@@ -205,11 +210,8 @@ async fn decide(caller: &Caller, id: &str, body: Value, verdict: Verdict) -> Res
 }
 
 /// A body that may be left out.
-fn body_or_empty(body: Value) -> Value {
-    match body {
-        Value::Null => Value::Object(serde_json::Map::new()),
-        body => body,
-    }
+fn body_or_empty(body: Option<Value>) -> Value {
+    body.unwrap_or_else(|| Value::Object(serde_json::Map::new()))
 }
 
 fn read_id(id: &str) -> Result<Uuid, Problem> {

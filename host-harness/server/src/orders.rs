@@ -156,7 +156,7 @@ pub(crate) async fn place(
 ) -> Result<Response, Problem> {
     let key = request_headers::idempotency_key(&headers)?;
     let wait = request_headers::wait(&headers, state.limits.wait);
-    let (instance, order) = asked(&caller, body).await?;
+    let (instance, order) = asked(&caller, body.unwrap_or_default()).await?;
     let order = order.key(key.clone());
     let placed = instance.place(order.clone(), &caller.actor()).await;
     let placed = match placed {
@@ -201,7 +201,7 @@ pub(crate) async fn check(
     Extension(caller): Extension<Caller>,
     Json(body): Json,
 ) -> Result<Response, Problem> {
-    let (instance, order) = asked(&caller, body).await?;
+    let (instance, order) = asked(&caller, body.unwrap_or_default()).await?;
     match instance.check(order.clone()).await {
         Ok(()) => Ok(ok(&OrderCheck { valid: true })),
         Err(error) => Err(with_fields(&instance, &order, &error).await),
@@ -216,7 +216,7 @@ pub(crate) async fn withdraw(
 ) -> Result<Response, Problem> {
     let mut problems = Problems::default();
     let mut assets = Vec::new();
-    if !body.is_null() {
+    if let Some(body) = body {
         let mut fields = Fields::of_body(body, &mut problems);
         // A list without a line is a filter that found nothing, and not the whole order.
         let texts = fields.filled_texts("assets", &mut problems);

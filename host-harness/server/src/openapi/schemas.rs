@@ -9,7 +9,7 @@ use bss_model::{
 use host_harness::view;
 use serde_json::Value;
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{KnownFormat, SchemaFormat, SchemaType};
+use utoipa::openapi::schema::{AdditionalProperties, KnownFormat, SchemaFormat, SchemaType};
 use utoipa::openapi::{ArrayBuilder, Object, ObjectBuilder, Ref, RefOr, Schema, Type};
 
 use crate::{assets, cancellations, orders, problem};
@@ -84,8 +84,13 @@ pub(super) fn all() -> BTreeMap<String, RefOr<Schema>> {
             property.description = Some(about.to_owned());
         }
     }
-    for schema in schemas.values_mut() {
+    for (name, schema) in &mut schemas {
         reword(schema);
+        // What nobody reads is refused: a misspelled quantity must not become one license.
+        let is_asked = name.ends_with("Body") && name != "EventBody";
+        if is_asked && let RefOr::T(Schema::Object(object)) = schema {
+            object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+        }
     }
     for rows in ["Instance", "Product", "Order", "Asset", "Cancellation"] {
         schemas.insert(format!("{rows}Page"), page_of(rows));
