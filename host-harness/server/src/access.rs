@@ -160,12 +160,12 @@ async fn failed(state: &State, request: &Parts, refused: RequestError) -> Respon
 async fn tell(state: &State, peer: IpAddr) {
     let problem = RecordedProblem::new(
         RequestError::TooManyTries.diagnosis().code,
-        format!("many API keys that open nothing were tried from {peer}"),
-        "find out who asks from there: a client whose key was changed, or somebody who guesses",
+        format!("many keys that open nothing were tried from {peer}"),
+        "find out who asks from there: a client or a platform whose key was changed, or somebody who guesses",
     );
-    tracing::warn!(%peer, "many API keys that open nothing are tried from this address");
+    tracing::warn!(%peer, "many keys that open nothing are tried from this address");
     if let Err(error) = state.host.record().raise_api_keys_tried(&problem).await {
-        tracing::error!(%error, "the alert about API keys can't be put on record");
+        tracing::error!(%error, "the alert about keys can't be put on record");
     }
 }
 
@@ -234,14 +234,17 @@ impl Caller {
         }
     }
 
+    /// The instance that a query names.
+    async fn named(&self, name: &str) -> Result<Uuid, Problem> {
+        let instance = self.instance(name).await;
+        let instance = instance.map_err(|problem| problem.in_field("instance"))?;
+        Ok(instance.id().into())
+    }
+
     /// The instance whose rows a list shows. `None`: those of all. A client that may not see all names one, unless it has only one.
     pub(crate) async fn listed(&self, name: Option<&str>) -> Result<Option<Uuid>, Problem> {
         if let Some(name) = name {
-            let instance = self
-                .instance(name)
-                .await
-                .map_err(|problem| problem.in_field("instance"))?;
-            return Ok(Some(instance.id().into()));
+            return Ok(Some(self.named(name).await?));
         }
         let bound = match &self.client.instances {
             Some(instances) => instances.iter().copied().collect(),
@@ -260,9 +263,8 @@ impl Caller {
     /// The instances that the client is told of: one that it names, or all that it is bound to. `None`: all of the host as it is
     /// given it.
     pub(crate) async fn told_of(&self, name: Option<&str>) -> Result<Option<Vec<InstanceId>>, Problem> {
-        if name.is_some() {
-            let named = self.listed(name).await?;
-            return Ok(Some(named.into_iter().map(InstanceId).collect()));
+        if let Some(name) = name {
+            return Ok(Some(vec![InstanceId(self.named(name).await?)]));
         }
         let bound = self.client.instances.as_ref();
         Ok(bound.map(|instances| instances.iter().copied().map(InstanceId).collect()))

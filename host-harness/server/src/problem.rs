@@ -45,6 +45,10 @@ pub(crate) struct Told {
     #[serde(skip)]
     #[schema(ignore)]
     retry_after: Option<u64>,
+    /// Whether a key as a bearer token would help.
+    #[serde(skip)]
+    #[schema(ignore)]
+    asks_for_bearer: bool,
     /// What the operator is told, in the log.
     #[serde(skip)]
     #[schema(ignore)]
@@ -105,6 +109,7 @@ impl Problem {
             causes: with_causes(error),
             errors: Vec::new(),
             retry_after: is_transient.then_some(RETRY_AFTER_SECONDS),
+            asks_for_bearer: false,
         }));
         problem.with_status(status_of(diagnosis.kind))
     }
@@ -203,6 +208,7 @@ impl From<RequestError> for Problem {
         problem.0.detail.clone_from(&problem.0.causes);
         problem.0.advice = error.diagnosis().advice.as_ref().map(sentence);
         problem.0.retry_after = error.retry_after().or(problem.0.retry_after);
+        problem.0.asks_for_bearer = error.asks_for_bearer();
         problem
     }
 }
@@ -229,7 +235,7 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if status == StatusCode::UNAUTHORIZED {
+        if self.0.asks_for_bearer {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(seconds) = self.0.retry_after {

@@ -35,7 +35,7 @@ pub(crate) enum RequestError {
     WrongKey,
     #[error("the application id and the key open nothing at this address")]
     PlatformKey,
-    #[error("too many API keys that open nothing came from this address")]
+    #[error("too many keys that open nothing came from this address")]
     TooManyTries,
     #[error("the client of this API key lacks the scope `{scope}`")]
     Scope { scope: ApiScope },
@@ -78,6 +78,11 @@ impl RequestError {
     /// The seconds after which the client comes again, where that is known.
     pub(crate) fn retry_after(&self) -> Option<u64> {
         matches!(self, Self::TooManyTries).then_some(TRIES_AGAIN_AFTER)
+    }
+
+    /// Whether the answer asks for a key as a bearer token. Platforms show theirs in header fields of their own.
+    pub(crate) fn asks_for_bearer(&self) -> bool {
+        matches!(self, Self::NoKey | Self::WrongKey)
     }
 }
 

@@ -721,7 +721,20 @@ async fn every_route_is_there_and_opens_to_its_scope_alone() {
                         (StatusCode::UNAUTHORIZED, "platform-key-refused".to_owned()),
                         "{route:?}"
                     );
+                    // A bearer token would not help.
+                    assert!(!answer.headers.contains_key("www-authenticate"), "{route:?}");
                 }
+                let mut paired = request(route.method, &path, None, Bytes::new());
+                for (name, value) in [
+                    ("x-cloudplatform-applicationid", uuid::Uuid::nil().to_string()),
+                    ("x-cloudplatform-apikey", "secret".to_owned()),
+                ] {
+                    let value = value.parse().expect("a value");
+                    paired.headers_mut().insert(name, value);
+                }
+                let answer = running.ask(HTTP_2, paired).await;
+                assert_eq!(answer.code(), "platform-key-refused", "{route:?}");
+                assert!(!answer.headers.contains_key("www-authenticate"), "{route:?}");
                 continue;
             }
             OpenTo::Clients(needed) => needed,
@@ -731,6 +744,7 @@ async fn every_route_is_there_and_opens_to_its_scope_alone() {
             (StatusCode::UNAUTHORIZED, "api-key-missing".to_owned()),
             "{route:?}"
         );
+        assert_eq!(without.header("www-authenticate"), "Bearer", "{route:?}");
         for (scope, key) in &keys {
             let answer = ask(Some(key)).await;
             if *scope == needed {
@@ -765,6 +779,7 @@ async fn every_route_is_there_and_opens_to_its_scope_alone() {
         (gone.status, gone.code()),
         (StatusCode::UNAUTHORIZED, "api-key-refused".to_owned())
     );
+    assert_eq!(gone.header("www-authenticate"), "Bearer");
 }
 
 #[tokio::test]
