@@ -78,7 +78,7 @@ pub use mail::{
     AccessTokenLogin, DueMails, Mail, MailChoices, MailPreview, MailServer, MailSettings, MailStop,
     TemplateFiles,
 };
-pub use order::{Order, OrderCheck};
+pub use order::{Order, OrderCheck, SETTLEMENTS, settlement_word};
 pub use parties::{Contact, Parties, Party};
 pub use platform::{Platform, PlatformAddress, PlatformAddresses};
 pub use plugin::{Plugin, PluginFile, RemovedPlugin};
@@ -101,6 +101,6 @@ pub use webhook::{Delivery, DeliveryAttempt, DueDeliveries, Webhook, WebhookWith
 pub use withdrawal::{LineWithdrawal, OrderWithdrawal};
 
 /// The word that programs get for an enum's case: the stored one, with hyphens.
-fn word(stored: &str) -> String {
+pub fn word(stored: &str) -> String {
     stored.replace('_', "-")
 }

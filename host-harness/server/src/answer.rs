@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
@@ -21,4 +21,15 @@ pub(crate) fn with_status(status: StatusCode, value: &impl Serialize) -> Respons
 /// An answer of a request that was carried out.
 pub(crate) fn ok(value: &impl Serialize) -> Response {
     with_status(StatusCode::OK, value)
+}
+
+/// An answer that this version of the program gives everybody, of that media type.
+pub(crate) fn of_program(kind: &'static str, text: &'static str) -> Response {
+    let mut response = Response::new(Body::from(text));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    // Caches ask each time: another version of this program may have another document or page.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }

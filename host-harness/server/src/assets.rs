@@ -15,26 +15,8 @@ use crate::access::Caller;
 use crate::answer::ok;
 use crate::fields::{Fields, Problems};
 use crate::lists;
-use crate::problem::{FieldProblem, Problem};
+use crate::problem::Problem;
 use crate::request_error::RequestError;
-
-/// States of licenses, as views have them.
-pub(crate) const STATES: [(&str, LicenseState); 6] = [
-    ("open", LicenseState::Open),
-    ("licensed", LicenseState::Licensed),
-    ("refused", LicenseState::Refused),
-    ("withdrawn", LicenseState::Withdrawn),
-    ("returned", LicenseState::Returned),
-    ("cancelled", LicenseState::Cancelled),
-];
-
-/// Provisioning sync statuses, as views have them.
-pub(crate) const SYNC_STATUSES: [(&str, SyncStatus); 4] = [
-    ("unsynchronised", SyncStatus::Unsynchronised),
-    ("synchronized", SyncStatus::Synchronized),
-    ("failed", SyncStatus::Failed),
-    ("withdrawn", SyncStatus::Withdrawn),
-];
 
 /// A product key and its activation link, whole.
 #[derive(Serialize, ToSchema)]
@@ -54,24 +36,15 @@ pub(crate) async fn list(Extension(caller): Extension<Caller>, uri: Uri) -> Resu
     let mut problems = Problems::default();
     let mut query = Fields::of_query(uri.query(), &mut problems);
     let instance = query.text("instance", &mut problems);
-    let order = query
-        .text("order", &mut problems)
-        .map(|order| order.parse::<OrderId>());
-    let order = match order.transpose() {
-        Ok(order) => order.map(Into::into),
-        Err(error) => {
-            problems.extend([FieldProblem::of("order", &error)]);
-            None
-        }
-    };
+    let order = query.parsed::<OrderId>("order", &mut problems);
     let is_overdue = query.flag("overdue", &mut problems).unwrap_or_default();
     let filter = AssetFilter {
         instance: None,
-        order,
+        order: order.map(Into::into),
         customer: query.text("customer", &mut problems),
         product: query.text("product", &mut problems),
-        sync_status: query.word("syncStatus", &SYNC_STATUSES, &mut problems),
-        state: query.word("state", &STATES, &mut problems),
+        sync_status: query.word("syncStatus", SyncStatus::ALL, SyncStatus::word, &mut problems),
+        state: query.word("state", LicenseState::ALL, LicenseState::word, &mut problems),
         since_ms: query.time_ms("sinceMs", &mut problems),
         until_ms: query.time_ms("untilMs", &mut problems),
         open_since_ms: is_overdue.then(|| overdue_since_ms(now_ms())),

@@ -4,9 +4,10 @@ use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
 use bss_model::{Cancellation, CancellationFilter, NotAnId, Requester, RequesterKind, Rows};
-use host_harness::Error;
+use host_harness::{Error, view};
 use http::{StatusCode, Uri};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -17,13 +18,6 @@ use crate::body::Json;
 use crate::fields::{Fields, Problems};
 use crate::lists;
 use crate::problem::Problem;
-
-/// The parties that ask for cancellations, as views have them.
-pub(crate) const REQUESTERS: [(&str, RequesterKind); 3] = [
-    ("customer", RequesterKind::Customer),
-    ("reseller", RequesterKind::Reseller),
-    ("operator", RequesterKind::Operator),
-];
 
 /// The most characters that an answer repeats of what is no id.
 const ID_CHARS_SHOWN: usize = 100;
@@ -67,6 +61,18 @@ pub(crate) struct DecisionBody {
     comment: Option<String>,
 }
 
+/// A cancellation that is on record and can't be read at this moment: ask for it by its id.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UnreadCancellation {
+    /// The id.
+    id: Uuid,
+    /// The asset.
+    asset_id: Uuid,
+    /// The cancellation's state.
+    state: String,
+}
+
 /// The cancellations of an asset, the latest first.
 pub(crate) async fn list(
     Extension(caller): Extension<Caller>,
@@ -101,7 +107,7 @@ pub(crate) async fn cancel(
     let is_request = fields.flag("requestOnly", &mut problems).unwrap_or_default();
     let requester = fields.object("requestedBy", &mut problems).map(|mut fields| {
         let name = fields.needed_text("name", &mut problems);
-        let kind = fields.word("kind", &REQUESTERS, &mut problems);
+        let kind = fields.word("kind", RequesterKind::ALL, RequesterKind::word, &mut problems);
         fields.end(&mut problems);
         Requester {
             kind: kind.unwrap_or(RequesterKind::Customer),
@@ -229,11 +235,11 @@ async fn written(caller: &Caller, status: StatusCode, cancellation: &Cancellatio
     shown.unwrap_or_else(|problem| {
         let causes = problem.causes();
         tracing::warn!(cancellation = %cancellation.id, causes, "a cancellation that was written can't be read");
-        let known = json!({
-            "id": cancellation.id,
-            "assetId": cancellation.asset_id,
-            "state": cancellation.state.word(),
-        });
+        let known = UnreadCancellation {
+            id: cancellation.id,
+            asset_id: cancellation.asset_id,
+            state: view::word(cancellation.state.word()),
+        };
         with_status(status, &known)
     })
 }

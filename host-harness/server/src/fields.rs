@@ -1,6 +1,9 @@
 //! Fields of bodies and queries: read with all of their problems at once.
 
+use std::str::FromStr;
+
 use bss_model::{Diagnose, Diagnosis, ErrorKind};
+use host_harness::view;
 use serde_json::{Map, Value};
 
 use crate::problem::{FieldProblem, Problem};
@@ -100,6 +103,11 @@ impl Problems {
     }
 }
 
+/// The words of an enum as views show them.
+pub(crate) fn shown<T: Copy>(all: &[T], word: fn(T) -> &'static str) -> Vec<String> {
+    all.iter().map(|case| view::word(word(*case))).collect()
+}
+
 /// The fields of an object. Those that nobody asks for are a problem, too: a misspelled quantity must not become one license.
 pub(crate) struct Fields {
     path: String,
@@ -197,23 +205,33 @@ impl Fields {
         self.text(name, problems).unwrap_or_default()
     }
 
-    /// A word of a set, which may be left out.
+    /// A text that stands for something, such as an id, and may be left out.
+    pub(crate) fn parsed<T>(&mut self, name: &str, problems: &mut Problems) -> Option<T>
+    where
+        T: FromStr<Err: Diagnose + 'static>,
+    {
+        let parsed = self.text(name, problems)?.parse();
+        parsed
+            .map_err(|error| problems.extend([FieldProblem::of(self.at(name), &error)]))
+            .ok()
+    }
+
+    /// A case of an enum by the word that views show, which may be left out.
     pub(crate) fn word<T: Copy>(
         &mut self,
         name: &str,
-        known: &[(&str, T)],
+        all: &[T],
+        word: fn(T) -> &'static str,
         problems: &mut Problems,
     ) -> Option<T> {
         let text = self.text(name, problems)?;
-        let found = known
-            .iter()
-            .find(|(word, _)| *word == text)
-            .map(|(_, value)| *value);
+        let known = shown(all, word);
+        let found = all.iter().zip(&known).find(|(_, word)| **word == text);
+        let found = found.map(|(case, _)| *case);
         if found.is_none() {
-            let words: Vec<_> = known.iter().map(|(word, _)| *word).collect();
             let error = FieldError::Word {
                 value: text,
-                known: words.join(", "),
+                known: known.join(", "),
             };
             problems.add(&self.at(name), &error);
         }
@@ -353,6 +371,7 @@ pub(crate) mod tests {
     use std::cell::RefCell;
     use std::collections::BTreeSet;
 
+    use bss_model::{AssetId, LicenseState, Standing};
     use serde_json::json;
 
     use super::*;
@@ -421,7 +440,7 @@ pub(crate) mod tests {
         assert_eq!(fields.number("limit", &mut problems), None);
         assert_eq!(fields.text("after", &mut problems).as_deref(), Some("b"));
         assert_eq!(
-            fields.word("state", &[("open", 1), ("done", 2)], &mut problems),
+            fields.word("state", LicenseState::ALL, LicenseState::word, &mut problems),
             None
         );
         assert_eq!(fields.flag("overdue", &mut problems), None);
@@ -483,5 +502,45 @@ pub(crate) mod tests {
         assert_eq!(fields.text("name", &mut problems).as_deref(), Some("a b"));
         fields.end(&mut problems);
         assert!(problems.is_empty() && problems.check().is_ok());
+    }
+
+    #[test]
+    fn a_word_is_read_as_views_show_it_and_as_nothing_else() {
+        let mut problems = Problems::default();
+        for case in Standing::ALL {
+            let query = format!("state={}", view::word(case.word()));
+            let mut fields = Fields::of_query(Some(&query), &mut problems);
+            let read = fields.word("state", Standing::ALL, Standing::word, &mut problems);
+            assert_eq!(read, Some(*case));
+        }
+        assert!(problems.is_empty());
+        let stored = Standing::ALL.iter().map(|case| case.word());
+        let stored = stored.filter(|word| word.contains('_'));
+        let odd: Vec<_> = stored.chain(["", "Ready", "x"]).collect();
+        assert!(odd.len() > 3, "{odd:?}");
+        for word in odd {
+            let mut problems = Problems::default();
+            let mut fields = Fields::of_query(Some(&format!("state={word}")), &mut problems);
+            let read = fields.word("state", Standing::ALL, Standing::word, &mut problems);
+            assert_eq!(
+                (read, codes(&problems)),
+                (None, vec![("state", "field-word-unknown")])
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_text_stands_for_is_read_or_has_one_problem() {
+        let mut problems = Problems::default();
+        let id = uuid::Uuid::from_u128(7);
+        let query = format!("order={id}&asset=x&asset=y&other=x");
+        let mut fields = Fields::of_query(Some(&query), &mut problems);
+        let mut read = |name| fields.parsed::<AssetId>(name, &mut problems);
+        assert_eq!(read("order"), Some(AssetId(id)));
+        assert_eq!([read("asset"), read("other"), read("none")], [None; 3]);
+        assert_eq!(
+            codes(&problems),
+            [("asset", "field-repeated"), ("other", "not-an-id")]
+        );
     }
 }

@@ -7,7 +7,8 @@ use axum::extract::State as Shared;
 use axum::response::Response;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::answer::ok;
 use crate::measures;
@@ -18,9 +19,16 @@ use crate::state::State;
 /// The longest time that a worker which is well does not beat: a write of another process may take half a minute.
 const PULSE_WITHIN: Duration = Duration::from_secs(45);
 
+/// How a process is.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Health {
+    /// `alive` or `ready`.
+    status: &'static str,
+}
+
 /// Answers that the process is there, whatever else is wrong.
 pub(crate) async fn alive() -> Response {
-    ok(&json!({ "status": "alive" }))
+    ok(&Health { status: "alive" })
 }
 
 /// Answers whether requests can be carried out: the record can be read, and the worker of this process, where there is one, works.
@@ -34,7 +42,7 @@ pub(crate) async fn ready(Shared(state): Shared<State>) -> Result<Response, Prob
     {
         return Err(RequestError::WorkerSilent { silent }.into());
     }
-    Ok(ok(&json!({ "status": "ready" })))
+    Ok(ok(&Health { status: "ready" }))
 }
 
 /// All metrics, of all owners.

@@ -1,20 +1,16 @@
 //! The OpenAPI document of this server: made from the table of routes, the views, and what each handler reads.
 
-mod events;
 mod operations;
 mod schemas;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use axum::body::Body;
 use axum::response::Response;
 use bss_model::ApiScope;
-use http::HeaderValue;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use utoipa::openapi::header::Header;
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, Parameter, Paths};
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
@@ -24,7 +20,8 @@ use utoipa::openapi::{
     Server, Tag, Type,
 };
 
-use self::operations::{Described, described, path_parameter};
+use self::operations::{Described, described, header_of, path_parameter};
+use crate::answer::of_program;
 use crate::routes::{OpenTo, ROUTES, Route};
 
 /// The name of the security scheme.
@@ -33,8 +30,9 @@ const BEARER: &str = "key";
 /// What concerns every operation.
 const ABOUT: &str = "A host that buys licenses for billing platforms. Clients are made with `bss-host api-client create`, and go by \
     a key. Whatever is not carried out is answered with `application/problem+json` (RFC 9457): go by its `code`. `HEAD` is answered \
-    where `GET` is, but for product keys. Every answer has `X-Request-Id`, which is the client's own where it sends one. Times are \
-    milliseconds since 1970-01-01T00:00:00Z (UTC). Answers may have more fields and words than this version of the document names.";
+    where `GET` is, but for product keys. Every answer has `X-Request-Id`, which is the client's own where it sends one of up to 128 \
+    letters, digits and `-_.:`. Times in fields whose name ends in `Ms` are milliseconds since 1970-01-01T00:00:00Z (UTC); an event's \
+    `timestamp` is RFC 3339. Answers may have more fields and words than this version of the document names.";
 
 /// The groups of operations, in their order.
 const TAGS: [(&str, &str); 7] = [
@@ -83,17 +81,12 @@ static TEXT: LazyLock<String> = LazyLock::new(text);
 
 /// Answers with the document.
 pub(crate) async fn show() -> Response {
-    let mut response = Response::new(Body::from(TEXT.as_str()));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    // Another version of this program may have another one.
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    response
+    of_program("application/json", TEXT.as_str())
 }
 
 /// The document as it is served, and committed.
 pub(crate) fn text() -> String {
-    // Maps in it have texts as their keys, so it can be written.
+    // Writing can't fail: all keys of maps are texts.
     let mut text = document().to_pretty_json().unwrap_or_default();
     text.push('\n');
     text
@@ -104,7 +97,7 @@ pub(crate) fn document() -> OpenApi {
     let mut paths = Paths::new();
     for described in described() {
         let route = ROUTES.iter().find(|route| described.is_of(route));
-        // One that has no route is not answered.
+        // Operations without a route are left out: they are not answered.
         if let Some(route) = route {
             let (path, method) = (described.path, described.method.clone());
             paths.add_path_operation(path, vec![method], operation(route, described));
@@ -125,7 +118,7 @@ pub(crate) fn document() -> OpenApi {
         .servers(Some([Server::new("/")]))
         .tags(Some(TAGS.map(|(name, about)| tag(name, about))))
         .paths(paths)
-        .webhooks(Some(events::webhooks()))
+        .webhooks(Some(webhooks::webhooks()))
         .components(Some(components()))
         .build()
 }
@@ -143,7 +136,10 @@ fn components() -> Components {
             .description(about)
             .content("application/problem+json", problem.clone());
         if matches!(status, 429 | 503) {
-            answer = answer.header("Retry-After", number_header("Seconds after which to come again."));
+            answer = answer.header(
+                "Retry-After",
+                header_of(Type::Integer, "Seconds after which to come again."),
+            );
         }
         components
             .responses
@@ -167,12 +163,6 @@ fn problem_name(status: u16) -> String {
     format!("Problem{status}")
 }
 
-fn number_header(about: &str) -> Header {
-    let mut header = Header::new(operations::plain(Type::Integer));
-    header.description = Some(about.to_owned());
-    header
-}
-
 fn operation(route: &Route, described: Described) -> Operation {
     let problems = problems(route, &described);
     let mut about = described.about.to_owned();
@@ -180,7 +170,7 @@ fn operation(route: &Route, described: Described) -> Operation {
         .operation_id(Some(described.id))
         .tag(described.tag)
         .summary(Some(described.summary));
-    // Without any, an operation would be as open as one that was forgotten.
+    // Security is said always: an empty list means open to everybody, a missing one that it was forgotten.
     let mut needed = Vec::new();
     if let OpenTo::Clients(scope) = route.open_to {
         let needs = format!("Needs the scope `{}`.", scope.word());

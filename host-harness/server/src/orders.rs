@@ -6,12 +6,13 @@ use std::time::Duration;
 use axum::Extension;
 use axum::extract::{Path, State as Shared};
 use axum::response::Response;
-use bss_model::{AssetId, Contact, NewLine, OrderFilter, OrderId, Party, Rows, Settlement, with_causes};
+use bss_model::{AssetId, Contact, NewLine, OrderFilter, OrderId, Party, Rows, with_causes};
 use host_harness::view::{self, Keys, OrderCheck};
 use host_harness::{Error, InstanceHandle, OrderHandle, OrderRequest};
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -23,15 +24,6 @@ use crate::fields::{Fields, Problems};
 use crate::problem::{FieldProblem, Problem};
 use crate::state::State;
 use crate::{lists, request_headers};
-
-/// States of orders, as views have them.
-pub(crate) const STATES: [(&str, Settlement); 5] = [
-    ("open", Settlement::Open),
-    ("licensed", Settlement::Licensed),
-    ("partly", Settlement::Partly),
-    ("refused", Settlement::Refused),
-    ("withdrawn", Settlement::Withdrawn),
-];
 
 /// Says that an order was placed before with the same idempotency key.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -111,6 +103,19 @@ pub(crate) struct WithdrawalBody {
     assets: Option<Vec<Uuid>>,
 }
 
+/// An order that is placed and can't be read at this moment: ask for it by its id.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UnreadOrder {
+    /// The id.
+    #[schema(value_type = Uuid)]
+    id: OrderId,
+    /// `open`: not known yet.
+    state: &'static str,
+    /// The basket's own id, as in `Idempotency-Key`.
+    idempotency_key: String,
+}
+
 /// Orders, the latest first.
 pub(crate) async fn list(Extension(caller): Extension<Caller>, uri: Uri) -> Result<Response, Problem> {
     let mut problems = Problems::default();
@@ -123,7 +128,7 @@ pub(crate) async fn list(Extension(caller): Extension<Caller>, uri: Uri) -> Resu
         until_ms: query.time_ms("untilMs", &mut problems),
         idempotency_key: query.text("idempotencyKey", &mut problems),
         product: query.text("product", &mut problems),
-        settlement: query.word("state", &STATES, &mut problems),
+        settlement: query.word("state", &view::SETTLEMENTS, view::settlement_word, &mut problems),
     };
     let page = lists::page(&mut query, &mut problems);
     query.end(&mut problems);
@@ -177,10 +182,12 @@ pub(crate) async fn place(
         Err(error) => {
             let causes = with_causes(&error);
             tracing::warn!(order = %handle.id(), causes, "an order that was placed can't be read");
-            with_status(
-                status,
-                &json!({ "id": handle.id(), "state": "open", "idempotencyKey": key }),
-            )
+            let known = UnreadOrder {
+                id: handle.id(),
+                state: "open",
+                idempotency_key: key,
+            };
+            with_status(status, &known)
         }
     };
     let headers = response.headers_mut();

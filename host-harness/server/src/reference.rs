@@ -3,17 +3,15 @@
 use std::sync::LazyLock;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use axum::body::Body;
 use axum::response::Response;
 use data_encoding::BASE64;
 use http::HeaderValue;
-use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-};
+use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
 use utoipa::openapi::schema::{ArrayItems, SchemaType};
 use utoipa::openapi::{Object, OpenApi, RefOr, Required, Schema, Type};
 
+use crate::answer::of_program;
 use crate::html::Html;
 use crate::openapi;
 
@@ -38,14 +36,10 @@ static PAGE: LazyLock<Page> = LazyLock::new(|| Page {
 
 /// Answers with the page.
 pub(crate) async fn show() -> Response {
-    let mut response = Response::new(Body::from(PAGE.html.as_str()));
+    let mut response = of_program("text/html; charset=utf-8", PAGE.html.as_str());
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    // Another version of this program may have another one.
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    // Base64 is ASCII.
+    // The policy is ASCII: base64 and words.
     headers.extend(HeaderValue::from_str(&PAGE.policy).map(|policy| (CONTENT_SECURITY_POLICY, policy)));
     response
 }
@@ -87,7 +81,7 @@ fn page(document: &OpenApi) -> String {
             }
         }
     }
-    events(&mut html, document);
+    webhooks(&mut html, document);
     objects(&mut html, document);
     html.markup("</main></body></html>\n");
     html.into_string()
@@ -230,8 +224,8 @@ fn body(html: &mut Html, document: &OpenApi, operation: &Operation) {
     }
 }
 
-fn events(html: &mut Html, document: &OpenApi) {
-    html.markup("<h2>events</h2>");
+fn webhooks(html: &mut Html, document: &OpenApi) {
+    html.markup("<h2>webhooks</h2>");
     let webhooks = document.webhooks.iter().flat_map(|all| all.paths.values());
     for operation in webhooks.filter_map(|item| item.post.as_ref()) {
         html.markup("<section id=\"").text(id(operation)).markup("\"><p>");
@@ -352,7 +346,8 @@ fn kind(html: &mut Html, schema: &RefOr<Schema>) {
                 SchemaType::AnyValue => &[],
             };
             for (index, one) in types.iter().enumerate() {
-                html.markup(if index > 0 { " or " } else { "" }).markup(word(one));
+                html.markup(if index > 0 { " or " } else { "" })
+                    .markup(type_name(one));
             }
         }
         RefOr::T(_) => {
@@ -368,7 +363,7 @@ fn choices(html: &mut Html, items: &[RefOr<Schema>]) {
     }
 }
 
-fn word(kind: &Type) -> &'static str {
+fn type_name(kind: &Type) -> &'static str {
     match kind {
         Type::Object => "object",
         Type::String => "text",

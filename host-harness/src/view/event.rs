@@ -14,14 +14,14 @@ pub struct EventBody {
     /// The type, as in `asset.licensed`.
     #[serde(rename = "type")]
     pub event_type: String,
-    /// When it went on record (RFC 3339).
+    /// When the event went on record (RFC 3339).
     #[cfg_attr(feature = "openapi", schema(format = "date-time"))]
     pub timestamp: String,
-    /// What it is about.
+    /// What the event is about.
     pub data: EventData,
 }
 
-/// What an event is about. Who wants to know more asks for the asset.
+/// What an event is about. For more, ask for the asset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
@@ -30,7 +30,7 @@ pub struct EventData {
     pub instance_id: Uuid,
     /// The order.
     pub order_id: Uuid,
-    /// The caller's own name for the order. `None`: it was placed without.
+    /// The basket's own id, as in `Idempotency-Key`. `None`: the order was placed without.
     pub idempotency_key: Option<String>,
     /// The asset.
     pub asset_id: Uuid,

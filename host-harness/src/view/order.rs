@@ -21,7 +21,7 @@ pub struct Order {
     pub parties: Parties,
     /// The address to which the licenses are mailed. `None`: the order was placed before orders had one.
     pub contact: Option<Contact>,
-    /// The buyer's name for the order.
+    /// The basket's own id, as in `Idempotency-Key`. `None`: the order was placed without.
     pub idempotency_key: Option<String>,
     /// When the order was placed, in milliseconds.
     pub placed_at_ms: i64,
@@ -44,6 +44,26 @@ pub struct OrderCheck {
     pub valid: bool,
 }
 
+/// The states of orders, in the order in which they are named.
+pub const SETTLEMENTS: [Settlement; 5] = [
+    Settlement::Open,
+    Settlement::Licensed,
+    Settlement::Partly,
+    Settlement::Refused,
+    Settlement::Withdrawn,
+];
+
+/// The word that programs get for the state of an order.
+pub fn settlement_word(settlement: Settlement) -> &'static str {
+    match settlement {
+        Settlement::Open => "open",
+        Settlement::Licensed => "licensed",
+        Settlement::Partly => "partly",
+        Settlement::Refused => "refused",
+        Settlement::Withdrawn => "withdrawn",
+    }
+}
+
 impl Order {
     /// The view of an order with that settlement of its assets, and with the assets' views.
     pub fn new(
@@ -59,13 +79,7 @@ impl Order {
             idempotency_key: order.idempotency_key.clone(),
             placed_at_ms: order.placed_at_ms,
             customer_erased_at_ms: order.customer_erased_at_ms,
-            state: match settlement {
-                Settlement::Open => "open",
-                Settlement::Licensed => "licensed",
-                Settlement::Partly => "partly",
-                Settlement::Refused => "refused",
-                Settlement::Withdrawn => "withdrawn",
-            },
+            state: settlement_word(settlement),
             assets,
         }
     }

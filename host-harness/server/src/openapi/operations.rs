@@ -1,5 +1,7 @@
 //! What each route is for, what it takes, and how it answers when all is well.
 
+use bss_model::{LicenseState, SyncStatus};
+use host_harness::view;
 use serde_json::{Value, json};
 use utoipa::openapi::header::Header;
 use utoipa::openapi::path::{HttpMethod, Parameter, ParameterBuilder, ParameterIn};
@@ -8,8 +10,8 @@ use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder, KnownFormat, SchemaFormat};
 use utoipa::openapi::{Content, Object, ObjectBuilder, Ref, RefOr, Required, Schema, Type};
 
+use crate::fields::shown;
 use crate::measures;
-use crate::{assets, orders};
 
 const JSON: &str = "application/json";
 
@@ -76,8 +78,8 @@ pub(super) fn described() -> Vec<Described> {
                 instance_filter(),
                 text("customer", "The customer's id."),
                 text("product", "A product's code."),
-                word("state", "The state of the order as a whole.", &names(&orders::STATES)),
-                text("idempotencyKey", "The buyer's name for the order."),
+                word("state", "The state of the order as a whole.", shown(&view::SETTLEMENTS, view::settlement_word)),
+                text("idempotencyKey", "The basket's own id, as in `Idempotency-Key`."),
                 time("sinceMs", "Orders that were placed at that time or later."),
                 time("untilMs", "Orders that were placed before that time."),
             ])
@@ -100,7 +102,7 @@ pub(super) fn described() -> Vec<Described> {
             .body("OrderBody", true, order_example())
             .answer(200, placed("The order was placed before, with the same key.").header(
                 "Idempotency-Replayed",
-                text_header("`true`."),
+                header_of(Type::String, "`true`."),
             ))
             .answer(201, placed("The order is placed.")),
         post("/v1/order-checks", "checkOrder", "orders", "Checks an order, here and in the plugin, and places none")
@@ -123,16 +125,18 @@ pub(super) fn described() -> Vec<Described> {
         .about("The latest first.")
         .query([
             instance_filter(),
-            parameter("order", ParameterIn::Query, id_schema())
-                .description(Some("The id of an order."))
-                .build(),
+            in_query("order", "The id of an order.", id_schema()),
             text("customer", "The customer's id."),
             text("product", "A product's code."),
-            word("state", "The state of the license.", &names(&assets::STATES)),
+            word(
+                "state",
+                "The state of the license.",
+                shown(LicenseState::ALL, LicenseState::word),
+            ),
             word(
                 "syncStatus",
                 "Whether the asset has its license.",
-                &names(&assets::SYNC_STATUSES),
+                shown(SyncStatus::ALL, SyncStatus::word),
             ),
             flag(
                 "overdue",
@@ -172,10 +176,10 @@ pub(super) fn described() -> Vec<Described> {
             "The oldest first. For a client that was not reached for a while: `next` is where it goes on, also after an empty page. \
              `after` of another record, or of a copy that is lost, is refused (`outcome-cursor-unknown`): read from the start again.",
         )
-        .query([instance_filter()])
+        .query([text("instance", "The name of an instance. Left out: all that the client may use.")])
         .paged()
         .problem(409)
-        .answer(200, one("The events, and where what comes next is read.", "Events").header("Link", text_header("The address of the next page (RFC 8288), where this one is full.")));
+        .answer(200, one("The events, and where what comes next is read.", "Events").header("Link", header_of(Type::String, "The address of the next page (RFC 8288), where this one is full.")));
     let licenses = catalog.into_iter().chain(of_orders).chain(of_assets);
     licenses
         .chain(of_cancellations())
@@ -327,9 +331,11 @@ impl Described {
             .schema_type(Type::Integer)
             .minimum(Some(0))
             .default(Some(json!(50)));
-        let limit = parameter("limit", ParameterIn::Query, rows)
-            .description(Some("The most rows of the page; above 500 means 500."))
-            .build();
+        let limit = in_query(
+            "limit",
+            "The most rows of the page: 0 means 50, above 500 means 500.",
+            rows,
+        );
         let after = text(
             "after",
             "The `next` of the page before. Left out: the first page.",
@@ -425,16 +431,11 @@ fn time(name: &str, about: &str) -> Parameter {
     in_query(name, about, schema)
 }
 
-fn word(name: &str, about: &str, words: &[&'static str]) -> Parameter {
+fn word(name: &str, about: &str, words: Vec<String>) -> Parameter {
     let schema = ObjectBuilder::new()
         .schema_type(Type::String)
-        .enum_values(Some(words.iter().copied()));
+        .enum_values(Some(words));
     in_query(name, about, schema)
-}
-
-/// The words of a list that a handler takes them from.
-fn names<T>(known: &[(&'static str, T)]) -> Vec<&'static str> {
-    known.iter().map(|(name, _)| *name).collect()
 }
 
 fn instance_filter() -> Parameter {
@@ -451,8 +452,9 @@ fn header(name: &str, about: &str, example: &str) -> ParameterBuilder {
     parameter(name, ParameterIn::Header, schema).description(Some(about))
 }
 
-fn text_header(about: &str) -> Header {
-    let mut header = Header::new(plain(Type::String));
+/// A header field of an answer.
+pub(super) fn header_of(kind: Type, about: &str) -> Header {
+    let mut header = Header::new(plain(kind));
     header.description = Some(about.to_owned());
     header
 }
@@ -476,7 +478,10 @@ fn page(schema: &str) -> ResponseBuilder {
         "The rows of a page, and where the next one begins.",
         &format!("{schema}Page"),
     )
-    .header("Link", text_header("The address of the next page (RFC 8288)."))
+    .header(
+        "Link",
+        header_of(Type::String, "The address of the next page (RFC 8288)."),
+    )
 }
 
 /// An order that was placed: whole, or what is known of it where it can't be read at that moment.
@@ -485,10 +490,13 @@ fn placed(about: &str) -> ResponseBuilder {
         .item(Ref::from_schema_name("Order"))
         .item(Ref::from_schema_name("UnreadOrder"));
     json_answer(about, schema)
-        .header("Location", text_header("The address of the order."))
+        .header("Location", header_of(Type::String, "The address of the order."))
         .header(
             "Preference-Applied",
-            text_header("How long the request was to wait, such as `wait=20`."),
+            header_of(
+                Type::String,
+                "How long the request was to wait, such as `wait=20`.",
+            ),
         )
 }
 

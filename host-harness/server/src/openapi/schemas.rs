@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bss_model::{
     AssetStatus, AttemptResult, CancellationState, LicenseState, LicenseTokenStatus, OutcomeKind,
-    ReturnResult, ReturnStatus, Standing, SyncStatus, WithdrawalEnd, event_type,
+    RequesterKind, ReturnResult, ReturnStatus, Standing, SyncStatus, WithdrawalEnd, event_type,
 };
 use host_harness::view;
 use serde_json::Value;
@@ -12,48 +12,15 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{AdditionalProperties, KnownFormat, SchemaFormat, SchemaType};
 use utoipa::openapi::{ArrayBuilder, Object, ObjectBuilder, Ref, RefOr, Schema, Type};
 
-use crate::{assets, cancellations, orders, problem};
+use crate::fields::shown;
+use crate::{assets, cancellations, health, orders, problem};
 
 /// A schema with its name.
 type Named = (String, RefOr<Schema>);
 
-/// How a process is.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "only described by it: `health.rs` answers it")]
-struct Health {
-    /// `alive` or `ready`.
-    status: String,
-}
-
-/// An order that is placed and can't be read at this moment: ask for it by its id.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "only described by it: `orders.rs` answers it")]
-struct UnreadOrder {
-    /// The id.
-    id: uuid::Uuid,
-    /// `open`: not known yet.
-    state: String,
-    /// The buyer's name for the order.
-    idempotency_key: Option<String>,
-}
-
-/// A cancellation that is on record and can't be read at this moment: ask for it by its id.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "only described by it: `cancellations.rs` answers it")]
-struct UnreadCancellation {
-    /// The id.
-    id: uuid::Uuid,
-    /// The asset.
-    asset_id: uuid::Uuid,
-    /// The cancellation's state.
-    state: String,
-}
-
 /// All schemas, by name.
 pub(super) fn all() -> BTreeMap<String, RefOr<Schema>> {
-    let mut found = Vec::new();
+    let mut found = asked();
     add::<view::Instance>(&mut found);
     add::<view::Product>(&mut found);
     add::<view::Order>(&mut found);
@@ -63,43 +30,48 @@ pub(super) fn all() -> BTreeMap<String, RefOr<Schema>> {
     add::<view::PurchaseAttempt>(&mut found);
     add::<view::Cancellation>(&mut found);
     add::<assets::LicenseKey<'static>>(&mut found);
-    add::<orders::OrderBody>(&mut found);
-    add::<orders::WithdrawalBody>(&mut found);
-    add::<cancellations::CancellationBody>(&mut found);
-    add::<cancellations::DecisionBody>(&mut found);
     add::<problem::Told>(&mut found);
     add::<view::EventBody>(&mut found);
     add::<view::Events>(&mut found);
-    add::<Health>(&mut found);
-    add::<UnreadOrder>(&mut found);
-    add::<UnreadCancellation>(&mut found);
+    add::<health::Health>(&mut found);
+    add::<orders::UnreadOrder>(&mut found);
+    add::<cancellations::UnreadCancellation>(&mut found);
     let mut schemas: BTreeMap<_, _> = found.into_iter().collect();
     for (schema, field, words) in words() {
         if let Some(property) = schemas.get_mut(schema).and_then(|schema| property(schema, field)) {
             set_words(property, words);
         }
     }
-    for (schema, field, about) in ABOUT {
+    for (schema, field, about) in REWORDED {
         if let Some(property) = schemas.get_mut(schema).and_then(|schema| property(schema, field)) {
             property.description = Some(about.to_owned());
         }
     }
-    for (name, schema) in &mut schemas {
-        reword(schema);
-        // What nobody reads is refused: a misspelled quantity must not become one license.
-        let is_asked = name.ends_with("Body") && name != "EventBody";
-        if is_asked && let RefOr::T(Schema::Object(object)) = schema {
-            object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
-        }
-    }
+    schemas.values_mut().for_each(reword);
     for rows in ["Instance", "Product", "Order", "Asset", "Cancellation"] {
         schemas.insert(format!("{rows}Page"), page_of(rows));
     }
     schemas
 }
 
-/// Fields whose documentation speaks of what only Rust has.
-const ABOUT: [(&str, &str, &str); 2] = [
+/// The schemas of the bodies of requests, closed: what nobody reads is refused, since a misspelled quantity must not become one
+/// license.
+fn asked() -> Vec<Named> {
+    let mut found = Vec::new();
+    add::<orders::OrderBody>(&mut found);
+    add::<orders::WithdrawalBody>(&mut found);
+    add::<cancellations::CancellationBody>(&mut found);
+    add::<cancellations::DecisionBody>(&mut found);
+    for (_, schema) in &mut found {
+        if let RefOr::T(Schema::Object(object)) = schema {
+            object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+        }
+    }
+    found
+}
+
+/// Fields whose documentation speaks of what only Rust has, and what is said of them instead.
+pub(super) const REWORDED: [(&str, &str, &str); 2] = [
     (
         "Asset",
         "productKey",
@@ -125,7 +97,7 @@ pub(super) fn words() -> Vec<(&'static str, &'static str, Vec<String>)> {
     reasons.extend(of_returns.into_iter().filter(|word| !results.contains(word)));
     vec![
         ("Instance", "state", shown(Standing::ALL, Standing::word)),
-        ("Order", "state", names(&orders::STATES)),
+        ("Order", "state", shown(&view::SETTLEMENTS, view::settlement_word)),
         ("UnreadOrder", "state", vec!["open".to_owned()]),
         (
             "LineWithdrawal",
@@ -157,8 +129,16 @@ pub(super) fn words() -> Vec<(&'static str, &'static str, Vec<String>)> {
             "state",
             shown(CancellationState::ALL, CancellationState::word),
         ),
-        ("Requester", "kind", names(&cancellations::REQUESTERS)),
-        ("RequesterBody", "kind", names(&cancellations::REQUESTERS)),
+        (
+            "Requester",
+            "kind",
+            shown(RequesterKind::ALL, RequesterKind::word),
+        ),
+        (
+            "RequesterBody",
+            "kind",
+            shown(RequesterKind::ALL, RequesterKind::word),
+        ),
         (
             "EventBody",
             "type",
@@ -166,16 +146,6 @@ pub(super) fn words() -> Vec<(&'static str, &'static str, Vec<String>)> {
         ),
         ("Health", "status", vec!["alive".to_owned(), "ready".to_owned()]),
     ]
-}
-
-/// The words of an enum as views show them.
-fn shown<T: Copy>(all: &[T], word: fn(T) -> &'static str) -> Vec<String> {
-    all.iter().map(|case| word(*case).replace('_', "-")).collect()
-}
-
-/// The words of a list that a handler takes them from.
-fn names<T>(known: &[(&str, T)]) -> Vec<String> {
-    known.iter().map(|(name, _)| (*name).to_owned()).collect()
 }
 
 /// A field of a schema, its own or one of a part of it.
@@ -192,7 +162,7 @@ fn property<'a>(schema: &'a mut RefOr<Schema>, name: &str) -> Option<&'a mut Obj
 
 fn set_words(property: &mut Object, words: Vec<String>) {
     let mut values: Vec<_> = words.into_iter().map(Value::String).collect();
-    // Without it, no value would be none of the words.
+    // `null` is one of the words where the field may have no value.
     if matches!(&property.schema_type, SchemaType::Array(types) if types.contains(&Type::Null)) {
         values.push(Value::Null);
     }

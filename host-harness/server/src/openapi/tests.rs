@@ -109,7 +109,7 @@ fn each_route_is_in_the_document_and_nothing_else_is() {
         .map(|(method, path, _)| (method, path.to_owned()))
         .collect();
     assert_eq!(described, routes);
-    // One without a route would be left out of the document.
+    // Descriptions without a route would be left out of the document.
     assert_eq!(super::described().len(), routes.len());
 }
 
@@ -207,6 +207,65 @@ fn fields_of_words_have_them_all() {
             words.iter().all(|word| known.contains(&json!(word))),
             "{schema}.{field}"
         );
+    }
+}
+
+#[test]
+fn each_field_that_is_reworded_is_there_and_says_so() {
+    let schemas = document()["components"]["schemas"].clone();
+    for (schema, field, about) in super::schemas::REWORDED {
+        let parts = schemas[schema]["allOf"].as_array().cloned();
+        let parts = parts.unwrap_or_else(|| vec![schemas[schema].clone()]);
+        let said = parts
+            .iter()
+            .find_map(|part| part["properties"][field]["description"].as_str());
+        assert_eq!(said, Some(about), "{schema}.{field}");
+    }
+}
+
+#[test]
+fn what_is_asked_is_closed_and_what_is_answered_may_have_more() {
+    let document = document();
+    let mut asked = BTreeSet::new();
+    for (_, _, operation) in operations(&document) {
+        references(&document, &operation["requestBody"], &mut asked);
+    }
+    assert!(asked.len() >= 8, "{asked:?}");
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    for (name, schema) in schemas {
+        let is_asked = asked.contains(&format!("#/components/schemas/{name}"));
+        let mut closed = Vec::new();
+        objects_of(schema, &mut closed);
+        assert!(
+            closed.iter().all(|is_closed| *is_closed == is_asked) && (!is_asked || !closed.is_empty()),
+            "{name}: {schema}"
+        );
+    }
+}
+
+/// All references that a value leads to, and those that they lead to.
+fn references(document: &Value, value: &Value, found: &mut BTreeSet<String>) {
+    let mut of_value = Vec::new();
+    all_of(value, "$ref", &mut of_value);
+    for reference in of_value {
+        if found.insert(reference.to_owned()) {
+            let pointer = reference.strip_prefix('#').unwrap();
+            references(document, document.pointer(pointer).unwrap(), found);
+        }
+    }
+}
+
+/// Of each object with fields in a schema, whether it has no others.
+fn objects_of(schema: &Value, found: &mut Vec<bool>) {
+    match schema {
+        Value::Object(map) => {
+            if map.contains_key("properties") || map.contains_key("additionalProperties") {
+                found.push(map.get("additionalProperties") == Some(&Value::Bool(false)));
+            }
+            map.values().for_each(|value| objects_of(value, found));
+        }
+        Value::Array(values) => values.iter().for_each(|value| objects_of(value, found)),
+        _ => {}
     }
 }
 
@@ -490,6 +549,51 @@ async fn each_parameter_of_a_query_is_read_and_each_that_is_read_is_described() 
 }
 
 #[tokio::test]
+async fn the_words_that_are_taken_are_these_and_no_others() {
+    let mut asked = Asked::new().await;
+    let filters = [
+        (
+            "/v1/orders",
+            "state",
+            "open, licensed, partly, refused, withdrawn",
+        ),
+        (
+            "/v1/assets",
+            "state",
+            "open, licensed, refused, withdrawn, returned, cancelled",
+        ),
+        (
+            "/v1/assets",
+            "syncStatus",
+            "unsynchronised, synchronized, failed, withdrawn",
+        ),
+    ];
+    let refused = |answer: &[u8]| {
+        let answer: Value = serde_json::from_slice(answer).unwrap();
+        answer["errors"][0]["message"].as_str().unwrap().to_owned()
+    };
+    for (path, name, words) in filters {
+        for word in words.split(", ") {
+            let target = format!("{path}?{name}={word}");
+            let (status, _) = asked.ask("GET", &target, &Value::Null, &Value::Null).await;
+            assert_eq!(status, StatusCode::OK, "{target}");
+        }
+        let target = format!("{path}?{name}=odd");
+        let (_, answer) = asked.ask("GET", &target, &Value::Null, &Value::Null).await;
+        assert_eq!(refused(&answer), format!("`odd` is none of {words}"), "{target}");
+    }
+    let target = filled("/v1/assets/{asset}/cancellations");
+    let body = |kind: &str| json!({ "requestedBy": { "kind": kind, "name": "Jo" } });
+    let words = "customer, reseller, operator";
+    for word in words.split(", ") {
+        let (status, _) = asked.ask("POST", &target, &Value::Null, &body(word)).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{word}");
+    }
+    let (_, answer) = asked.ask("POST", &target, &Value::Null, &body("odd")).await;
+    assert_eq!(refused(&answer), format!("`odd` is none of {words}"));
+}
+
+#[tokio::test]
 async fn each_status_that_is_answered_is_described() {
     let (mut asked, document) = (Asked::new().await, document());
     for (method, path, operation) in operations(&document) {
@@ -524,6 +628,7 @@ async fn everybody_is_shown_the_document_and_a_page_in_which_nothing_runs() {
     };
     let (headers, body) = get("/v1/openapi.json").await;
     assert_eq!(headers["content-type"], "application/json");
+    assert_eq!(headers["x-content-type-options"], "nosniff");
     assert_eq!(body, super::text());
     let (headers, body) = get("/v1/reference").await;
     assert_eq!(headers["content-type"], "text/html; charset=utf-8");

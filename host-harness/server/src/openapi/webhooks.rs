@@ -23,14 +23,15 @@ pub(super) fn webhooks() -> Paths {
             Content::new(Some(Ref::from_schema_name("EventBody"))),
         )
         .required(Some(Required::True));
-    let taken =
-        ResponseBuilder::new().description("Any 2xx: the event is taken. Anything else: it comes again.");
+    let taken = ResponseBuilder::new()
+        .description("Any 2xx: the event is taken. Anything else but 410: it comes again, for some days.");
     let gone = ResponseBuilder::new().description("The receiver is gone for good, and told nothing more.");
     let operation = OperationBuilder::new()
         .operation_id(Some("receiveEvent"))
         .summary(Some("Tells what came of a license"))
         .description(Some(
-            "Signed as Standard Webhooks 1.0.0 has it. An event may come twice, with the same `webhook-id`, and out of order.",
+            "Signed as Standard Webhooks 1.0.0 has it. An event may come twice, with the same `webhook-id`, and out of order. \
+             `bss-host webhook test` sends the type `webhook.test`, with an empty `data`.",
         ))
         .parameter(header("webhook-id", "The event's id, the same however often it is sent."))
         .parameter(header("webhook-timestamp", "When it is sent, in seconds since 1970."))
