@@ -35,7 +35,7 @@ impl Html {
     pub(crate) fn prose(&mut self, text: &str) -> &mut Self {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('`') {
-            // One without a second is itself.
+            // A backtick without a second is a text.
             let Some((code, after)) = after.split_once('`') else {
                 break;
             };

@@ -24,7 +24,7 @@ pub(crate) fn page(fields: &mut Fields, problems: &mut Problems) -> Page {
     }
 }
 
-/// Reads `limit`. One above the most is the most.
+/// Reads `limit`. A limit above the most is the most.
 pub(crate) fn limit(fields: &mut Fields, problems: &mut Problems) -> u32 {
     let limit = fields.number("limit", problems).filter(|limit| *limit > 0);
     limit.unwrap_or(ROWS).min(ROWS_MAX)

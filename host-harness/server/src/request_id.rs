@@ -6,7 +6,7 @@ use uuid::Uuid;
 /// The header field, of requests and of answers.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The header field of a platform's, which counts where the other one is missing.
+/// The header field that platforms send. It counts where `X-Request-Id` is missing.
 const TRACK_ID: HeaderName = HeaderName::from_static("x-cloudplatform-trackid");
 
 /// The longest id of a client's that is taken.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::resolved;
 
-/// The depth that no schema has. One that has itself in it would have any.
+/// The depth that no schema reaches, unless it has itself in it.
 const DEPTH_MAX: usize = 20;
 
 /// A field of a body, an answer or an event.
