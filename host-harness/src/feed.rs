@@ -32,7 +32,7 @@ impl Host {
     }
 
     /// The events after a cursor, as receivers of webhooks are told of them, the oldest first, at most `limit` of them, and where to
-    /// go on: for who was not reached for a while. `instances`: only those of some instances.
+    /// go on: for receivers that were not reached for a while. `instances`: only those of some instances.
     ///
     /// # Errors
     /// When the cursor is of another record (`outcome-cursor-unknown`), or the record can't be read.

@@ -124,11 +124,11 @@ pub use bss_model::{
     Seller, Spending, SpendingToday, Thumbprint, UnsentMails, WebhookState,
 };
 pub use bss_record::{
-    ApiClientError, AuditError, AuditedActs, BackupError, CertificateRequest, CertificateStore,
-    CorrectCustomerError, DecideError, ERASED_CUSTOMERS_FILE, EraseCustomerError, ImportError,
-    ImportedCertificate, PlatformError, RECORD_FILE, Record, RecordError, ResendMailError, Restored,
-    RetryError, SaveSellerError, SpendingLimitError, StartRunError, Verified, WebhookError, WithdrawError,
-    verify_backup,
+    ApiClientError, AuditError, AuditedActs, BackupError, BeyondSpendingLimit, CertificateRequest,
+    CertificateStore, CorrectCustomerError, DecideError, ERASED_CUSTOMERS_FILE, EraseCustomerError,
+    ImportError, ImportedCertificate, PlatformError, RECORD_FILE, Record, RecordError, ResendMailError,
+    Restored, RetryError, SaveSellerError, SpendingLimitError, StartRunError, Verified, WebhookError,
+    WithdrawError, verify_backup,
 };
 pub use bss_sandbox::{
     CallContext, CallError, CallEvent, CallLimits, CallListener, FailedCall, LastWords, LoadError, LogLevel,

@@ -29,7 +29,7 @@ const FUNCTIONS: [(&str, &str); 20] = [
     ("Subscriptions/Update", "POST"),
     ("Subscriptions/Activate", "POST"),
     ("Subscriptions/Cancel", "POST"),
-    // Not offered, as the answer says; a platform may not let its operator leave their addresses out.
+    // These three are not offered, as their answer says; a platform may not let its operator leave their addresses out.
     ("Subscriptions/Suspend", "POST"),
     ("Subscriptions/UpgradeToPaid", "POST"),
     ("Subscriptions/UpgradeDowngrade", "POST"),
@@ -52,7 +52,7 @@ pub struct PlatformRequest {
     pub name: String,
     /// The name of the instance that the platform buys at.
     pub instance: String,
-    /// The platform's application id and key. `None`: it makes them when its operator registers this application with the addresses,
+    /// The platform's application id and key. `None`: the platform makes them when its operator registers this application with the addresses,
     /// and opens nothing until they are on record.
     pub credentials: Option<PlatformCredentials>,
 }
@@ -94,7 +94,7 @@ impl Host {
         self.platform_view(&registered).await
     }
 
-    /// Puts the key on record that a platform has now. The one before is taken for `keep_former` still. An application id is needed
+    /// Puts the key on record that a platform has now. The former key is taken for `keep_former` still. An application id is needed
     /// the first time; another one later replaces it, and no former key is taken then.
     ///
     /// # Errors

@@ -23,6 +23,7 @@ mod exit_status;
 mod failure;
 mod files;
 mod find;
+mod former_key;
 mod hidden_input;
 mod init;
 mod input;

@@ -1,13 +1,13 @@
 //! Keys of API clients: made at random, shown once, and kept as digests.
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest;
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use bss_model::{Diagnose, Diagnosis, ErrorKind, Secret};
 use data_encoding::BASE64URL_NOPAD;
 use uuid::Uuid;
 use zeroize::Zeroizing;
+
+use crate::key_digest::KeyDigest;
 
 /// What a key begins with, so that whoever finds one knows what it is.
 const PREFIX: &str = "bsk_";
@@ -23,22 +23,6 @@ pub struct ApiKeyNotMade(#[from] Unspecified);
 impl Diagnose for ApiKeyNotMade {
     fn diagnosis(&self) -> Diagnosis {
         Diagnosis::new(ErrorKind::Unavailable, "api-key-not-made").say("try again")
-    }
-}
-
-/// The SHA-256 of a key. It opens nothing, and nothing about the key follows from it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ApiKeyDigest(Vec<u8>);
-
-impl ApiKeyDigest {
-    /// The digest that a database has.
-    pub fn from_bytes(bytes: Vec<u8>) -> Self {
-        Self(bytes)
-    }
-
-    /// The bytes, for a database.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
     }
 }
 
@@ -90,14 +74,8 @@ impl ApiKey {
     }
 
     /// The digest of the key.
-    pub fn digest(&self) -> ApiKeyDigest {
-        let digest = digest::digest(&digest::SHA256, self.text.expose().as_bytes());
-        ApiKeyDigest(digest.as_ref().to_vec())
-    }
-
-    /// Whether it is the key of a digest. Takes the same time whatever the answer is.
-    pub fn is_of(&self, digest: &ApiKeyDigest) -> bool {
-        verify_slices_are_equal(&self.digest().0, &digest.0).is_ok()
+    pub fn digest(&self) -> KeyDigest {
+        KeyDigest::of(&self.text)
     }
 }
 
@@ -114,9 +92,9 @@ mod tests {
         );
         let read = ApiKey::read(key.text().expose()).unwrap();
         assert_eq!(read.client(), client);
-        assert!(read.is_of(&key.digest()));
-        assert!(!read.is_of(&other.digest()));
-        assert!(!read.is_of(&ApiKeyDigest::from_bytes(Vec::new())));
+        assert!(read.digest().is_same(&key.digest()));
+        assert!(!read.digest().is_same(&other.digest()));
+        assert!(!read.digest().is_same(&KeyDigest::from_bytes(Vec::new())));
     }
 
     #[test]
@@ -142,7 +120,10 @@ mod tests {
             .filter(|last| !text.ends_with(last))
         {
             let other = format!("{}{last}", &text[..text.len() - 1]);
-            assert!(!ApiKey::read(&other).unwrap().is_of(&key.digest()), "{other}");
+            assert!(
+                !ApiKey::read(&other).unwrap().digest().is_same(&key.digest()),
+                "{other}"
+            );
         }
     }
 }

@@ -14,6 +14,7 @@ mod identity;
 mod inspect;
 mod inspect_error;
 mod inspection;
+mod key_digest;
 mod names;
 mod new_certificate;
 mod ownership;
@@ -24,7 +25,7 @@ pub mod signing_input;
 mod unusable;
 mod x509;
 
-pub use api_key::{ApiKey, ApiKeyDigest, ApiKeyNotMade};
+pub use api_key::{ApiKey, ApiKeyNotMade};
 pub use certificate::{InstalledCertificate, KeyKind};
 pub use certificate_file::certificates_alone;
 pub use encoded::{text as decoded_text, to_pem};
@@ -34,10 +35,11 @@ pub use identity::{Identity, SignatureAlgorithm};
 pub use inspect::{InspectedPfx, inspect_pfx, match_certificates, read_pfx};
 pub use inspect_error::InspectError;
 pub use inspection::{KeyWithCertificates, describe};
+pub use key_digest::KeyDigest;
 pub use new_certificate::{
     NewCertificate, NewKey, NotMade, describe_request, make_request, make_self_signed, public_key_thumbprint,
 };
 pub use ownership::Foreign;
 pub use pfx::{PfxCode, PfxError};
-pub use platform_key::{NotAPlatformKey, PlatformKey, PlatformKeyDigest};
+pub use platform_key::{NotAPlatformKey, PlatformKey};
 pub use unusable::{Caution, Unusable, UnusableReason};

@@ -2,9 +2,9 @@
 
 use std::ops::RangeInclusive;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest;
 use bss_model::{Diagnose, Diagnosis, ErrorKind, Secret};
+
+use crate::key_digest::KeyDigest;
 
 /// The lengths of a key: what is shorter can be guessed, and no platform makes longer ones.
 const LENGTHS: RangeInclusive<usize> = 16..=512;
@@ -18,22 +18,6 @@ impl Diagnose for NotAPlatformKey {
     fn diagnosis(&self) -> Diagnosis {
         Diagnosis::new(ErrorKind::Invalid, "platform-key-invalid")
             .say("give the key as the platform shows it: 16 to 512 letters, digits and signs without a space")
-    }
-}
-
-/// The SHA-256 of a key. It opens nothing. Keys are made at random, so that nobody finds one by its digest.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PlatformKeyDigest(Vec<u8>);
-
-impl PlatformKeyDigest {
-    /// The digest that a database has.
-    pub fn from_bytes(bytes: Vec<u8>) -> Self {
-        Self(bytes)
-    }
-
-    /// The bytes, for a database.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
     }
 }
 
@@ -56,15 +40,8 @@ impl PlatformKey {
     }
 
     /// The digest of the key.
-    pub fn digest(&self) -> PlatformKeyDigest {
-        let Self(text) = self;
-        let digest = digest::digest(&digest::SHA256, text.expose().as_bytes());
-        PlatformKeyDigest(digest.as_ref().to_vec())
-    }
-
-    /// Whether it is the key of a digest. Takes the same time whatever the answer is.
-    pub fn is_of(&self, digest: &PlatformKeyDigest) -> bool {
-        verify_slices_are_equal(&self.digest().0, &digest.0).is_ok()
+    pub fn digest(&self) -> KeyDigest {
+        KeyDigest::of(&self.0)
     }
 }
 
@@ -80,11 +57,12 @@ mod tests {
         assert!(
             PlatformKey::read(&format!(" {KEY}\r\n"))
                 .unwrap()
-                .is_of(&key.digest())
+                .digest()
+                .is_same(&key.digest())
         );
         let other = PlatformKey::read(&KEY.to_lowercase()).unwrap();
-        assert!(!other.is_of(&key.digest()));
-        assert!(!key.is_of(&PlatformKeyDigest::from_bytes(Vec::new())));
+        assert!(!other.digest().is_same(&key.digest()));
+        assert!(!key.digest().is_same(&KeyDigest::from_bytes(Vec::new())));
         assert!(!format!("{key:?}").contains(KEY));
     }
 

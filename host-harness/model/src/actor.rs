@@ -12,7 +12,7 @@ use crate::words::stored_enum;
 pub enum ActorKind {
     /// A person who operates the host.
     Operator,
-    /// A program that orders on behalf of customers, such as a shop or the billing platform.
+    /// A program that orders on behalf of customers: an API client, or a billing platform. They share their names.
     Platform,
     /// The host itself, such as a worker.
     Host,

@@ -5,7 +5,7 @@ CREATE TABLE platforms (
     name TEXT NOT NULL UNIQUE COLLATE NOCASE,
     -- The tenant whose platform it is. Empty: the operator's.
     owner TEXT NOT NULL,
-    -- The instance that it buys at. No reference: one that was revoked is nothing that an instance is kept for.
+    -- The instance that it buys at. No reference: an instance may be removed once its platform is revoked.
     instance_id TEXT NOT NULL,
     -- The id that the platform made, and the SHA-256 of its key. NULL: neither is known yet.
     application_id TEXT,
@@ -33,3 +33,6 @@ CREATE TABLE platform_notices (
     asset_id TEXT PRIMARY KEY NOT NULL REFERENCES assets (id),
     told_at_ms BIGINT NOT NULL
 );
+
+-- Licenses that were tried again, which count in the spending limit of that day.
+CREATE INDEX assets_tried_again ON assets (instance_id, wanted_since_ms) WHERE wanted_since_ms > created_at_ms;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bss_keys::{ApiKey, ApiKeyDigest, ApiKeyNotMade};
+use bss_keys::{ApiKey, ApiKeyNotMade};
 use bss_model::clock::{millis, now_ms};
 use bss_model::{
     Act, Actor, AlertKind, ApiClient, Diagnose, Diagnosis, ErrorKind, InvalidApiClient, NewApiClient, Owner,
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::acts::write_act;
 use super::alerts::raise_happened;
 use super::platforms::is_name_of_platform;
-use super::stored::{from_json, id, optional, owner, owner_column, to_json};
+use super::stored::{from_json, id, opens, optional, owner, owner_column, to_json};
 use super::{Record, RecordError, begin_write};
 
 /// What an alert about keys is about: the host has one API.
@@ -238,12 +238,8 @@ impl Record {
             .await?;
         let Some(row) = row else { return Ok(None) };
         let client = read(&row)?;
-        let digest = ApiKeyDigest::from_bytes(row.try_get("key_digest")?);
-        let former: Option<Vec<u8>> = row.try_get("former_key_digest")?;
-        let is_former_taken = client.former_key_until_ms.is_some_and(|until| now_ms() < until);
-        let former = former.filter(|_| is_former_taken).map(ApiKeyDigest::from_bytes);
-        let opens = key.is_of(&digest) | former.is_some_and(|former| key.is_of(&former));
-        Ok((opens && client.revoked_at_ms.is_none()).then_some(client))
+        let is_let_in = opens(&row, &key.digest())? && client.revoked_at_ms.is_none();
+        Ok(is_let_in.then_some(client))
     }
 
     /// Raises the alert that keys were tried which open nothing.
@@ -416,7 +412,7 @@ mod tests {
             acts,
             [Act::CreateApiClient, Act::RotateApiKey, Act::RevokeApiClient]
         );
-        let secret = key.expose().rsplit('_').next().unwrap().as_bytes().to_vec();
+        let secret = key.expose().splitn(3, '_').nth(2).unwrap().as_bytes().to_vec();
         for file in std::fs::read_dir(folder.path()).unwrap() {
             let bytes = std::fs::read(file.unwrap().path()).unwrap_or_default();
             assert!(!bytes.windows(secret.len()).any(|window| window == secret));

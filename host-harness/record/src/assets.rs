@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use bss_model::clock::now_ms;
 use bss_model::{
     Act, Actor, Advice, Asset, AssetFilter, AssetStatus, AttemptResult, Diagnose, Diagnosis, ErrorKind,
-    LicenseSecrets, LicenseState, LicenseTokenStatus, Page, Price, ReturnStatus, Rows, Secret, Subject,
-    SyncStatus,
+    Instance, LicenseSecrets, LicenseState, LicenseTokenStatus, Page, Price, ReturnStatus, Rows, Secret,
+    Subject, SyncStatus,
 };
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
@@ -14,8 +14,10 @@ use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
+use super::instances::read_instance;
 use super::paging::KeyColumn::{Integer, Text};
 use super::paging::List;
+use super::spending::{BeyondSpendingLimit, follow_order, retry_beyond_limit};
 use super::stored::{ROWS_PER_STATEMENT, count, from_json, id, optional, push_ids};
 use super::{Record, RecordError, begin_write};
 
@@ -47,14 +49,21 @@ pub enum RetryError {
         /// The asset.
         id: Uuid,
     },
-    /// The product of the asset is not sold any more, by the vendor or by the operator.
-    #[error("product `{code}` of asset `{id}` is not on sale")]
-    NotOnSale {
-        /// The asset.
-        id: Uuid,
+    /// The vendor has stopped selling the product of the asset.
+    #[error("product `{code}` is discontinued and can't be sold")]
+    Discontinued {
         /// The product's code.
         code: String,
     },
+    /// The operator does not sell the product of the asset any more.
+    #[error("product `{code}` is not active")]
+    Inactive {
+        /// The product's code.
+        code: String,
+    },
+    /// The instance may not sell the license again today.
+    #[error(transparent)]
+    SpendingLimit(#[from] BeyondSpendingLimit),
     /// The asset is not known to have no license: it may have been bought, or is being bought.
     #[error("asset `{id}` was not refused")]
     NotRefused {
@@ -78,8 +87,10 @@ impl Diagnose for RetryError {
             Self::Withdrawn { .. } => {
                 Diagnosis::new(ErrorKind::Conflict, "asset-withdrawn").say("place a new order")
             }
-            Self::NotOnSale { .. } => Diagnosis::new(ErrorKind::Conflict, "not-on-sale")
-                .say("an operator retries it, or activates the product"),
+            Self::Discontinued { .. } => Diagnosis::new(ErrorKind::Conflict, "product-discontinued"),
+            Self::Inactive { code } => Diagnosis::new(ErrorKind::Conflict, "product-inactive")
+                .advise(Advice::ActivateProduct { code: code.clone() }),
+            Self::SpendingLimit(error) => error.diagnosis(),
             Self::NotRefused { .. } => {
                 Diagnosis::new(ErrorKind::Conflict, "not-refused").say("wait until it is settled")
             }
@@ -289,7 +300,7 @@ impl Record {
         self.retry(asset_id, Ground::Word, actor).await
     }
 
-    /// Makes the purchase of an asset that was refused due again, as [`Record::retry_asset`] does, on nobody's word: what is in
+    /// Makes the purchase of an asset that was refused due again, as [`Record::retry_asset`] does, without an operator's word: what is in
     /// doubt of earlier attempts, or was accepted by the vendor, is only looked up. For programs, which know of the vendor what
     /// is on record.
     ///
@@ -324,10 +335,9 @@ impl Record {
         if row.try_get("is_erased").map_err(RecordError::from)? {
             return Err(RetryError::CustomerErased { id: asset_id });
         }
-        if ground == Ground::Refusal
-            && let Some(code) = not_on_sale(&mut transaction, asset_id).await?
-        {
-            return Err(RetryError::NotOnSale { id: asset_id, code });
+        let instance = instance_of(&mut transaction, asset_id).await?;
+        if ground == Ground::Refusal {
+            check_sale(&mut transaction, &instance, asset_id).await?;
         }
         sqlx::query(
             "UPDATE assets
@@ -344,6 +354,7 @@ impl Record {
         if ground == Ground::Word {
             take_word(&mut transaction, asset_id).await?;
         }
+        follow_order(&mut transaction, &instance).await?;
         let detail = json!({ "generation": count(&row, "generation")?, "sync_status": before.word() });
         let (act, subject) = (Act::RetryAsset, Subject::asset(asset_id));
         let instance_id = Some(id(&row, "instance_id")?);
@@ -353,20 +364,44 @@ impl Record {
     }
 }
 
-/// The code of an asset's product, if that is not on sale.
-async fn not_on_sale(
-    transaction: &mut SqliteConnection,
-    asset_id: Uuid,
-) -> Result<Option<String>, RecordError> {
-    let code = sqlx::query_scalar(
-        "SELECT product_code FROM assets WHERE id = $1 AND NOT EXISTS (
-             SELECT 1 FROM products WHERE products.instance_id = assets.instance_id AND products.code = assets.product_code
-                                      AND products.active AND NOT products.discontinued)",
+async fn instance_of(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<Instance, RecordError> {
+    let row = sqlx::query(
+        "SELECT instances.* FROM instances JOIN assets ON assets.instance_id = instances.id WHERE assets.id = $1",
     )
     .bind(asset_id.to_string())
-    .fetch_optional(transaction)
+    .fetch_one(transaction)
     .await?;
-    Ok(code)
+    read_instance(&row)
+}
+
+/// Refuses to sell again what could not be ordered now.
+async fn check_sale(
+    transaction: &mut SqliteConnection,
+    instance: &Instance,
+    asset_id: Uuid,
+) -> Result<(), RetryError> {
+    let asset = read_asset_of(transaction, asset_id).await?;
+    let row = sqlx::query("SELECT active, discontinued FROM products WHERE instance_id = $1 AND code = $2")
+        .bind(instance.id.to_string())
+        .bind(&asset.product_code)
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(RecordError::from)?;
+    let says = |column| match &row {
+        Some(row) => row.try_get(column).map_err(RecordError::from),
+        None => Ok(false),
+    };
+    let code = asset.product_code.clone();
+    if says("discontinued")? {
+        return Err(RetryError::Discontinued { code });
+    }
+    if !says("active")? {
+        return Err(RetryError::Inactive { code });
+    }
+    match retry_beyond_limit(transaction, instance, &asset).await? {
+        Some(beyond) => Err(beyond.into()),
+        None => Ok(()),
+    }
 }
 
 /// Takes an operator's word for what is in doubt of an asset's attempts. The operator knows the settings up to now: only a later

@@ -295,8 +295,8 @@ pub(super) async fn charge(
 ) -> Result<(), RecordError> {
     let Some(price) = &asset.price else { return Ok(()) };
     if !duties(transaction).await?.charges
-        || is_of_platform(transaction, asset.order_id).await?
         || is_charged(transaction, asset.id).await?
+        || is_of_platform(transaction, asset.order_id).await?
     {
         return Ok(());
     }

@@ -103,7 +103,7 @@ pub use returns::{BeginReturnError, FinishReturnError};
 pub use runs::{EndRunError, StartRunError};
 pub use sellers::SaveSellerError;
 pub use services::ApplyError;
-pub use spending::SpendingLimitError;
+pub use spending::{BeyondSpendingLimit, SpendingLimitError};
 pub use webhooks::WebhookError;
 pub use withdrawals::WithdrawError;
 pub use workers::{LivingWorker, WORKER_LEASE, Worker};

@@ -9,7 +9,7 @@ use super::paging::List;
 use super::platforms::buys_at;
 use super::products::price_in;
 use super::provenance::doubt_repetition;
-use super::spending::{beyond_limit, follow_order, is_limited_in_money};
+use super::spending::{BeyondSpendingLimit, beyond_limit, follow_order, is_limited_in_money};
 use super::stored::{ROWS_PER_STATEMENT, boot, count, from_json, id, optional, push_ids, to_json, uptime_ms};
 use super::{Record, RecordError, begin_write};
 use aws_lc_rs::digest;
@@ -19,8 +19,7 @@ use bss_model::moment::Moment;
 use bss_model::{
     Act, Actor, Advice, AssetStatus, Diagnose, Diagnosis, ErrorKind, Instance, InvalidParty, NewLine,
     NewOrder, NewProduct, Order, OrderFilter, OrderLine, OrderParties, Owner, Page, Party, Placed, Price,
-    Problem, ReturnStatus, Rows, Settlement, Spending, Standing, Subject, SyncStatus, client_transaction_id,
-    merged,
+    Problem, ReturnStatus, Rows, Settlement, Standing, Subject, SyncStatus, client_transaction_id, merged,
 };
 use data_encoding::HEXLOWER;
 use serde_json::json;
@@ -120,19 +119,8 @@ pub enum PlaceError {
         currency: String,
     },
     /// The instance may not sell that much today.
-    #[error(
-        "the order is for {asked}, and {used} of {limit} that instance `{instance}` may sell today are used"
-    )]
-    SpendingLimit {
-        /// The instance's name.
-        instance: String,
-        /// What the order is for.
-        asked: Spending,
-        /// What is used of the limit.
-        used: Spending,
-        /// The limit.
-        limit: Spending,
-    },
+    #[error(transparent)]
+    SpendingLimit(#[from] BeyondSpendingLimit),
     /// The quantity is below or above what the vendor sells at once, or more than one license may be for.
     #[error("the quantity of product `{code}` is {quantity}, but has to be at least {min}{}", max.map_or_else(String::new, |max| format!(" and at most {max}")))]
     Quantity {
@@ -144,6 +132,12 @@ pub enum PlaceError {
         min: u32,
         /// The largest quantity. `None`: the product has no limit.
         max: Option<u32>,
+    },
+    /// The order is a platform's, and for several licenses: each is a subscription of its own there.
+    #[error("a platform orders one license at a time, and this order is for {licenses}")]
+    SeveralLicenses {
+        /// The number of licenses.
+        licenses: u64,
     },
     /// The platform that orders was revoked, or is registered for another instance.
     #[error("no platform `{platform}` buys at instance `{instance}`")]
@@ -210,11 +204,13 @@ impl Diagnose for PlaceError {
                     currency: currency.clone(),
                 })
             }
-            Self::SpendingLimit { .. } => Diagnosis::new(ErrorKind::Conflict, "spending-limit").say(
-                "look whether the orders of today are meant; then raise the limit, or wait until 00:00 UTC",
-            ),
+            Self::SpendingLimit(error) => error.diagnosis(),
             Self::Quantity { .. } => Diagnosis::new(ErrorKind::Invalid, "quantity-out-of-range"),
-            Self::NoPlatform { .. } => Diagnosis::new(ErrorKind::Conflict, "platform-not-usable"),
+            Self::SeveralLicenses { .. } => {
+                Diagnosis::new(ErrorKind::Invalid, "several-licenses").say("place an order for each")
+            }
+            Self::NoPlatform { .. } => Diagnosis::new(ErrorKind::Conflict, "platform-not-usable")
+                .say("register the platform for this instance"),
             Self::EmptyKey => {
                 Diagnosis::new(ErrorKind::Invalid, "key-empty").say("give a key of this order's own, or none")
             }
@@ -330,7 +326,7 @@ impl Record {
         }
         let written = self.write_order(&mut transaction, &new, &request_digest).await;
         let order = match written {
-            Err(error @ PlaceError::SpendingLimit { .. }) => {
+            Err(error @ PlaceError::SpendingLimit(_)) => {
                 transaction.rollback().await?;
                 self.raise_spending_limit(new.instance_id, &Problem::of(&error, error.to_string()))
                     .await?;
@@ -649,16 +645,11 @@ async fn shares(
     Ok(shares)
 }
 
-/// Refuses an order of a platform for several licenses: each is a subscription of its own there, found by its order.
+/// Refuses an order of a platform for several licenses.
 fn check_one_license(new: &NewOrder, shares: &[Share]) -> Result<(), PlaceError> {
-    let licenses: u64 = shares.iter().map(|share| u64::from(share.licenses)).sum();
-    match (new.platform, shares.first()) {
-        (Some(_), Some(share)) if licenses > 1 => Err(PlaceError::Quantity {
-            code: share.product.code.clone(),
-            quantity: licenses,
-            min: 1,
-            max: Some(1),
-        }),
+    let licenses = shares.iter().map(|share| u64::from(share.licenses)).sum();
+    match new.platform {
+        Some(_) if licenses > 1 => Err(PlaceError::SeveralLicenses { licenses }),
         _ => Ok(()),
     }
 }
@@ -694,25 +685,10 @@ async fn check_limit(
         .iter()
         .map(|share| u64::from(share.licenses) * u64::from(share.quantity))
         .sum();
-    let Some(today) = beyond_limit(transaction, instance, costs, units).await? else {
-        return Ok(());
-    };
-    let Some(limit) = today.limit.clone() else {
-        return Ok(());
-    };
-    let asked = match &limit {
-        Spending::Amount(_) => Spending::Amount(Price {
-            currency: instance.currency.clone(),
-            minor_units: costs,
-        }),
-        Spending::Units(_) => Spending::Units(units),
-    };
-    Err(PlaceError::SpendingLimit {
-        instance: instance.name.clone(),
-        asked,
-        used: today.used_of(&limit),
-        limit,
-    })
+    match beyond_limit(transaction, instance, costs, units).await? {
+        Some(beyond) => Err(beyond.into()),
+        None => Ok(()),
+    }
 }
 
 /// The product of a line that can be ordered, and whether its type splits quantities.

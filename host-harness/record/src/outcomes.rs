@@ -198,7 +198,7 @@ async fn lives(connection: &mut SqliteConnection) -> Result<RecordLives, RecordE
 }
 
 /// Selects the events after a number, read forward in their order until there are enough: of a few instances among many, that
-/// passes over what is told of the others, once, and sorts nothing.
+/// passes over what is told of the others and sorts nothing.
 pub(super) fn events_query(
     number: i64,
     limit: u32,

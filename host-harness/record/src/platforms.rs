@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bss_keys::{PlatformKey, PlatformKeyDigest};
+use bss_keys::PlatformKey;
 use bss_model::clock::{millis, now_ms};
 use bss_model::{
     Act, Actor, Advice, Diagnose, Diagnosis, ErrorKind, InvalidApiClient, NewPlatform, Owner, Platform,
@@ -14,7 +14,7 @@ use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
-use super::stored::{id, optional, owner, owner_column};
+use super::stored::{id, opens, optional, owner, owner_column};
 use super::{Record, RecordError, begin_write};
 
 /// Why a platform was not registered, or its key not put on record. Nothing is changed then.
@@ -166,7 +166,7 @@ impl Record {
         Ok(platform)
     }
 
-    /// Puts the key on record that a platform has now. The one before is taken for that time still, so that the platform can change
+    /// Puts the key on record that a platform has now. The former key is taken for `keep_former` still, so that the platform can change
     /// over; zero where it may be in wrong hands. An application id is needed the first time; another one replaces the first, and no
     /// key of the former application is taken then.
     ///
@@ -284,15 +284,7 @@ impl Record {
             .await?;
         let Some(row) = row else { return Ok(None) };
         let platform = read(&row)?;
-        let is_former_taken = platform.former_key_until_ms.is_some_and(|until| now_ms() < until);
-        let digest: Option<Vec<u8>> = row.try_get("key_digest")?;
-        let former: Option<Vec<u8>> = row.try_get("former_key_digest")?;
-        let former = former.filter(|_| is_former_taken);
-        let is_key_of = |digest: Option<Vec<u8>>| {
-            digest.is_some_and(|digest| key.is_of(&PlatformKeyDigest::from_bytes(digest)))
-        };
-        let opens = is_key_of(digest) | is_key_of(former);
-        Ok(opens.then_some(platform))
+        Ok(opens(&row, &key.digest())?.then_some(platform))
     }
 
     /// Whether a platform has ordered anything for a customer, by its own id of that customer.
@@ -308,11 +300,11 @@ impl Record {
         Ok(row.is_some())
     }
 
-    /// Whether a platform is to notify its customer of a license now: true exactly once for each asset.
+    /// Takes the one notice of a license that a platform is to give its customer. False: it was taken before.
     ///
     /// # Errors
     /// When there is no such asset, and when the record can't be written.
-    pub async fn notify_platform_once(&self, asset: Uuid) -> Result<bool, RecordError> {
+    pub async fn take_platform_notice(&self, asset: Uuid) -> Result<bool, RecordError> {
         let told = sqlx::query(
             "INSERT INTO platform_notices (asset_id, told_at_ms) VALUES ($1, $2) ON CONFLICT (asset_id) DO NOTHING",
         )
@@ -389,10 +381,12 @@ async fn check_free(
     .await?;
     match row.as_ref().map(read).transpose()? {
         None => Ok(()),
-        Some(other) if other.owner == platform.owner => Err(PlatformError::ApplicationTaken {
-            application_id,
-            platform: other.name,
-        }),
+        Some(other) if platform.owner.is_none() || other.owner == platform.owner => {
+            Err(PlatformError::ApplicationTaken {
+                application_id,
+                platform: other.name,
+            })
+        }
         Some(_) => Err(PlatformError::ApplicationOfOther { application_id }),
     }
 }

@@ -2,8 +2,8 @@
 
 use bss_model::clock::now_ms;
 use bss_model::{
-    Act, Actor, AlertKind, Diagnose, Diagnosis, ErrorKind, Instance, Price, Problem, Spending, SpendingToday,
-    Subject, SyncStatus, day_began_at_ms,
+    Act, Actor, AlertKind, Asset, Diagnose, Diagnosis, ErrorKind, Instance, Price, Problem, Spending,
+    SpendingToday, Subject, SyncStatus, day_began_at_ms,
 };
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
@@ -140,13 +140,34 @@ impl Record {
     }
 }
 
-/// What an instance would have sold today with one more order, where that is beyond its limit. `None`: it is within.
+/// Why nothing more is sold today. Nothing was written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the order is for {asked}, and {used} of {limit} that instance `{instance}` may sell today are used")]
+pub struct BeyondSpendingLimit {
+    /// The instance's name.
+    pub instance: String,
+    /// What was to be sold.
+    pub asked: Spending,
+    /// What is used of the limit.
+    pub used: Spending,
+    /// The limit.
+    pub limit: Spending,
+}
+
+impl Diagnose for BeyondSpendingLimit {
+    fn diagnosis(&self) -> Diagnosis {
+        Diagnosis::new(ErrorKind::Conflict, "spending-limit")
+            .say("look whether the orders of today are meant; then raise the limit, or wait until 00:00 UTC")
+    }
+}
+
+/// Why an instance may not sell that much more today. `None`: it may.
 pub(super) async fn beyond_limit(
     transaction: &mut SqliteConnection,
     instance: &Instance,
     costs: i64,
     units: u64,
-) -> Result<Option<SpendingToday>, RecordError> {
+) -> Result<Option<BeyondSpendingLimit>, RecordError> {
     if limit_of(transaction, instance.id).await?.is_none() {
         return Ok(None);
     }
@@ -159,7 +180,33 @@ pub(super) async fn beyond_limit(
         used_units: before.used_units.saturating_add(units),
         limit: before.limit.clone(),
     };
-    Ok((!with_order.is_within_limit()).then_some(before))
+    let exceeded = before.limit.clone().filter(|_| !with_order.is_within_limit());
+    Ok(exceeded.map(|limit| BeyondSpendingLimit {
+        instance: instance.name.clone(),
+        asked: match &limit {
+            Spending::Amount(_) => Spending::Amount(Price {
+                currency: instance.currency.clone(),
+                minor_units: costs,
+            }),
+            Spending::Units(_) => Spending::Units(units),
+        },
+        used: before.used_of(&limit),
+        limit,
+    }))
+}
+
+/// Why a license that was refused may not be bought again today. `None`: it may, or is counted today already.
+pub(super) async fn retry_beyond_limit(
+    transaction: &mut SqliteConnection,
+    instance: &Instance,
+    asset: &Asset,
+) -> Result<Option<BeyondSpendingLimit>, RecordError> {
+    let counted_at_ms = asset.created_at_ms.max(asset.wanted_since_ms);
+    if counted_at_ms >= day_began_at_ms(now_ms()) {
+        return Ok(None);
+    }
+    let costs = asset.price.as_ref().map_or(0, |price| price.minor_units);
+    beyond_limit(transaction, instance, costs, asset.quantity.into()).await
 }
 
 /// Whether an instance's limit is an amount of money, which counts prices alone.
@@ -198,13 +245,18 @@ async fn follow(transaction: &mut SqliteConnection, instance: &Instance) -> Resu
     alerts::raise_about_instance(transaction, kind, instance.id, Some(&problem)).await
 }
 
+/// What was ordered today, and what was tried again today of earlier days: that is sold today, if at all.
 async fn today(connection: &mut SqliteConnection, instance: &Instance) -> Result<SpendingToday, RecordError> {
     let limit = limit_of(connection, instance.id).await?;
     // A sum of integers fails where it is too large for one; TOTAL adds reals, and the cast stops at the largest integer.
     let used = sqlx::query(
         "SELECT CAST(TOTAL(CASE WHEN currency = $4 THEN price_minor_units END) AS BIGINT) AS price,
                 COALESCE(SUM(quantity), 0) AS units
-         FROM assets WHERE instance_id = $1 AND created_at_ms >= $2 AND sync_status <> $3",
+         FROM (SELECT currency, price_minor_units, quantity, sync_status FROM assets
+               WHERE instance_id = $1 AND created_at_ms >= $2
+               UNION ALL SELECT currency, price_minor_units, quantity, sync_status FROM assets
+               WHERE instance_id = $1 AND wanted_since_ms >= $2 AND wanted_since_ms > created_at_ms AND created_at_ms < $2)
+         WHERE sync_status <> $3",
     )
     .bind(instance.id.to_string())
     .bind(day_began_at_ms(now_ms()))

@@ -1,5 +1,7 @@
 //! Values in the form in which the database stores them.
 
+use bss_keys::KeyDigest;
+use bss_model::clock::now_ms;
 use bss_model::moment::{Boot, Moment, Uptime};
 use bss_model::{NotADigest, NotAThumbprint, NotAnOwner, Owner, PluginDigest, Thumbprint};
 use sqlx::sqlite::SqliteRow;
@@ -25,6 +27,17 @@ pub(super) fn from_json<T: serde::de::DeserializeOwned>(
     serde_json::from_str(text).map_err(|error| RecordError::Damaged {
         what: format!("column `{column}`: {error}"),
     })
+}
+
+/// Whether a key opens what a row is of: the row's key, or the former one as long as that is taken too.
+pub(super) fn opens(row: &SqliteRow, shown: &KeyDigest) -> Result<bool, RecordError> {
+    let key: Option<Vec<u8>> = row.try_get("key_digest")?;
+    let former: Option<Vec<u8>> = row.try_get("former_key_digest")?;
+    let until: Option<i64> = row.try_get("former_key_until_ms")?;
+    let former = former.filter(|_| until.is_some_and(|until| now_ms() < until));
+    let is_shown =
+        |digest: Option<Vec<u8>>| digest.is_some_and(|digest| shown.is_same(&KeyDigest::from_bytes(digest)));
+    Ok(is_shown(key) | is_shown(former))
 }
 
 /// Reads a column that may be null.

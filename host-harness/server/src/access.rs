@@ -103,7 +103,7 @@ async fn platform_caller(state: &State, request: &Parts) -> Result<PlatformCalle
     };
     let addressed = addressed_application(request.uri.path());
     for key in &shown.keys {
-        let known = state.host.for_platform(shown.application_id, key).await;
+        let known = state.host.for_platform(shown.application_id, key.expose()).await;
         let known = known.map_err(|error| Problem::of(&error).into_response())?;
         if let Some((host, platform)) = known
             && addressed.is_some_and(|name| name.eq_ignore_ascii_case(&platform.name))

@@ -70,8 +70,8 @@ impl AssetHandle {
         self.view_of(&asset).await
     }
 
-    /// Makes the purchase of a license that was refused due again, for a worker. On nobody's word, so that a program may ask for
-    /// it as often as it likes: an asset that may have its license, or get it, is left as it is (`not-refused`), and what an
+    /// Makes the purchase of a license that was refused due again, for a worker. Without an operator's word, so that a program may
+    /// ask for it: an asset that may have its license, or get it, is left as it is (`not-refused`), and what an
     /// earlier attempt may have bought is looked up first.
     ///
     /// # Errors

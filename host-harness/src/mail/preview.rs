@@ -131,10 +131,11 @@ impl Host {
         let templates = settings.and_then(|settings| settings.templates);
         let assets = self.assets_to_preview(asset_or_order).await?;
         // All are of one order.
-        if let Some(asset) = assets.first()
-            && self.is_of_platform(asset.order_id).await?
-        {
-            return Err(PreviewMailError::OfPlatform { id: asset_or_order });
+        if let Some(asset) = assets.first() {
+            let order = self.record().order(asset.order_id).await?;
+            if order.is_some_and(|order| order.platform.is_some()) {
+                return Err(PreviewMailError::OfPlatform { id: asset_or_order });
+            }
         }
         let choices = match assets.first() {
             Some(asset) => self.record().mail_choices(asset.instance_id).await?,
@@ -173,11 +174,6 @@ impl Host {
             });
         }
         Ok(previews)
-    }
-
-    async fn is_of_platform(&self, order: Uuid) -> Result<bool, RecordError> {
-        let order = self.record().order(order).await?;
-        Ok(order.is_some_and(|order| order.platform.is_some()))
     }
 
     async fn mail_to_preview(

@@ -236,7 +236,7 @@ async fn a_limit_holds_for_platforms_too_and_one_of_money_needs_a_price() {
     place(&record, bare(id, Some(bss))).await.unwrap();
     let refused = place(&record, bare(id, Some(bss))).await;
     assert!(
-        matches!(refused, Err(PlaceError::SpendingLimit { .. })),
+        matches!(refused, Err(PlaceError::SpendingLimit(_))),
         "{refused:?}"
     );
     let euros = |minor_units| Price {
@@ -253,7 +253,7 @@ async fn a_limit_holds_for_platforms_too_and_one_of_money_needs_a_price() {
     place(&record, bare(id, Some(bss))).await.unwrap();
     let refused = place(&record, bare(id, Some(bss))).await;
     assert!(
-        matches!(refused, Err(PlaceError::SpendingLimit { .. })),
+        matches!(refused, Err(PlaceError::SpendingLimit(_))),
         "{refused:?}"
     );
 }
@@ -273,15 +273,15 @@ async fn a_platform_is_told_once_to_notify_its_customer_of_a_license() {
     let [first, second] = [ordered().await, ordered().await];
     let other = record.opened_again().await;
     let told = tokio::join!(
-        record.notify_platform_once(first),
-        other.notify_platform_once(first),
-        record.notify_platform_once(first),
+        record.take_platform_notice(first),
+        other.take_platform_notice(first),
+        record.take_platform_notice(first),
     );
     let told = [told.0, told.1, told.2].map(Result::unwrap);
     assert_eq!(told.iter().filter(|is_first| **is_first).count(), 1);
-    assert!(record.notify_platform_once(second).await.unwrap());
-    assert!(!other.notify_platform_once(second).await.unwrap());
-    record.notify_platform_once(Uuid::from_u128(1)).await.unwrap_err();
+    assert!(record.take_platform_notice(second).await.unwrap());
+    assert!(!other.take_platform_notice(second).await.unwrap());
+    record.take_platform_notice(Uuid::from_u128(1)).await.unwrap_err();
 }
 
 #[tokio::test]
@@ -329,7 +329,10 @@ async fn a_subscription_is_one_license_whatever_its_order_asks_for() {
             ..order(instance, lines)
         };
         let refused = place(&record, several).await;
-        assert!(matches!(refused, Err(PlaceError::Quantity { .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(PlaceError::SeveralLicenses { .. })),
+            "{refused:?}"
+        );
     }
     place(&record, bare(instance, Some(bss))).await.unwrap();
 }
@@ -363,7 +366,7 @@ async fn a_program_tries_again_what_was_refused_alone_and_only_while_it_is_on_sa
             .unwrap()
     };
     decide(bss_model::Decision::Deactivate).await;
-    assert_eq!(code(assets[0]).await.as_deref(), Some("not-on-sale"));
+    assert_eq!(code(assets[0]).await.as_deref(), Some("product-inactive"));
     decide(bss_model::Decision::Activate).await;
     assert_eq!(code(assets[0]).await, None);
     assert_eq!(

@@ -1,8 +1,10 @@
 //! Spending limits: no order passes one, however many are placed at once, and the operator is told before.
 
 use bss_model::{AlertFilter, AlertKind, Diagnose as _, Instance, NewOrder, Placed, Price, Spending};
-use bss_record::{PlaceError, Record, SpendingLimitError};
+use bss_record::{PlaceError, RECORD_FILE, Record, RetryError, SpendingLimitError};
+use sqlx::{Connection as _, SqliteConnection};
 
+use crate::alerts::refuse;
 use crate::orders::{order, shop};
 use crate::record::{TestRecord, actor};
 
@@ -89,7 +91,7 @@ async fn an_order_that_is_repeated_with_its_key_is_neither_counted_nor_refused()
     assert!(!again.is_new());
     assert_eq!(record.spending_today(&instance).await.unwrap().used_units, 2);
     let refused = place(&record, order(instance.id, &[("a", 1)])).await.unwrap_err();
-    assert!(matches!(refused, PlaceError::SpendingLimit { .. }), "{refused}");
+    assert!(matches!(refused, PlaceError::SpendingLimit(_)), "{refused}");
 }
 
 #[tokio::test]
@@ -147,4 +149,42 @@ async fn two_shops_at_once_do_not_pass_the_limit_together() {
         record.spending_today(&instance).await.unwrap().used.minor_units,
         7 * PRICE
     );
+}
+
+#[tokio::test]
+async fn what_a_program_tries_again_on_a_later_day_counts_on_that_day_and_is_refused_beyond_its_limit() {
+    let record = TestRecord::open().await;
+    let instance = limited(&record, &Spending::Units(2)).await;
+    let mut assets = Vec::new();
+    for _ in 0..2 {
+        let placed = place(&record, order(instance.id, &[("a", 1)]))
+            .await
+            .unwrap()
+            .into_order();
+        refuse(&record, placed.lines[0].asset_id, "sold-out").await;
+        assets.push(placed.lines[0].asset_id);
+    }
+    // What is counted today may be tried again today, however often.
+    record.retry_refused(assets[0], &actor()).await.unwrap();
+    refuse(&record, assets[0], "sold-out").await;
+    let file = record.path().join(RECORD_FILE);
+    let mut connection = SqliteConnection::connect(&file.display().to_string())
+        .await
+        .unwrap();
+    sqlx::query("UPDATE assets SET created_at_ms = created_at_ms - 86400000, wanted_since_ms = wanted_since_ms - 86400000")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let used = async || record.spending_today(&instance).await.unwrap().used_units;
+    assert_eq!(used().await, 0, "that was yesterday");
+    place(&record, order(instance.id, &[("a", 1)])).await.unwrap();
+    record.retry_refused(assets[0], &actor()).await.unwrap();
+    assert_eq!(used().await, 2);
+    let refused = record.retry_refused(assets[1], &actor()).await.unwrap_err();
+    assert!(matches!(refused, RetryError::SpendingLimit(_)), "{refused}");
+    assert_eq!(refused.diagnosis().code, "spending-limit");
+    place(&record, order(instance.id, &[("a", 1)])).await.unwrap_err();
+    // An operator's word is not bound by it, and counts.
+    record.retry_asset(assets[1], &actor()).await.unwrap();
+    assert_eq!(used().await, 3);
 }

@@ -179,7 +179,8 @@ fn next(alert: &view::Alert) -> String {
             "`bss-host plugin list` shows the plugins on record; nothing is bought for the instance until its own can be used",
         ),
         "api-keys-tried" => Advice::say(
-            "`bss-host api-client list` shows the clients; if a key was in wrong hands, `bss-host api-client rotate NAME` has it open nothing",
+            "`bss-host api-client list` and `bss-host platform list` show whose keys there are; if one was in wrong hands, \
+             `bss-host api-client rotate NAME` or `bss-host platform rotate-key NAME` has it open nothing",
         ),
         "worker-died" => Advice::say("`bss-host status` shows the workers that are alive"),
         "spending-limit" => Advice::say(format!(

@@ -1,19 +1,15 @@
 //! `api-client …`: programs that may ask this host over HTTP, and their keys.
 
-use std::time::Duration;
-
 use bss_model::ApiScope;
 use clap::{Args, Subcommand};
 use host_harness::{ApiClientRequest, Host, view};
 
 use super::exit_status::ExitStatus;
 use super::failure::Outcome;
+use super::former_key::KeepFormer;
 use super::input::operator;
 use super::output::Table;
 use super::{output, show};
-
-/// The longest time for which a former key is taken, in hours: a client that has not changed over in a month will not.
-const KEEP_FORMER_HOURS_MAX: u32 = 31 * 24;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ApiClientCommand {
@@ -25,9 +21,8 @@ pub(super) enum ApiClientCommand {
     Rotate {
         /// The client's name
         name: String,
-        /// Hours for which the former key is taken too, so that the client can change over. Without it, the former key opens nothing any more
-        #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=i64::from(KEEP_FORMER_HOURS_MAX)))]
-        keep_former_hours: u32,
+        #[command(flatten)]
+        former: KeepFormer,
     },
     /// Revoke a client for good: its keys open nothing any more
     Revoke {
@@ -94,11 +89,8 @@ pub(super) async fn run(host: &Host, command: ApiClientCommand, json: bool) -> O
             };
             show_key(&host.create_api_client(request, &operator()).await?, json)
         }
-        ApiClientCommand::Rotate {
-            name,
-            keep_former_hours,
-        } => {
-            let keep_former = Duration::from_secs(u64::from(keep_former_hours) * 60 * 60);
+        ApiClientCommand::Rotate { name, former } => {
+            let keep_former = former.duration();
             show_key(&host.rotate_api_key(&name, keep_former, &operator()).await?, json)
         }
         ApiClientCommand::Revoke { name } => {
@@ -172,9 +164,8 @@ fn instances(client: &view::ApiClient) -> String {
     let Some(instances) = &client.instances else {
         return "all".to_owned();
     };
-    let names = instances.iter().map(|bound| match &bound.instance {
-        Some(name) => name.clone(),
-        None => format!("{} (removed)", bound.instance_id),
-    });
+    let names = instances
+        .iter()
+        .map(|bound| show::instance_name(bound.instance.as_deref(), bound.instance_id));
     names.collect::<Vec<_>>().join(", ")
 }

@@ -31,7 +31,7 @@ pub(super) fn first_line(
 ) -> Result<Zeroizing<String>, Failure> {
     let text = match file {
         None => Zeroizing::new(self::variable(variable)?.unwrap_or_default()),
-        Some(path) => read_secret(path, &format!("{what} `{}`", path.display()))?,
+        Some(file) => return Ok(Zeroizing::new(secret_line(file, what)?.expose().to_owned())),
     };
     Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
 }

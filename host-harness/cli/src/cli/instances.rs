@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::csv_lines::{self, Column, CsvOption, Form};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, parsed, quoted, unreadable};
-use super::input::{first_line, key_value, operator, secrets};
+use super::input::{key_value, operator, secret_line, secrets};
 use super::limits::{self, LimitInstance};
 use super::output::{self, Table};
 use super::progress::listener;
@@ -247,7 +247,7 @@ impl ProxyArguments {
                 "a password for a proxy comes with a user, as in `--proxy http://user@proxy.example.com:3128`",
             ));
         };
-        let password = Secret::new(first_line(Some(&file), "", "password file")?.as_str());
+        let password = secret_line(&file, "password file")?;
         let proxy = proxy.with_credentials(Some(user), Some(password));
         Ok(Some(ProxyChoice::Through(
             proxy.map_err(|error| Failure::of(&error))?,

@@ -1,27 +1,24 @@
 //! `platform …`: billing platforms that buy by their own contract, and the keys that they made.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use host_harness::{Host, PlatformCredentials, PlatformRequest, platform_addresses, view};
 use uuid::Uuid;
 
 use super::exit_status::ExitStatus;
-use super::failure::{Failure, Outcome};
+use super::failure::Outcome;
+use super::former_key::KeepFormer;
 use super::input::{operator, secret_line};
 use super::output::Table;
 use super::{output, show};
-
-/// The longest time for which a former key is taken, in hours: a platform that has not changed over in a month will not.
-const KEEP_FORMER_HOURS_MAX: u32 = 31 * 24;
 
 /// The address of a host that nobody has named.
 const SOME_HOST: &str = "https://HOST:8443";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PlatformCommand {
-    /// Register a platform for an instance, and show the addresses to paste where this application is registered in it
+    /// Register a platform that buys at an instance, and show the addresses to paste where this application is registered in the platform
     Register(RegisterPlatform),
     /// Show the platforms, also those that were revoked; never a key
     List,
@@ -34,7 +31,7 @@ pub(super) enum PlatformCommand {
     },
     /// Put the key on record that the platform shows now
     RotateKey(RotateKey),
-    /// Revoke a platform for good: its keys open nothing any more. What it bought stays
+    /// Revoke a platform for good: its keys open nothing any more. What it bought stays, and a platform of another name finds nothing of it
     Revoke {
         /// The platform's name
         name: String,
@@ -51,7 +48,7 @@ pub(super) struct RegisterPlatform {
     /// The application id that the platform shows, where it is known already
     #[arg(long, value_name = "GUID", requires = "api_key_file")]
     application_id: Option<Uuid>,
-    /// The file with the key that the platform shows; `-` is the standard input
+    /// The file whose first line is the key that the platform shows; `-` is the standard input
     #[arg(long, value_name = "FILE", requires = "application_id")]
     api_key_file: Option<PathBuf>,
     #[command(flatten)]
@@ -62,20 +59,19 @@ pub(super) struct RegisterPlatform {
 pub(super) struct RotateKey {
     /// The platform's name
     name: String,
-    /// The file with the key that the platform shows; `-` is the standard input
+    /// The file whose first line is the key that the platform shows; `-` is the standard input
     #[arg(long, value_name = "FILE")]
     api_key_file: PathBuf,
     /// The application id that the platform shows: needed the first time. Another one replaces it, and no former key is taken then
     #[arg(long, value_name = "GUID")]
     application_id: Option<Uuid>,
-    /// Hours for which the former key is taken too, so that the platform can change over. Without it, the former key opens nothing any more
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=i64::from(KEEP_FORMER_HOURS_MAX)))]
-    keep_former_hours: u32,
+    #[command(flatten)]
+    former: KeepFormer,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Base {
-    /// Where the platform reaches `bss-host serve`, as in `https://host.example`
+    /// Where the platform reaches `bss-host serve`, as in `https://host.example`. Without it, the addresses begin with https://HOST:8443, to be replaced
     #[arg(long, value_name = "URL", default_value = SOME_HOST, hide_default_value = true, value_parser = base_url)]
     base_url: String,
 }
@@ -93,10 +89,6 @@ fn base_url(text: &str) -> Result<String, String> {
         Some(host) if !host.is_empty() && !host.starts_with('/') && is_plain(host) => Ok(text.to_owned()),
         _ => Err("expected the beginning of an address, as in `https://host.example`".to_owned()),
     }
-}
-
-fn key(file: &Path) -> Result<host_harness::Secret, Failure> {
-    secret_line(file, "key file")
 }
 
 pub(super) async fn run(host: &Host, command: PlatformCommand, json: bool) -> Outcome {
@@ -140,7 +132,7 @@ async fn register(host: &Host, asked: RegisterPlatform, json: bool) -> Outcome {
     let credentials = match (asked.application_id, &asked.api_key_file) {
         (Some(application_id), Some(file)) => Some(PlatformCredentials {
             application_id,
-            key: key(file)?,
+            key: secret_line(file, "key file")?,
         }),
         _ => None,
     };
@@ -159,10 +151,10 @@ async fn register(host: &Host, asked: RegisterPlatform, json: bool) -> Outcome {
     let name = &shown.platform.name;
     output::note(match shown.platform.application_id {
         Some(_) => format!(
-            "platform {name} is registered; paste these addresses where this application is registered in it"
+            "platform {name} is registered; paste these addresses where this application is registered in the platform"
         ),
         None => format!(
-            "platform {name} is registered, and opens nothing yet: paste these addresses where this application is registered in it, \
+            "platform {name} is registered, and opens nothing yet: paste these addresses where this application is registered in the platform, \
              then give the key that it shows: `bss-host platform rotate-key {name} --application-id GUID --api-key-file FILE`"
         ),
     });
@@ -170,10 +162,15 @@ async fn register(host: &Host, asked: RegisterPlatform, json: bool) -> Outcome {
 }
 
 async fn rotate(host: &Host, asked: RotateKey, json: bool) -> Outcome {
-    let keep_former = Duration::from_secs(u64::from(asked.keep_former_hours) * 60 * 60);
-    let key = key(&asked.api_key_file)?;
+    let key = secret_line(&asked.api_key_file, "key file")?;
     let rotated = host
-        .set_platform_key(&asked.name, asked.application_id, key, keep_former, &operator())
+        .set_platform_key(
+            &asked.name,
+            asked.application_id,
+            key,
+            asked.former.duration(),
+            &operator(),
+        )
         .await?;
     if json {
         show::json(&rotated)?;
@@ -182,7 +179,7 @@ async fn rotate(host: &Host, asked: RotateKey, json: bool) -> Outcome {
     output::line(format!("the key of platform {} is on record", rotated.name));
     match rotated.former_key_until_ms {
         Some(until) => output::note(format!("the former key is taken until {}", show::time(until))),
-        None => output::note("a former key opens nothing any more"),
+        None => output::note("no other key is taken"),
     }
     Ok(ExitStatus::Done)
 }
@@ -222,7 +219,7 @@ fn table(platforms: &[view::Platform]) -> Table {
         table.add_row([
             platform.name.clone(),
             platform.owner.clone().unwrap_or_default(),
-            instance(platform),
+            show::instance_name(platform.instance.as_deref(), platform.instance_id),
             platform
                 .application_id
                 .map_or_else(String::new, |id| id.to_string()),
@@ -232,22 +229,14 @@ fn table(platforms: &[view::Platform]) -> Table {
             } else {
                 String::new()
             },
-            match platform.revoked_at_ms {
-                Some(at) => format!("revoked since {}", show::time(at)),
-                None if has_key => "usable".to_owned(),
-                None => "waiting for its key".to_owned(),
+            match (platform.state, platform.revoked_at_ms) {
+                (_, Some(at)) => format!("revoked since {}", show::time(at)),
+                ("waiting-for-key", None) => "waiting for its key".to_owned(),
+                (state, None) => state.to_owned(),
             },
         ]);
     }
     table
-}
-
-/// The instance of a platform, by name; one that was removed by its id.
-fn instance(platform: &view::Platform) -> String {
-    match &platform.instance {
-        Some(name) => name.clone(),
-        None => format!("{} (removed)", platform.instance_id),
-    }
 }
 
 #[cfg(test)]

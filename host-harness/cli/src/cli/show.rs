@@ -91,6 +91,11 @@ pub(super) fn units(quantity: u32, product: &str) -> String {
     }
 }
 
+/// The name of an instance that something was made for; of one that was removed, its id.
+pub(super) fn instance_name(name: Option<&str>, id: Uuid) -> String {
+    name.map_or_else(|| format!("{id} (removed)"), ToOwned::to_owned)
+}
+
 /// A time, for people: in UTC, whatever the time zone of the terminal.
 pub(super) fn time(ms: i64) -> String {
     time_as(ms, "%Y-%m-%d %H:%MZ")
