@@ -19,7 +19,6 @@ mod settings;
 use axum::Extension;
 use axum::extract::{Path, Request, State as Shared};
 use axum::response::{IntoResponse as _, Response};
-use bss_model::InstanceId;
 use http::{Method, StatusCode};
 use serde_json::json;
 use tokio::time::Instant;
@@ -29,10 +28,10 @@ use crate::body;
 use crate::problem::Problem;
 use crate::request_error::RequestError;
 use crate::state::State;
-use address::{Call, LicenseCall};
+use address::Call;
 use asked::Asked;
 use members::{Members, Unreadable};
-use results::{Answer, Code};
+use results::{Answer, Code, sentence};
 
 pub(crate) use credentials::Credentials;
 
@@ -56,14 +55,13 @@ pub(crate) async fn answer(
         message: Members::read(&body).map_err(RequestError::Json)?,
         until: Instant::now() + state.limits.platform_wait,
     };
-    let is_whole = call.is_whole();
+    let asks_for_list = call.asks_for_list();
     match carried_out(&asked, call).await {
         // What the host decides is an answer; what it could not find out is a failure.
         Err(problem) if !problem.status().is_server_error() => {
-            let message = format!("{} ({})", problem.detail(), problem.code());
-            let refused = Answer::new(Code::Refused, message);
-            Ok(match is_whole {
-                true => refused.instead_of_a_definition(),
+            let refused = Answer::new(Code::Refused, sentence(problem.detail(), problem.code()));
+            Ok(match asks_for_list {
+                true => refused.unavailable(),
                 false => refused.into_response(),
             })
         }
@@ -74,15 +72,15 @@ pub(crate) async fn answer(
 async fn carried_out(asked: &Asked<'_>, call: Call) -> Result<Response, Problem> {
     let answer = match call {
         Call::FieldsGet => {
-            let form = form(asked).await?;
+            let form = asked.form().await?;
             return Ok(results::json(
                 StatusCode::OK,
                 &settings::FieldCollection::of(&form),
             ));
         }
         Call::FieldsValidate => {
-            let form = form(asked).await?;
-            return Ok(match settings::problems(asked.message(), &form) {
+            let form = asked.form().await?;
+            return Ok(match settings::problems(&asked.message, &form) {
                 Ok(problems) => results::json(StatusCode::OK, &problems),
                 Err(error) => results::json(StatusCode::OK, &[format!("{error}.")]),
             });
@@ -93,21 +91,13 @@ async fn carried_out(asked: &Asked<'_>, call: Call) -> Result<Response, Problem>
         Call::Discover => return Ok(results::json(StatusCode::OK, &discovery::answer(asked))),
         Call::Synchronize => accounts::synchronize(asked).unwrap_or_else(Unreadable::into),
         Call::Exists => accounts::exists(asked).await?,
-        Call::DeleteAccount | Call::License(LicenseCall::Activate) => Answer::done(),
-        Call::License(LicenseCall::Create) => licenses::create(asked).await?,
-        Call::License(LicenseCall::Update) => licenses::update(asked).await?,
-        Call::License(LicenseCall::Cancel) => licenses::cancel(asked).await?,
+        Call::DeleteAccount | Call::Activate => Answer::done(),
+        Call::Create => licenses::create(asked).await?,
+        Call::Update => licenses::update(asked).await?,
+        Call::Cancel => licenses::cancel(asked).await?,
         Call::NotOffered(path) => {
             Answer::new(Code::NotOffered, format!("`{path}` is not offered for licenses."))
         }
     };
     Ok(answer.into_response())
-}
-
-async fn form(asked: &Asked<'_>) -> Result<host_harness::view::InstanceForm, Problem> {
-    let instance = asked
-        .host()
-        .instance_of_id(InstanceId(asked.platform().instance_id))
-        .await?;
-    Ok(instance.form().await?)
 }

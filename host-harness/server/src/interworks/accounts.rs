@@ -7,12 +7,12 @@ use crate::problem::Problem;
 
 /// Takes notice of a customer, under the platform's own id.
 pub(super) fn synchronize(asked: &Asked<'_>) -> Result<Answer, Unreadable> {
-    Ok(Answer::done().about(asked.message().needed("ID")?))
+    Ok(Answer::done().about(asked.message.needed("ID")?))
 }
 
 /// Says whether the platform has ordered anything for the customer here.
 pub(super) async fn exists(asked: &Asked<'_>) -> Result<Answer, Problem> {
-    let id = match asked.message().needed("ID") {
+    let id = match asked.message.needed("ID") {
         Ok(id) => id,
         Err(error) => return Ok(error.into()),
     };

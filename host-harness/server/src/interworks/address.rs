@@ -1,16 +1,6 @@
 //! Addresses of the contract: what a call is, however its path is written. Every address is entered one by one in the platform, so
 //! that several spellings are in use.
 
-/// What a platform may change of a license.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LicenseCall {
-    Create,
-    Update,
-    Cancel,
-    /// Asked for of subscriptions that were suspended, which a license never is.
-    Activate,
-}
-
 /// A call of the contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
@@ -22,15 +12,22 @@ pub(crate) enum Call {
     Synchronize,
     Exists,
     DeleteAccount,
-    License(LicenseCall),
+    /// Buys a license.
+    Create,
+    /// Looks a license up, after its subscription was edited and saved.
+    Update,
+    /// Returns a license.
+    Cancel,
+    /// Ends a suspension, in which a license never is.
+    Activate,
     Discover,
     /// A call that a license does not have.
     NotOffered(String),
 }
 
 impl Call {
-    /// Whether the answer is a form or a catalog, which an answer of another kind could be taken for an empty one of.
-    pub(crate) fn is_whole(&self) -> bool {
+    /// Whether a form, a list of problems or a catalog is asked for: any other answer could be taken for an empty one.
+    pub(crate) fn asks_for_list(&self) -> bool {
         matches!(
             self,
             Self::FieldsGet | Self::FieldsValidate | Self::ServiceDefinition
@@ -43,7 +40,7 @@ impl Call {
             Self::FieldsGet | Self::ServiceDefinition | Self::AdditionalInfo | Self::SyncOptions => true,
             Self::Discover | Self::NotOffered(_) => true,
             Self::FieldsValidate | Self::Synchronize | Self::Exists | Self::DeleteAccount => false,
-            Self::License(_) => false,
+            Self::Create | Self::Update | Self::Cancel | Self::Activate => false,
         }
     }
 }
@@ -63,10 +60,10 @@ pub(crate) fn call(path: &str) -> Option<Call> {
         ("account", "exists") => Call::Exists,
         ("account", "delete") => Call::DeleteAccount,
         ("asset" | "subscription", action) => match action {
-            "create" => Call::License(LicenseCall::Create),
-            "update" => Call::License(LicenseCall::Update),
-            "cancel" => Call::License(LicenseCall::Cancel),
-            "activate" => Call::License(LicenseCall::Activate),
+            "create" => Call::Create,
+            "update" => Call::Update,
+            "cancel" => Call::Cancel,
+            "activate" => Call::Activate,
             "suspend" | "upgradetopaid" | "upgradedowngrade" => Call::NotOffered(path.to_owned()),
             _ => return None,
         },
@@ -91,7 +88,7 @@ mod tests {
             "Subscriptions/Create",
             "api/subscription/create",
         ] {
-            assert_eq!(call(path), Some(Call::License(LicenseCall::Create)), "{path}");
+            assert_eq!(call(path), Some(Call::Create), "{path}");
         }
         assert_eq!(call("Fields/Get"), Some(Call::FieldsGet));
         assert_eq!(call("Field/ServiceDefinition"), Some(Call::ServiceDefinition));

@@ -1,11 +1,14 @@
 //! A call that is being answered: who calls, what is sent along, and how long an outcome is waited for.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use bss_model::{InstanceId, Platform};
-use host_harness::Host;
+use bss_model::Platform;
+use host_harness::view::InstanceForm;
+use host_harness::{AssetHandle, Host, InstanceHandle};
 use http::{HeaderMap, Uri};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
 use super::members::Members;
 use super::results::{Answer, Code};
@@ -13,6 +16,9 @@ use super::settings;
 use crate::access::PlatformCaller;
 use crate::problem::Problem;
 use crate::state::State;
+
+/// How often what is waited for is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// A call of a platform, with all that its answer takes.
 pub(super) struct Asked<'a> {
@@ -34,12 +40,22 @@ impl Asked<'_> {
         &self.caller.platform
     }
 
-    pub(super) fn headers(&self) -> &HeaderMap {
-        self.headers
+    /// The instance that the platform buys at.
+    pub(super) async fn instance(&self) -> Result<InstanceHandle, Problem> {
+        Ok(self
+            .host()
+            .instance_of_id(self.platform().instance_id.into())
+            .await?)
     }
 
-    pub(super) fn message(&self) -> &Members {
-        &self.message
+    /// The asset of an id.
+    pub(super) async fn asset(&self, id: Uuid) -> Result<AssetHandle, Problem> {
+        Ok(self.host().asset(id.into()).await?)
+    }
+
+    /// The form of the instance.
+    pub(super) async fn form(&self) -> Result<InstanceForm, Problem> {
+        Ok(self.instance().await?.form().await?)
     }
 
     pub(super) fn query(&self) -> Option<&str> {
@@ -51,28 +67,31 @@ impl Asked<'_> {
         self.uri.authority().map(http::uri::Authority::as_str)
     }
 
-    /// Whether a parameter of the query, in any case, says so.
-    pub(super) fn query_says(&self, name: &str, truth: impl Fn(&str) -> Option<bool>) -> bool {
-        let mut parameters = form_urlencoded::parse(self.query().unwrap_or_default().as_bytes());
-        parameters.any(|(known, value)| known.eq_ignore_ascii_case(name) && truth(&value) == Some(true))
+    /// Whether no outcome is waited for any more.
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.until || self.state.is_stopping.load(Ordering::Relaxed)
     }
 
-    /// Whether no outcome is waited for any more.
-    pub(super) fn is_over(&self) -> bool {
-        Instant::now() >= self.until || self.state.is_stopping.load(Ordering::Relaxed)
+    /// Waits until the next look at what is waited for. False: the time is over.
+    pub(super) async fn waits(&self) -> bool {
+        let waits = !self.is_over();
+        if waits {
+            sleep(LOOK_EVERY).await;
+        }
+        waits
     }
 
     /// The answer to a setting that the platform sends along and that is not the instance's. `None`: all are, or it sends none.
     pub(super) async fn differing_setting(&self) -> Result<Option<Answer>, Problem> {
-        let id = InstanceId(self.platform().instance_id);
-        let Some(instance) = self.host().record().instance_by_id(id.into()).await? else {
+        let id = self.platform().instance_id;
+        let Some(instance) = self.host().record().instance_by_id(id).await? else {
             return Ok(None);
         };
         let differing = settings::differing(self.headers, &instance);
         if differing.is_empty() {
             return Ok(None);
         }
-        let form = self.host().instance_of_id(id).await?.form().await?;
+        let form = self.form().await?;
         let difference = settings::difference(&differing, &form);
         Ok(difference.map(|difference| Answer::new(Code::Setting, difference)))
     }

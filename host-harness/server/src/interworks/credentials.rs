@@ -1,5 +1,6 @@
 //! The pair of application id and key by which a platform shows who it is.
 
+use bss_model::Secret;
 use data_encoding::BASE64;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
@@ -8,11 +9,10 @@ const APPLICATION_ID: HeaderName = HeaderName::from_static("x-cloudplatform-appl
 const API_KEY: HeaderName = HeaderName::from_static("x-cloudplatform-apikey");
 
 /// What a platform shows of itself.
-#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Credentials {
     pub(crate) application_id: Uuid,
     /// The texts that the key may be: platforms send it in base64, and some as it is.
-    pub(crate) keys: Vec<String>,
+    pub(crate) keys: Vec<Secret>,
 }
 
 impl Credentials {
@@ -25,7 +25,7 @@ impl Credentials {
         let keys = keys.filter_map(|key| std::str::from_utf8(key).ok());
         Some(Self {
             application_id: Uuid::try_parse(application_id.trim()).ok()?,
-            keys: keys.map(ToOwned::to_owned).collect(),
+            keys: keys.map(Secret::new).collect(),
         })
     }
 }
@@ -46,7 +46,10 @@ mod tests {
         for (name, value) in pairs {
             headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
-        Credentials::of(&headers).map(|shown| (shown.application_id, shown.keys))
+        Credentials::of(&headers).map(|shown| {
+            let keys = shown.keys.iter().map(|key| key.expose().to_owned());
+            (shown.application_id, keys.collect())
+        })
     }
 
     #[test]

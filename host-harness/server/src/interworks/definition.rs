@@ -1,24 +1,18 @@
 //! The services definition as the platform imports it, with the custom fields that its assets get.
 
-use std::time::Duration;
-
-use axum::response::{IntoResponse as _, Response};
-use bss_model::RunState;
+use axum::response::Response;
+use bss_model::{InstanceId, RunState};
 use host_harness::product_type_collection::{self, ProductTypeDefinition};
 use host_harness::{Error, ServicesError, StartRunError};
 use http::StatusCode;
 use serde::Serialize;
-use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::asked::Asked;
-use super::licenses::is_of_this_machine;
-use super::members::truth;
+use super::licenses::is_undecided;
 use super::results::{self, ACTIVATION_LINK, Answer, Code, RETURN_STATUS, TOKEN, TOKEN_STATUS};
+use super::service_request::query_flag;
 use crate::problem::Problem;
-
-/// How often a run that is waited for is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -104,23 +98,22 @@ impl CustomFieldCollection {
 /// started and waited for.
 pub(super) async fn answer(asked: &Asked<'_>) -> Result<Response, Problem> {
     if let Some(differs) = asked.differing_setting().await? {
-        return Ok(differs.instead_of_a_definition());
+        return Ok(differs.unavailable());
     }
-    let is_fresh = asked.query_says("fetch", truth);
+    let is_fresh = match query_flag(asked.query(), "fetch") {
+        Ok(is_fresh) => is_fresh,
+        Err(error) => return Ok(Answer::from(error).unavailable()),
+    };
     if (is_fresh || definition(asked).await?.is_empty())
         && let Some(failed) = fetch(asked).await?
     {
-        return Ok(failed.instead_of_a_definition());
+        return Ok(failed.unavailable());
     }
     let definition = definition(asked).await?;
-    match definition.is_empty() {
-        // A definition of nothing would end the sale of everything there.
-        true => {
-            let none = Answer::new(Code::Pending, "No catalog was read yet.");
-            Ok(none.instead_of_a_definition())
-        }
-        false => Ok(results::json(StatusCode::OK, &definition).into_response()),
-    }
+    Ok(match definition.is_empty() {
+        true => Answer::new(Code::Refused, "The vendor sells nothing of its catalog now.").unavailable(),
+        false => results::json(StatusCode::OK, &definition),
+    })
 }
 
 async fn definition(asked: &Asked<'_>) -> Result<ProductTypeCollection, Problem> {
@@ -138,7 +131,7 @@ async fn definition(asked: &Asked<'_>) -> Result<ProductTypeCollection, Problem>
 async fn fetch(asked: &Asked<'_>) -> Result<Option<Answer>, Problem> {
     let (host, platform) = (asked.host(), asked.platform());
     let started = host
-        .start_services_run(bss_model::InstanceId(platform.instance_id), &platform.actor())
+        .start_services_run(InstanceId(platform.instance_id), &platform.actor())
         .await;
     let run = match started {
         Ok(run) => run,
@@ -148,28 +141,24 @@ async fn fetch(asked: &Asked<'_>) -> Result<Option<Answer>, Problem> {
     ended(asked, run).await
 }
 
+/// Waits for a run. `None`: it has read the catalog.
 async fn ended(asked: &Asked<'_>, run: Uuid) -> Result<Option<Answer>, Problem> {
     loop {
         let found = asked.host().record().services_run(run).await?;
-        let Some(found) = found else {
-            return Ok(Some(Answer::new(Code::Pending, "The run is gone. Run it again.")));
-        };
-        match found.state {
-            RunState::Completed | RunState::CompletedWithErrors => return Ok(None),
-            RunState::AwaitsAcceptance => {
+        let state = found.as_ref().map(|found| found.state);
+        match state {
+            Some(RunState::Completed | RunState::CompletedWithErrors) => return Ok(None),
+            Some(RunState::AwaitsAcceptance) => {
                 let message = "The catalog would end the sale of much of what is sold: somebody at the host has to accept that first.";
                 return Ok(Some(Answer::new(Code::Refused, message)));
             }
-            RunState::Failed => {
-                let reason = found
-                    .reason
-                    .map(|reason| format!("{} ({})", reason.message, reason.code));
-                return Ok(Some(Answer::new(Code::Refused, reason.unwrap_or_default())));
+            Some(RunState::Failed) => {
+                let reason = found.and_then(|found| found.reason);
+                let failed = || Answer::new(Code::Refused, "The catalog was not read.");
+                return Ok(Some(reason.as_ref().map_or_else(failed, Answer::of_problem)));
             }
-            RunState::NotStarted | RunState::InProgress if !asked.is_over() => {
-                sleep(LOOK_EVERY).await;
-            }
-            RunState::NotStarted | RunState::InProgress => {
+            Some(RunState::NotStarted | RunState::InProgress) if asked.waits().await => {}
+            Some(RunState::NotStarted | RunState::InProgress) | None => {
                 let message = "The catalog is being read. Run it again in a moment.";
                 return Ok(Some(Answer::new(Code::Pending, message)));
             }
@@ -179,7 +168,7 @@ async fn ended(asked: &Asked<'_>, run: Uuid) -> Result<Option<Answer>, Problem> 
 
 /// The answer to what the host does not do. What this machine or the vendor is in the way of is a problem.
 fn refused(error: Error) -> Result<Answer, Problem> {
-    match is_of_this_machine(&error) {
+    match is_undecided(&error) {
         true => Err(error.into()),
         false => Ok(Answer::refused(&error)),
     }

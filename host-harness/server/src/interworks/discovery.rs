@@ -9,7 +9,7 @@ use super::asked::Asked;
 const MODELS: &str = "Interworks.Extensions.Models";
 
 pub(super) fn answer(asked: &Asked<'_>) -> Value {
-    let host = asked.headers().get(HOST).and_then(|host| host.to_str().ok());
+    let host = asked.headers.get(HOST).and_then(|host| host.to_str().ok());
     let authority = asked.authority().or(host).unwrap_or("localhost");
     let url = |path: &str, check: bool| json!({ "Url": path, "RequiresAuthorization": true, "RequiresPrecheck": check });
     let license = |section: &str| {

@@ -1,48 +1,40 @@
 //! Licenses: bought once for a subscription however often the platform says so, looked at, and returned.
 
-use std::time::Duration;
-
 use bss_model::{
-    Asset, AssetId, Cancellation, CancellationState, ErrorKind, InstanceId, LicenseState, Order, OrderId,
-    OrderLine, Page, Product, ProductFilter, SyncStatus, license_state,
+    Asset, Cancellation, CancellationState, ErrorKind, LicenseState, Order, OrderFilter, OrderId, OrderLine,
+    Page, Product, ProductFilter, SyncStatus, license_state, with_causes,
 };
 use host_harness::{AssetHandle, Error, InstanceHandle, OrderRequest};
-use tokio::time::{sleep, timeout_at};
+use tokio::time::timeout_at;
 use uuid::Uuid;
 
 use super::asked::Asked;
 use super::members::Unreadable;
-use super::results::{Answer, Code};
+use super::results::{Answer, Code, sentence};
 use super::service_request::{Meant, ServiceRequest};
 use crate::problem::Problem;
 
-/// How often what is waited for is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
-
 /// Buys a license for a subscription, or answers with the one that was bought for it. What was certainly not bought is tried again.
 pub(super) async fn create(asked: &Asked<'_>) -> Result<Answer, Problem> {
-    let request = match ServiceRequest::read(asked.message(), asked.query()) {
+    let request = match ServiceRequest::read(&asked.message, asked.query()) {
         Ok(request) => request,
         Err(error) => return Ok(error.into()),
     };
     if let Some(differs) = asked.differing_setting().await? {
         return Ok(differs);
     }
-    let instance = asked
-        .host()
-        .instance_of_id(InstanceId(asked.platform().instance_id))
-        .await?;
     let purchase = match Purchase::read(asked, &request).await? {
         Ok(purchase) => purchase,
         Err(error) => return Ok(error.into()),
     };
-    if let Some(order) = placed(asked, &instance, purchase.subscription).await? {
+    if let Some(order) = placed(asked, purchase.subscription).await? {
         return repeated(asked, &request, &purchase, &order).await;
     }
     let order = match purchase.order() {
         Ok(order) => order,
         Err(error) => return Ok(error.into()),
     };
+    let instance = asked.instance().await?;
     if request.meant != Meant::Really {
         return match timeout_at(asked.until, instance.check(order.clone())).await {
             Ok(Ok(())) => Ok(rehearsed(request.meant, "bought")),
@@ -66,73 +58,71 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Answer, Problem> {
             }
         }
         // Another call of the platform came first, with something else.
-        Err(error) if error.code() == "key-reused" => Ok(mismatch()),
+        Err(error) if error.code() == "key-reused" => Ok(mismatch(DIFFERS)),
         Err(error) => refusal(&instance, &order, error).await,
     }
 }
 
 /// Asks the vendor how a license stands, and tries again what was certainly not bought. Never buys what was not created.
 pub(super) async fn update(asked: &Asked<'_>) -> Result<Answer, Problem> {
-    let (request, asset) = match named(asked).await? {
+    let Named {
+        request,
+        order,
+        asset,
+    } = match named(asked).await? {
         Ok(named) => named,
         Err(answer) => return Ok(answer),
     };
-    if !is_unchanged(asked, &request, &asset).await? {
-        return Ok(mismatch());
+    let products = products(asked).await?;
+    match is_unchanged(&request, &order, &asset, &products) {
+        Ok(true) => {}
+        Ok(false) => return Ok(mismatch(DIFFERS)),
+        Err(error) => return Ok(error.into()),
     }
     if request.meant != Meant::Really {
         return Ok(rehearsed(request.meant, "changed").about(asset.id));
     }
     if license_state(&asset) == LicenseState::Licensed {
-        let handle = asked.host().asset(AssetId(asset.id)).await?;
+        let handle = asked.asset(asset.id).await?;
         // The last answer on record is as good as there is where the vendor gives none now.
-        match timeout_at(asked.until, handle.refresh()).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => {
-                tracing::info!(asset = %asset.id, code = error.code(), "the vendor did not say how the license stands")
-            }
-            Err(_) => {
-                tracing::info!(asset = %asset.id, "the vendor did not say in time how the license stands")
-            }
+        let refreshed = timeout_at(asked.until, handle.refresh()).await;
+        if !matches!(refreshed, Ok(Ok(_))) {
+            let code = refreshed
+                .as_ref()
+                .ok()
+                .and_then(|answer| answer.as_ref().err().map(Error::code));
+            tracing::info!(asset = %asset.id, code, "the vendor did not say how the license stands");
         }
     }
-    let asset = again(asked, &asset).await?;
-    told(asked, &asset).await
+    match again(asked, &asset).await? {
+        Ok(asset) => told(asked, &asset).await,
+        Err(answer) => Ok(answer),
+    }
 }
 
 /// Whether what is given of a license is what was bought: nothing of it can be changed.
-async fn is_unchanged(
-    asked: &Asked<'_>,
+fn is_unchanged(
     request: &ServiceRequest<'_>,
+    order: &Order,
     asset: &Asset,
-) -> Result<bool, Problem> {
-    let record = asked.host().record();
-    let products = record
-        .products(asset.instance_id, &ProductFilter::default(), &Page::all())
-        .await?
-        .rows;
-    let customer = match request.account_id() {
-        Ok(Some(id)) => record
-            .order(asset.order_id)
-            .await?
-            .is_some_and(|order| order.customer.id == id),
-        Ok(None) => true,
-        Err(_) => false,
-    };
-    let quantity = request.quantity.is_none_or(|quantity| quantity == asset.quantity);
-    Ok(customer && quantity && is_meant(&codes(request, &products), &asset.product_code))
+    products: &[Product],
+) -> Result<bool, Unreadable> {
+    let customer = request.account_id()?;
+    let is_same_customer = customer.is_none_or(|id| id == order.customer.id);
+    let is_same_quantity = request.quantity.is_none_or(|quantity| quantity == asset.quantity);
+    Ok(is_same_customer && is_same_quantity && is_meant(&codes(request, products), &asset.product_code))
 }
 
 /// Returns a license to the vendor, or withdraws what is not bought.
 pub(super) async fn cancel(asked: &Asked<'_>) -> Result<Answer, Problem> {
-    let (request, asset) = match named(asked).await? {
+    let Named { request, asset, .. } = match named(asked).await? {
         Ok(named) => named,
         Err(answer) => return Ok(answer),
     };
     if request.meant != Meant::Really {
         return check_cancel(asked, &asset, request.meant).await;
     }
-    let handle = asked.host().asset(AssetId(asset.id)).await?;
+    let handle = asked.asset(asset.id).await?;
     let mut state = license_state(&asset);
     if matches!(state, LicenseState::Open | LicenseState::Refused) {
         // What is in doubt is looked up, by a worker where that takes longer.
@@ -143,13 +133,13 @@ pub(super) async fn cancel(asked: &Asked<'_>) -> Result<Answer, Problem> {
     }
     match state {
         LicenseState::Licensed => returned(asked, &handle, &request).await,
-        // What was refused is withdrawn, too, so that nothing is bought for it by a later call.
+        // A refused license is withdrawn, too, so that nothing is bought for it by a later call.
         LicenseState::Open | LicenseState::Refused => Ok(pending(
             &asset,
-            "Whether it was bought is being looked up. Run it again in a moment.",
+            "It is not known yet whether it could be withdrawn. Run it again in a moment.",
         )),
         LicenseState::Withdrawn | LicenseState::Returned | LicenseState::Cancelled => {
-            ended(asked, asset.id).await
+            Ok(over(&asset_of(asked, asset.id).await?))
         }
     }
 }
@@ -173,12 +163,8 @@ impl<'a> Purchase<'a> {
         request: &ServiceRequest<'a>,
     ) -> Result<Result<Self, Unreadable>, Problem> {
         let (host, platform) = (asked.host(), asked.platform());
-        let (record, instance) = (host.record(), platform.instance_id);
-        let products = record
-            .products(instance, &ProductFilter::default(), &Page::all())
-            .await?
-            .rows;
-        let types = record.product_types(instance).await?;
+        let products = products(asked).await?;
+        let types = host.record().product_types(platform.instance_id).await?;
         let splits = |product: &Product| {
             let of = types
                 .iter()
@@ -208,7 +194,7 @@ impl<'a> Purchase<'a> {
         match splits && self.quantity != 1 {
             true => Err(Unreadable::Value {
                 member: "Quantity",
-                expected: "1, because each license is a subscription of its own",
+                expected: "1, for each license a subscription of its own,",
             }),
             false => Ok(self.request.clone().line(code, self.quantity)),
         }
@@ -222,6 +208,15 @@ impl<'a> Purchase<'a> {
             && order.customer.id == self.request.customer.id
             && order.lines.iter().all(is_line)
     }
+}
+
+/// The products of the instance, also those that are not sold any more.
+async fn products(asked: &Asked<'_>) -> Result<Vec<Product>, Problem> {
+    let (record, instance) = (asked.host().record(), asked.platform().instance_id);
+    let products = record
+        .products(instance, &ProductFilter::default(), &Page::all())
+        .await?;
+    Ok(products.rows)
 }
 
 /// The codes of the products that a request may mean.
@@ -243,22 +238,25 @@ async fn repeated(
     order: &Order,
 ) -> Result<Answer, Problem> {
     if !purchase.is_of(order, asked.platform().id) {
-        return Ok(mismatch());
+        return Ok(mismatch(DIFFERS));
     }
     let asset = only_asset(order)?;
     match request.meant {
         Meant::Really => {
-            let asset = again(asked, &asset_of(asked, asset).await?).await?;
-            bought(asked, &asset).await
+            let asset = asset_of(asked, asset).await?;
+            match again(asked, &asset).await? {
+                Ok(asset) => bought(asked, &asset).await,
+                Err(answer) => Ok(answer),
+            }
         }
         Meant::Check | Meant::Test => Ok(rehearsed(request.meant, "bought").about(asset)),
     }
 }
 
-/// The answer to who buys, about an asset that is settled or was waited for.
+/// The answer to a purchase, about an asset that is settled or was waited for.
 async fn bought(asked: &Asked<'_>, asset: &Asset) -> Result<Answer, Problem> {
     match license_state(asset) {
-        // Whoever buys has to hear that there is no license.
+        // A buyer has to hear that there is no license.
         LicenseState::Returned | LicenseState::Cancelled => {
             let message = "The license of this subscription was returned. Order it as a new subscription.";
             Ok(Answer::new(Code::Returned, message)
@@ -269,30 +267,30 @@ async fn bought(asked: &Asked<'_>, asset: &Asset) -> Result<Answer, Problem> {
     }
 }
 
-/// Tries an asset again if it was refused, and returns it once it is settled or was waited for.
-async fn again(asked: &Asked<'_>, asset: &Asset) -> Result<Asset, Problem> {
+/// Tries an asset again if it was refused, and returns it once it is settled or was waited for. The answer where it may not be
+/// tried again.
+async fn again(asked: &Asked<'_>, asset: &Asset) -> Result<Result<Asset, Answer>, Problem> {
     if asset.sync_status == SyncStatus::Failed {
-        let handle = asked.host().asset(AssetId(asset.id)).await?;
+        let handle = asked.asset(asset.id).await?;
         if let Err(error) = handle.retry_refused(&asked.platform().actor()).await {
-            if is_of_this_machine(&error) {
-                return Err(error.into());
+            // A license that was settled meanwhile is one that the record tells of.
+            match error.code() {
+                "not-refused" | "has-license" | "asset-withdrawn" => {}
+                _ if is_undecided(&error) => return Err(error.into()),
+                _ => return Ok(Err(Answer::refused(&error).about(asset.id))),
             }
-            // It was settled meanwhile, or is not sold any more: what is on record says how it stands.
-            tracing::info!(asset = %asset.id, code = error.code(), "a refused license is not tried again");
         }
     }
-    settled(asked, asset.id).await
+    Ok(Ok(settled(asked, asset.id).await?))
 }
 
 /// The asset once it is settled, or as it stands when the time is over.
-async fn settled(asked: &Asked<'_>, asset: Uuid) -> Result<Asset, Problem> {
+async fn settled(asked: &Asked<'_>, id: Uuid) -> Result<Asset, Problem> {
     loop {
-        let is_over = asked.is_over();
-        let asset = asset_of(asked, asset).await?;
-        if is_over || license_state(&asset) != LicenseState::Open {
+        let asset = asset_of(asked, id).await?;
+        if license_state(&asset) != LicenseState::Open || !asked.waits().await {
             return Ok(asset);
         }
-        sleep(LOOK_EVERY).await;
     }
 }
 
@@ -309,16 +307,16 @@ async fn told(asked: &Asked<'_>, asset: &Asset) -> Result<Answer, Problem> {
             let message = "It was withdrawn before it was bought, and nothing is bought for it any more.";
             Ok(Answer::new(Code::Withdrawn, message).about(asset.id))
         }
-        LicenseState::Returned | LicenseState::Cancelled => ended(asked, asset.id).await,
+        LicenseState::Returned | LicenseState::Cancelled => Ok(over(asset)),
     }
 }
 
 /// The answer with a license: its key is shown to the platform, which is an act on record, and the platform writes to the customer once.
 async fn licensed(asked: &Asked<'_>, asset: &Asset) -> Result<Answer, Problem> {
-    let handle = asked.host().asset(AssetId(asset.id)).await?;
+    let handle = asked.asset(asset.id).await?;
     let secrets = handle.license(&asked.platform().actor()).await?;
     let is_first = match &secrets {
-        Some(_) => asked.host().record().notify_platform_once(asset.id).await?,
+        Some(_) => asked.host().record().take_platform_notice(asset.id).await?,
         None => false,
     };
     let answer = Answer::done()
@@ -327,26 +325,28 @@ async fn licensed(asked: &Asked<'_>, asset: &Asset) -> Result<Answer, Problem> {
     Ok(answer.with_notification(is_first))
 }
 
-/// The answer to what is over: nothing is left to return, and the fields say how it ended.
-async fn ended(asked: &Asked<'_>, asset: Uuid) -> Result<Answer, Problem> {
-    let asset = asset_of(asked, asset).await?;
-    Ok(Answer::done().about(asset.id).with_fields(&asset, None))
+/// The answer about a license that is over: nothing is left to return, and the fields say how it ended.
+fn over(asset: &Asset) -> Answer {
+    Answer::done().about(asset.id).with_fields(asset, None)
 }
 
 fn not_bought(asset: &Asset) -> Answer {
-    let message = match &asset.reason {
-        Some(reason) => format!("{} ({})", reason.problem.message, reason.problem.code),
-        None => "The license was refused.".to_owned(),
+    let answer = match &asset.reason {
+        Some(reason) => Answer::of_problem(&reason.problem),
+        None => Answer::new(Code::Refused, "The license was refused."),
     };
-    Answer::new(Code::Refused, message).about(asset.id)
+    answer.about(asset.id)
 }
 
 fn pending(asset: &Asset, message: &str) -> Answer {
     Answer::new(Code::Pending, message).about(asset.id)
 }
 
-fn mismatch() -> Answer {
-    let message = "This subscription is known, and is of another customer, product or quantity. Order what is new as a new subscription.";
+const DIFFERS: &str = "This subscription is known, and is of another customer, product or quantity. Order what is new as a new subscription.";
+
+const OF_ANOTHER: &str = "The ID is that of another subscription's license.";
+
+fn mismatch(message: &str) -> Answer {
     Answer::new(Code::Mismatch, message)
 }
 
@@ -359,12 +359,12 @@ fn rehearsed(meant: Meant, done: &str) -> Answer {
 
 /// The answer to an order that can't be placed, with all that is wrong with it.
 async fn refusal(instance: &InstanceHandle, request: &OrderRequest, error: Error) -> Result<Answer, Problem> {
-    if is_of_this_machine(&error) {
+    if is_undecided(&error) {
         return match error.code() {
-            "not-checked" => Ok(Answer::new(
-                Code::Pending,
-                format!("{} (not-checked)", bss_model::with_causes(&error)),
-            )),
+            "not-checked" => {
+                let message = sentence(&with_causes(&error), error.code());
+                Ok(Answer::new(Code::Pending, message))
+            }
             _ => Err(error.into()),
         };
     }
@@ -373,9 +373,9 @@ async fn refusal(instance: &InstanceHandle, request: &OrderRequest, error: Error
         .order_problems(request, Some(&error))
         .await
         .unwrap_or_default();
-    let mut sentences = vec![Answer::sentence(&error)];
-    for (_, error) in &found {
-        let sentence = Answer::sentence(error);
+    let mut sentences = Vec::<String>::new();
+    for error in [&error].into_iter().chain(found.iter().map(|(_, error)| error)) {
+        let sentence = sentence(&with_causes(error), error.code());
         if !sentences.contains(&sentence) {
             sentences.push(sentence);
         }
@@ -383,78 +383,71 @@ async fn refusal(instance: &InstanceHandle, request: &OrderRequest, error: Error
     Ok(Answer::new(Code::Refused, sentences.join("; ")))
 }
 
-/// Whether this machine, the record or the vendor is in the way: nothing is known then, and the log has the causes.
-pub(super) fn is_of_this_machine(error: &Error) -> bool {
+/// Whether nothing was decided, because this machine, the record or the vendor is in the way.
+pub(super) fn is_undecided(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Damaged)
 }
 
-/// The request and the asset that it names: by our id, or by its subscription.
-async fn named<'a>(asked: &'a Asked<'_>) -> Result<Result<(ServiceRequest<'a>, Asset), Answer>, Problem> {
-    let request = match ServiceRequest::read(asked.message(), asked.query()) {
+/// A request about a license that was bought.
+struct Named<'a> {
+    request: ServiceRequest<'a>,
+    order: Order,
+    asset: Asset,
+}
+
+/// The license that a request names: by the asset's id, or by its subscription.
+async fn named<'a>(asked: &'a Asked<'_>) -> Result<Result<Named<'a>, Answer>, Problem> {
+    let request = match ServiceRequest::read(&asked.message, asked.query()) {
         Ok(request) => request,
         Err(error) => return Ok(Err(error.into())),
     };
     if let Some(differs) = asked.differing_setting().await? {
         return Ok(Err(differs));
     }
-    let unknown = || {
+    let (platform, id) = (asked.platform(), request.id.map(Uuid::try_parse));
+    let order = match (&id, request.subscription) {
+        (None, None) => return Ok(Err(Unreadable::Missing { member: "ID" }.into())),
+        (None, Some(subscription)) => placed(asked, subscription).await?,
+        (Some(Ok(id)), _) => order_of(asked, *id).await?,
+        (Some(Err(_)), _) => None,
+    };
+    let Some(order) = order.filter(|order| order.platform == Some(platform.id)) else {
         let message = "Nothing of that id or subscription was bought here.";
-        Ok(Err(Answer::new(Code::Unknown, message)))
+        return Ok(Err(Answer::new(Code::Unknown, message)));
     };
-    let by_id = match request.id.map(Uuid::try_parse) {
-        None => None,
-        Some(Err(_)) => return unknown(),
-        Some(Ok(id)) => match own_asset(asked, id).await? {
-            Some(asset) => Some(asset),
-            None => return unknown(),
-        },
-    };
-    let by_subscription = match request.subscription {
-        None => None,
-        Some(subscription) => {
-            let instance = asked
-                .host()
-                .instance_of_id(InstanceId(asked.platform().instance_id))
-                .await?;
-            match placed(asked, &instance, subscription).await? {
-                Some(order) if order.platform == Some(asked.platform().id) => {
-                    Some(asset_of(asked, only_asset(&order)?).await?)
-                }
-                _ if by_id.is_none() => return unknown(),
-                // The asset is of another subscription.
-                _ => return Ok(Err(mismatch())),
-            }
-        }
-    };
-    match (by_id, by_subscription) {
-        (Some(asset), Some(other)) if asset.id != other.id => Ok(Err(mismatch())),
-        (Some(asset), _) | (None, Some(asset)) => Ok(Ok((request, asset))),
-        (None, None) => Ok(Err(Unreadable::Missing { member: "ID" }.into())),
+    let key = request
+        .subscription
+        .map(|subscription| platform.order_key(subscription));
+    if key.is_some() && key != order.idempotency_key {
+        return Ok(Err(mismatch(OF_ANOTHER)));
     }
+    let asset = asset_of(asked, only_asset(&order)?).await?;
+    Ok(Ok(Named {
+        request,
+        order,
+        asset,
+    }))
 }
 
-/// The asset of an id, if the platform has bought it.
-async fn own_asset(asked: &Asked<'_>, id: Uuid) -> Result<Option<Asset>, Problem> {
+/// The order of an asset. `None`: there is no such asset.
+async fn order_of(asked: &Asked<'_>, asset: Uuid) -> Result<Option<Order>, Problem> {
     let record = asked.host().record();
-    let Some(asset) = record.asset(id).await? else {
-        return Ok(None);
-    };
-    let order = record.order(asset.order_id).await?;
-    let is_own = order.is_some_and(|order| order.platform == Some(asked.platform().id));
-    Ok(is_own.then_some(asset))
+    match record.asset(asset).await? {
+        Some(asset) => Ok(record.order(asset.order_id).await?),
+        None => Ok(None),
+    }
 }
 
 /// The order of a subscription.
-async fn placed(
-    asked: &Asked<'_>,
-    instance: &InstanceHandle,
-    subscription: &str,
-) -> Result<Option<Order>, Problem> {
-    let placed = instance.placed(&asked.platform().order_key(subscription)).await?;
-    match placed {
-        Some(order) => Ok(Some(on_record(asked, order.id()).await?)),
-        None => Ok(None),
-    }
+async fn placed(asked: &Asked<'_>, subscription: &str) -> Result<Option<Order>, Problem> {
+    let platform = asked.platform();
+    let filter = OrderFilter {
+        instance: Some(platform.instance_id),
+        idempotency_key: Some(platform.order_key(subscription)),
+        ..OrderFilter::default()
+    };
+    let found = asked.host().record().orders(&filter, &Page::first(1)).await?;
+    Ok(found.rows.into_iter().next())
 }
 
 async fn on_record(asked: &Asked<'_>, order: OrderId) -> Result<Order, Problem> {
@@ -519,58 +512,48 @@ async fn returned(
                 Err(error) => match record.last_cancellation(id).await? {
                     // Another call of the platform came first.
                     Some(other) if error.code() == "cancellation-open" => other,
-                    _ if is_of_this_machine(&error) => return Err(error.into()),
+                    _ if is_undecided(&error) => return Err(error.into()),
                     _ => return Ok(Answer::refused(&error).about(id)),
                 },
             }
         }
     };
+    let cancellation = settled_cancellation(asked, cancellation).await?;
     let asset = asset_of(asked, id).await?;
-    match ended_cancellation(asked, cancellation).await? {
-        Ended::Done => ended(asked, id).await,
-        Ended::Refused(why) => Ok(Answer::new(Code::Refused, why)
-            .about(id)
-            .with_fields(&asset, None)),
-        Ended::Open(why) => Ok(pending(&asset, why)),
-    }
-}
-
-enum Ended {
-    Done,
-    Refused(String),
-    Open(&'static str),
-}
-
-async fn ended_cancellation(asked: &Asked<'_>, mut cancellation: Cancellation) -> Result<Ended, Problem> {
-    loop {
-        match cancellation.state {
-            CancellationState::Done => return Ok(Ended::Done),
-            CancellationState::Refused => {
-                let why = cancellation
-                    .reason
-                    .map(|reason| format!("{} ({})", reason.problem.message, reason.problem.code));
-                return Ok(Ended::Refused(why.unwrap_or_else(|| {
-                    "The vendor did not take the license back.".to_owned()
-                })));
-            }
-            CancellationState::Declined | CancellationState::Withdrawn => {
-                return Ok(Ended::Refused(
-                    "Somebody at the host has decided that the license stays.".to_owned(),
-                ));
-            }
-            CancellationState::Requested => {
-                return Ok(Ended::Open(
-                    "Somebody at the host has to decide about a cancellation that was asked for there.",
-                ));
-            }
-            CancellationState::Returning if !asked.is_over() => sleep(LOOK_EVERY).await,
-            CancellationState::Returning => {
-                return Ok(Ended::Open(
-                    "It is not known yet whether the vendor took the license back. Run it again in a moment: nothing is returned twice.",
-                ));
-            }
+    Ok(match cancellation.state {
+        CancellationState::Done => over(&asset),
+        CancellationState::Refused => {
+            let answer = match &cancellation.reason {
+                Some(reason) => Answer::of_problem(&reason.problem),
+                None => Answer::new(Code::Refused, "The vendor did not take the license back."),
+            };
+            answer.about(id).with_fields(&asset, None)
         }
+        CancellationState::Declined | CancellationState::Withdrawn => {
+            let message = "Somebody at the host has decided that the license stays.";
+            Answer::new(Code::Refused, message)
+                .about(id)
+                .with_fields(&asset, None)
+        }
+        CancellationState::Requested => pending(
+            &asset,
+            "Somebody at the host has to decide about a cancellation that was asked for there.",
+        ),
+        CancellationState::Returning => pending(
+            &asset,
+            "It is not known yet whether the vendor took the license back. Run it again in a moment: nothing is returned twice.",
+        ),
+    })
+}
+
+/// The cancellation once its return is settled, or as it stands when the time is over.
+async fn settled_cancellation(
+    asked: &Asked<'_>,
+    mut cancellation: Cancellation,
+) -> Result<Cancellation, Problem> {
+    while cancellation.state == CancellationState::Returning && asked.waits().await {
         let again = asked.host().record().cancellation(cancellation.id).await?;
         cancellation = again.unwrap_or(cancellation);
     }
+    Ok(cancellation)
 }

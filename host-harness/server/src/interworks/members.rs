@@ -25,8 +25,9 @@ const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
 /// The most objects of a list.
 const OBJECTS_MAX: usize = 100;
 
-/// A value of a message. Numbers and truth are texts, as several platforms write them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A value of a message. Numbers and truth are texts, as several platforms write them. Not to be printed: it may be a secret.
+#[derive(PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub(crate) enum Node {
     Null,
     Text(String),
@@ -35,7 +36,8 @@ pub(crate) enum Node {
 }
 
 /// The members of an object, in their order, each as often as it was given.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Default, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub(crate) struct Members(Vec<(String, Node)>);
 
 impl Members {
@@ -67,7 +69,7 @@ impl Members {
     }
 
     /// All members with their names.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Node)> {
+    fn iter(&self) -> impl Iterator<Item = (&str, &Node)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
@@ -203,7 +205,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Node, E> {
-        // Beyond it, several numbers are one, and ids are numbers of some platforms.
+        // Ids are numbers of some platforms, and beyond that bound several numbers are one.
         match value.abs() < EXACT_BELOW {
             true => Ok(Node::Text(value.to_string())),
             false => Err(E::custom("a number is too large")),

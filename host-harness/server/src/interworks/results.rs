@@ -1,20 +1,20 @@
 //! Answers of the contract: a code for the platform, a sentence for its user, and what was brought.
 
-use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use bss_model::{Asset, LicenseSecrets, LicenseTokenStatus, Secret, with_causes};
+use bss_model::{Asset, LicenseSecrets, LicenseTokenStatus, Problem, Secret, with_causes};
 use host_harness::Error;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::members::Unreadable;
+use crate::answer::with_status;
 
 /// The code of an answer. 0 is success; the others are ours, which the contract leaves free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
-    /// Done.
+    /// The call was carried out.
     Done = 0,
     /// The account is there. The one code above 0, and no failure.
     Exists = 1,
@@ -41,8 +41,9 @@ pub(crate) enum Code {
 /// Seconds after which a platform comes again for a definition that is not there yet.
 const RETRY_AFTER_SECONDS: u64 = 5;
 
-/// An answer about a license or an account (`ServiceResultDefinition`, `AccountResultDefinition`).
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// An answer about a license or an account (`ServiceResultDefinition`, `AccountResultDefinition`). Not to be printed: it may have a
+/// product key.
+#[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Answer {
     code: i32,
@@ -52,7 +53,7 @@ pub(crate) struct Answer {
     custom_field_values: Map<String, Value>,
     send_notification: bool,
     extra_info: Map<String, Value>,
-    /// Asked for of accounts alone; no platform minds a member more.
+    /// A member of answers about accounts alone; no platform minds one more.
     generated_password: Option<String>,
 }
 
@@ -113,8 +114,18 @@ impl Answer {
         }
     }
 
-    /// The answer where no success may look like one: a definition that is empty would end the sale of everything.
-    pub(crate) fn instead_of_a_definition(&self) -> Response {
+    /// The answer to an error that is the platform's to correct, or the host's to explain.
+    pub(crate) fn refused(error: &Error) -> Self {
+        Self::new(Code::Refused, sentence(&with_causes(error), error.code()))
+    }
+
+    /// The answer about a problem on record: why something was not bought, returned or read.
+    pub(crate) fn of_problem(problem: &Problem) -> Self {
+        Self::new(Code::Refused, sentence(&problem.message, &problem.code))
+    }
+
+    /// The answer in place of a form, a list of problems or a catalog. No success: an empty catalog would end the sale of everything.
+    pub(crate) fn unavailable(&self) -> Response {
         let mut response = json(StatusCode::SERVICE_UNAVAILABLE, self);
         let seconds = HeaderValue::from(RETRY_AFTER_SECONDS);
         response.headers_mut().insert(RETRY_AFTER, seconds);
@@ -122,16 +133,9 @@ impl Answer {
     }
 }
 
-impl Answer {
-    /// An error as a platform's user reads it: a sentence with the code that the host's page explains.
-    pub(crate) fn sentence(error: &Error) -> String {
-        format!("{} ({})", with_causes(error), error.code())
-    }
-
-    /// The answer to what the host does not do.
-    pub(crate) fn refused(error: &Error) -> Self {
-        Self::new(Code::Refused, Self::sentence(error))
-    }
+/// What a platform's user reads: a sentence, and the code that the host's page explains.
+pub(crate) fn sentence(message: &str, code: &str) -> String {
+    format!("{message} ({code})")
 }
 
 impl From<Unreadable> for Answer {
@@ -146,18 +150,11 @@ impl IntoResponse for Answer {
     }
 }
 
-/// An answer in JSON.
+/// An answer in JSON, as the platform's own services write it.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
-    // Texts, numbers and maps with texts as keys: it can be written.
-    let body = serde_json::to_vec(value).unwrap_or_default();
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/json; charset=utf-8"),
-    );
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let mut response = with_status(status, value);
+    let kind = HeaderValue::from_static("application/json; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
     response
 }
 

@@ -13,23 +13,22 @@ const SUBSCRIPTION_LENGTH_MAX: usize = 128;
 /// Whether a call is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meant {
-    /// Yes.
+    /// A call to be carried out.
     Really,
-    /// It asks beforehand whether it could be done.
+    /// A question beforehand, whether the call could be carried out.
     Check,
-    /// It is a test of the platform's.
+    /// A test of the platform's.
     Test,
 }
 
 /// A message about a license.
-#[derive(Debug)]
 pub(crate) struct ServiceRequest<'a> {
     members: &'a Members,
     account: Option<&'a Members>,
     pub(crate) meant: Meant,
     /// The platform's name for what is bought, which it keeps for all calls about it.
     pub(crate) subscription: Option<&'a str>,
-    /// Our name for it, from an earlier answer.
+    /// The asset's id, from an earlier answer.
     pub(crate) id: Option<&'a str>,
     /// The quantity. `None`: none is given, which is 1 where something is bought.
     pub(crate) quantity: Option<u32>,
@@ -238,7 +237,7 @@ fn quantity(members: &Members) -> Result<Option<u32>, Unreadable> {
 }
 
 /// Whether a parameter of the query, in any case, says true.
-fn query_flag(query: Option<&str>, member: &'static str) -> Result<bool, Unreadable> {
+pub(crate) fn query_flag(query: Option<&str>, member: &'static str) -> Result<bool, Unreadable> {
     let mut says = false;
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         if name.eq_ignore_ascii_case(member) {
@@ -312,7 +311,7 @@ mod tests {
         ] {
             assert_eq!(meant(&message), Ok("A".to_owned()), "{message}");
         }
-        // One of two with the value is sold still; the other is named by its code.
+        // Of two products with the value, the one that is sold still; the other goes by its code.
         assert_eq!(
             meant(&json!({ "AttributeList": [{ "ID": "offer", "Code": "/b" }] })),
             Ok("B".to_owned())
