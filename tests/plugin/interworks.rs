@@ -13,13 +13,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use self::bss::{
-    Bss, Dialect, NAME, Outcome, PATIENCE, Pair, account, another_instance, header, key_file, pascal,
-    register, setting,
+    Bss, Dialect, NAME, Outcome, Pair, account, another_instance, header, key_file, register, setting,
 };
 use crate::cli::assert_fails;
 use crate::orders_cli::text;
 use crate::scenario::{DONE, INSTANCE, REFUSED, Scenario, assert_ends};
-use crate::serve::Answer;
+use crate::serve::{Answer, PATIENCE};
 
 /// The codes that a platform reads.
 const GOOD: i64 = 0;
@@ -102,8 +101,8 @@ async fn from_registration_to_a_license_and_back(dialect: Dialect) {
     the_catalog_is_read_and_shown(&bss).await;
     let [offer, _] = bss.offers();
 
+    // Resellers are told first, then their customers.
     for id in ["7", "13"] {
-        // For the reseller first, then for the customer.
         let synchronized = bss.outcome("Accounts/Synchronize", &account(id)).with_code(GOOD);
         assert_eq!(synchronized.result(), id);
     }
@@ -490,18 +489,6 @@ async fn a_known_subscription_of_another_customer_product_or_quantity_is_refused
         bss.license("Create", &renamed).with_code(GOOD).result(),
         bought.result()
     );
-    // The id of one license and the subscription of another.
-    let second = bss.license("Create", &bss.order("84214", &offer)).with_code(GOOD);
-    let mut mixed = order.clone();
-    mixed["ID"] = json!(second.result());
-    bss.license("Cancel", &mixed).with_code(MISMATCH);
-    // The id of one, and a subscription that nobody created.
-    let mut stray = order.clone();
-    (stray["ID"], stray["SubscriptionID"]) = (json!(bought.result()), json!("99999"));
-    for action in ["Cancel", "Update"] {
-        let refused = bss.license(action, &stray).with_code(MISMATCH);
-        assert_eq!(refused.field("Token"), "", "{action}");
-    }
     // What was bought is not changed by saving something else.
     for (what, message) in [
         ("customer", altered("Account", account("14"))),
@@ -512,13 +499,39 @@ async fn a_known_subscription_of_another_customer_product_or_quantity_is_refused
         assert_eq!(refused.code(), MISMATCH, "another {what}: {refused:?}");
     }
     bss.license("Update", &order).with_code(GOOD);
-    let ledger = bss.ledger().await;
-    assert_eq!(ledger.len(), 2);
-    assert!(
-        ledger
-            .iter()
-            .all(|entry| entry.token_status == TokenStatus::Activated)
-    );
+    bss.assert_active(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_beside_another_subscription_is_refused_as_that_of_another_license() {
+    let bss = Bss::selling(Dialect::Camel).await;
+    let [offer, _] = bss.offers();
+    let order = bss.order("84213", &offer);
+    let bought = bss.license("Create", &order).with_code(GOOD);
+    let second = bss.license("Create", &bss.order("84214", &offer)).with_code(GOOD);
+    let named = |id: &str, subscription: &str| {
+        let mut named = order.clone();
+        (named["ID"], named["SubscriptionID"]) = (json!(id), json!(subscription));
+        named
+    };
+    for message in [
+        named(second.result(), "84213"),
+        named(bought.result(), "84214"),
+        // A subscription that nobody created.
+        named(bought.result(), "99999"),
+    ] {
+        for action in ["Cancel", "Update"] {
+            let refused = bss.license(action, &message).with_code(MISMATCH);
+            assert_eq!(
+                (refused.message(), refused.field("Token")),
+                ("The ID is that of another subscription's license.", ""),
+                "{action} {message}"
+            );
+        }
+    }
+    bss.license("Update", &named(bought.result(), "84213"))
+        .with_code(GOOD);
+    bss.assert_active(2).await;
 }
 
 /// Ways to say that a call is not meant, each as members of the message and a query. The last ones can't be read.
@@ -671,7 +684,7 @@ async fn settings_that_differ_are_refused_by_name_and_lead_to_no_other_instance(
     refused(&bss, "ChannelId");
     bss.assert_nothing_bought().await;
 
-    // In other spellings, they are the same settings.
+    // Settings in other spellings are the same.
     bss.scenario.set("system-name", "Büro 7").await;
     for (number, system_name) in ["Büro 7".as_bytes(), b"B\xfcro 7", b" B\xc3\xbcro 7 ", b""]
         .into_iter()
@@ -774,7 +787,7 @@ async fn a_pair_that_is_not_the_addressed_platforms_own_opens_nothing() {
         ("esd", own.clone()),
     ];
     for (number, (name, headers)) in (1..).zip(cases) {
-        // From as many addresses as there are cases: nobody is held back.
+        // Each case has an address of its own, so that nobody is held back.
         let source = IpAddr::V4(Ipv4Addr::new(127, 0, 1, number));
         let path = at(name);
         let refused = bss
@@ -799,16 +812,19 @@ async fn a_pair_that_is_not_the_addressed_platforms_own_opens_nothing() {
     bss.assert_nothing_bought().await;
 
     // A key that opens something is never held up, and those that don't are held back and told of.
+    let mut statuses = BTreeSet::new();
     for number in 0..12 {
         let refused = bss
             .ask_from(source, ("GET", &at(NAME)), &second.headers(Dialect::Pascal), b"")
             .await;
         assert!([401, 429].contains(&refused.status), "{number}: {refused:?}");
+        statuses.insert(refused.status);
         let own = bss
             .ask_from(source, ("GET", "/interworks/bss-one/Fields/Get"), &own, b"")
             .await;
         assert_eq!(own.status, 200, "{number}: {own:?}");
     }
+    assert!(statuses.contains(&429), "{statuses:?}");
     assert_eq!(bss.scenario.json(&["alert", "list"])[0]["kind"], "api-keys-tried");
     bss.license("Create", &bss.order("84213", &offer)).with_code(GOOD);
 }
@@ -990,15 +1006,16 @@ async fn a_request_is_read_however_it_is_written_and_one_that_can_t_be_is_refuse
     for (member, named) in [
         ("/SubscriptionID", "SubscriptionID"),
         ("/Account", "Account"),
-        ("/Account/ID", "ID"),
-        ("/Account/Name", "Name"),
-        ("/Account/Address", "Address"),
-        ("/Account/Address/Country", "Country"),
-        ("/Account/Address/Country/Code", "Country"),
+        ("/Account/ID", "Account.ID"),
+        ("/Account/Name", "Account.Name"),
+        ("/Account/Address", "Account.Address"),
+        ("/Account/Address/Country", "Account.Address.Country"),
+        ("/Account/Address/Country/Code", "Account.Address.Country.Code"),
         ("/AttributeList", "AttributeList"),
     ] {
         let refused = bss.license("Create", &without(member)).with_code(UNREADABLE);
-        assert!(refused.message().contains(named), "{named} in {refused:?}");
+        let named = format!("`{named}`");
+        assert!(refused.message().contains(&named), "{named} in {refused:?}");
     }
     let with = |member: &str, value: Value| {
         let mut message = order.clone();
@@ -1025,7 +1042,9 @@ async fn a_request_is_read_however_it_is_written_and_one_that_can_t_be_is_refuse
         );
     }
     for quantity in [0, 2] {
-        assert!(bss.license("Create", &with("Quantity", json!(quantity))).code() < GOOD);
+        bss.license("Create", &with("Quantity", json!(quantity)))
+            .with_code(UNREADABLE)
+            .saying("`Quantity`");
     }
     bss.assert_nothing_bought().await;
 
@@ -1197,7 +1216,7 @@ async fn a_platform_reaches_nothing_that_it_did_not_create() {
         TokenStatus::ReturnAccepted,
     ];
     assert_eq!(statuses, expected);
-    // By its id alone, or by its subscription alone, the platform's own is found.
+    // An id alone, or a subscription alone, finds the platform's own.
     let mut named = order.clone();
     named["ID"] = json!(bought.result());
     named["SubscriptionID"] = Value::Null;
@@ -1252,14 +1271,7 @@ async fn a_server_that_is_killed_while_a_platform_waits_has_bought_once_when_it_
         drop(waiting);
         bss.scenario.microsoft.faults().clear();
         bss.start_server_again(&[]);
-        let until = Instant::now() + PATIENCE;
-        let bought = loop {
-            let outcome = bss.license("Create", &order);
-            if outcome.code() != NOT_KNOWN_YET {
-                break outcome.with_code(GOOD);
-            }
-            assert!(Instant::now() < until, "it becomes known: {outcome:?}");
-        };
+        let bought = bss.until_known("Create", &order).with_code(GOOD);
         let ledger = bss.ledger().await;
         assert_eq!(ledger.len(), number + 1, "{when}");
         assert_eq!(
@@ -1286,14 +1298,7 @@ async fn a_purchase_that_is_not_known_yet_is_no_failure_and_bought_once_in_the_e
     assert!((20..40).contains(&waited.as_secs()), "{waited:?}");
     assert_eq!((open.field("Token"), open.is_to_be_mailed()), ("", false));
     faults.clear();
-    let until = Instant::now() + PATIENCE;
-    let bought = loop {
-        let outcome = bss.license("Create", &order);
-        if outcome.code() != NOT_KNOWN_YET {
-            break outcome.with_code(GOOD);
-        }
-        assert!(Instant::now() < until, "it becomes known");
-    };
+    let bought = bss.until_known("Create", &order).with_code(GOOD);
     assert!(bought.is_to_be_mailed());
     assert_eq!(
         (bought.result(), bss.scenario.issued().await.len()),
@@ -1313,15 +1318,8 @@ async fn a_return_that_is_not_known_yet_is_no_failure_and_done_once_in_the_end()
     }
     bss.license("Cancel", &order).with_code(NOT_KNOWN_YET);
     faults.clear();
-    let until = Instant::now() + PATIENCE;
-    loop {
-        let outcome = bss.license("Cancel", &order);
-        if outcome.code() != NOT_KNOWN_YET {
-            assert_eq!(outcome.with_code(GOOD).field("ReturnStatus"), "SUCCESSFUL");
-            break;
-        }
-        assert!(Instant::now() < until, "it becomes known");
-    }
+    let returned = bss.until_known("Cancel", &order).with_code(GOOD);
+    assert_eq!(returned.field("ReturnStatus"), "SUCCESSFUL");
     let cancellations = bss.scenario.json(&["asset", "cancellations"]);
     assert_eq!(cancellations.as_array().map(Vec::len), Some(1), "{cancellations}");
 }
@@ -1499,10 +1497,4 @@ async fn a_catalog_that_was_never_read_is_read_and_one_that_can_t_be_is_told_as_
         runs.as_array().expect("acts").iter().any(|act| of_platform(&act)),
         "{runs}"
     );
-}
-
-#[test]
-fn a_field_goes_by_its_id_without_hyphens() {
-    let made = ["certificate-thumbprint", "country", "resource-api"].map(pascal);
-    assert_eq!(made, ["CertificateThumbprint", "Country", "ResourceApi"]);
 }

@@ -1,7 +1,6 @@
 //! Platforms from the command line: registered, given the keys that they show, listed, revoked. A key is never printed.
 
-use std::io::Write as _;
-use std::process::{Output, Stdio};
+use std::process::Output;
 
 use serde_json::{Value, json};
 
@@ -13,19 +12,9 @@ const OTHER_APPLICATION: &str = "0b2cf7a4-14b9-4f0e-9a40-3a1a1f9a6a53";
 const KEY: &str = "xWza0Zb1c2d3e4f5g6h7RQ=";
 const NEXT_KEY: &str = "9Yzb0Zb1c2d3e4f5g6h7RQ=";
 
-/// Runs a command that reads a key from the standard input.
-fn with_key(scenario: &Scenario, arguments: &[&str], key: &str) -> Output {
-    let mut program = scenario
-        .command(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let mut stdin = program.stdin.take().expect("a pipe");
-    writeln!(stdin, "{key}").expect("it reads");
-    drop(stdin);
-    program.wait_with_output().expect("it ends")
+/// A key as a person pipes it.
+fn line(key: &str) -> String {
+    format!("{key}\n")
 }
 
 fn text(output: &Output) -> String {
@@ -71,10 +60,10 @@ async fn a_platform_is_registered_with_its_addresses_and_opens_nothing_before_it
     );
 
     let rotate = ["platform", "rotate-key", "bss", "--api-key-file", "-"];
-    let refused = with_key(&scenario, &rotate, KEY);
+    let refused = scenario.bss_host_reading(&rotate, &line(KEY));
     assert_fails(&refused, REFUSED, &["platform `bss` has no application id yet"]);
     let first = [&rotate[..], &["--application-id", APPLICATION]].concat();
-    let set = with_key(&scenario, &first, KEY);
+    let set = scenario.bss_host_reading(&first, &line(KEY));
     assert_ends(&set, DONE);
     assert!(!text(&set).contains(KEY), "{}", text(&set));
     assert_eq!(opened(&scenario, APPLICATION, KEY).await.as_deref(), Some("bss"));
@@ -112,11 +101,8 @@ async fn a_key_is_changed_and_revoked_and_never_shown() {
     assert_fails(&taken, REFUSED, &["is that of platform `bss`"]);
 
     let rotate = ["platform", "rotate-key", "bss", "--api-key-file", "-", "--json"];
-    let kept = with_key(
-        &scenario,
-        &[&rotate[..], &["--keep-former-hours", "1"]].concat(),
-        NEXT_KEY,
-    );
+    let keep = [&rotate[..], &["--keep-former-hours", "1"]].concat();
+    let kept = scenario.bss_host_reading(&keep, &line(NEXT_KEY));
     assert_ends(&kept, DONE);
     let kept: Value = serde_json::from_slice(&kept.stdout).expect("JSON");
     assert!(kept["formerKeyUntilMs"].is_i64(), "{kept}");
@@ -124,11 +110,11 @@ async fn a_key_is_changed_and_revoked_and_never_shown() {
         assert!(opened(&scenario, APPLICATION, key).await.is_some(), "{key}");
     }
     let other = [&rotate[..], &["--application-id", OTHER_APPLICATION]].concat();
-    assert_ends(&with_key(&scenario, &other, NEXT_KEY), DONE);
+    assert_ends(&scenario.bss_host_reading(&other, &line(NEXT_KEY)), DONE);
     assert_eq!(opened(&scenario, APPLICATION, NEXT_KEY).await, None);
     assert!(opened(&scenario, OTHER_APPLICATION, NEXT_KEY).await.is_some());
     assert_fails(
-        &with_key(&scenario, &rotate, "too-short"),
+        &scenario.bss_host_reading(&rotate, &line("too-short")),
         REFUSED,
         &["no key of a platform"],
     );
@@ -179,12 +165,12 @@ async fn a_key_is_no_argument_and_comes_with_its_application() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_platform_ordered_is_bought_and_mailed_by_nobody_here() {
+async fn what_a_platform_ordered_is_bought_and_neither_mailed_nor_charged_nor_shown_as_an_e_mail() {
     let scenario = Scenario::selling().await;
     scenario.json(&["platform", "register", "bss", "--instance", INSTANCE]);
     let platform = scenario.host.platform("bss").await.expect("it is there").id;
     let offer = scenario.offers().await.remove(0);
-    // With a contact, and of a product that has a price.
+    // The order has a contact, and a product with a price.
     let request = order_request(&offer, 1)
         .key("interworks/bss/84213")
         .of_platform(platform);

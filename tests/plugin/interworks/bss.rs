@@ -7,19 +7,17 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use bss_simulator::{CertificateRequest, LedgerEntry};
+use bss_simulator::{CertificateRequest, LedgerEntry, Registration, TokenStatus};
 use data_encoding::BASE64;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::NOT_KNOWN_YET;
 use crate::openapi::OpenApi;
 use crate::orders_cli::text;
-use crate::scenario::{DONE, INSTANCE, Scenario, assert_ends};
-use crate::serve::{Answer, Connection, Server, send};
-
-/// Longer than anything that is waited for takes.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+use crate::scenario::{DONE, INSTANCE, Scenario, actor, assert_ends, credentials, silent};
+use crate::serve::{Answer, Connection, PATIENCE, Server, send};
 
 /// The name under which the platform is registered.
 pub(super) const NAME: &str = "bss-one";
@@ -240,6 +238,18 @@ impl Bss {
         self.outcome(&format!("{}/{action}", self.dialect.section()), message)
     }
 
+    /// The outcome of what is done to a license, which is run again as long as it is not known.
+    pub(super) fn until_known(&self, action: &str, message: &Value) -> Outcome {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let outcome = self.license(action, message);
+            if outcome.code() != NOT_KNOWN_YET {
+                return outcome;
+            }
+            assert!(Instant::now() < until, "it becomes known: {outcome:?}");
+        }
+    }
+
     /// Sends any request to the server, and holds the answer to the description of a call.
     pub(super) fn ask(
         &self,
@@ -287,7 +297,7 @@ impl Bss {
         held.unwrap_or_else(|problem| panic!("{method} {call}: {problem:.2000}"));
     }
 
-    /// What an answer is to be, whose call is in no description.
+    /// Calls by a method, or at an address, that no description has.
     pub(super) fn undescribed(&self, method: &str, path: &str) -> Answer {
         let mut connection = self.server.connect();
         send(&mut connection, method, path, &self.headers(), b"");
@@ -328,7 +338,7 @@ impl Bss {
             "Account": account("13"),
             "AttributeList": match self.dialect {
                 Dialect::Pascal => json!({ "offer": attribute(&offer.uri) }),
-                // As other parts of the platform write values, in a list, and with a person's spaces.
+                // Values as other parts of the platform write them, in a list, and with a person's spaces.
                 Dialect::Camel => json!([{ "ID": "offer", "Value": format!(" offer_{} ", offer.uri) }]),
             },
             "Addons": [],
@@ -380,6 +390,13 @@ impl Bss {
         }
     }
 
+    /// Checks that Microsoft has sold so many licenses, and has taken none of them back.
+    pub(super) async fn assert_active(&self, licenses: usize) {
+        let ledger = self.ledger().await;
+        let statuses: Vec<_> = ledger.iter().map(|entry| entry.token_status).collect();
+        assert_eq!(statuses, vec![TokenStatus::Activated; licenses]);
+    }
+
     /// Checks that nothing was bought and nothing was ordered.
     pub(super) async fn assert_nothing_bought(&self) {
         assert_eq!(self.scenario.issued().await, [""; 0]);
@@ -419,20 +436,15 @@ fn path_text(path: &Path) -> String {
 pub(super) async fn another_instance(scenario: &Scenario, name: &str) {
     let application = scenario.microsoft.add_application().expect("an application");
     let request = CertificateRequest {
-        registration: bss_simulator::Registration::OtherApplication(application.client_id),
+        registration: Registration::OtherApplication(application.client_id),
         ..CertificateRequest::default()
     };
     let thumbprint = scenario.install(&request).await;
-    scenario.new_instance(name).await;
-    let mut typed = crate::scenario::credentials(scenario.microsoft.details());
-    typed.insert("system-name".to_owned(), name.to_owned());
-    typed.insert("client-id".to_owned(), application.client_id.to_string());
-    typed.insert("channel-id".to_owned(), application.channel_id.clone());
-    assert!(scenario.configure(name, &typed).await.saved);
-    let selection = crate::scenario::selection(&thumbprint.to_string());
-    assert!(scenario.configure(name, &selection).await.saved);
-    let (actor, silent) = (crate::scenario::actor(), crate::scenario::silent());
-    let read = scenario.host.fetch_services(name, &actor, silent).await;
+    let mut credentials = credentials(scenario.microsoft.details());
+    credentials.insert("client-id".to_owned(), application.client_id.to_string());
+    credentials.insert("channel-id".to_owned(), application.channel_id.clone());
+    scenario.ready_instance_of(name, &thumbprint, credentials).await;
+    let read = scenario.host.fetch_services(name, &actor(), silent()).await;
     read.expect("the catalog is read");
     scenario.sell_all(name).await;
 }
@@ -443,7 +455,7 @@ pub(super) fn setting(field: &str, value: &str) -> (String, Vec<u8>) {
 }
 
 /// `certificate-thumbprint` as `CertificateThumbprint`.
-pub(super) fn pascal(field: &str) -> String {
+fn pascal(field: &str) -> String {
     let capitalized = |word: &str| {
         let (first, rest) = word.split_at(1);
         first.to_uppercase() + rest
