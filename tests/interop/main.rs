@@ -9,6 +9,8 @@ mod cli;
 mod component;
 mod composition;
 mod readers;
+#[path = "../plugin/readme_section.rs"]
+mod readme_section;
 mod resolver;
 #[path = "../plugin/scenario.rs"]
 #[expect(dead_code, reason = "shared with the other tests, which need more of it")]

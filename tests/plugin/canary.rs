@@ -66,23 +66,13 @@ fn run(scenario: &Scenario, printed: &mut Printed, arguments: &[&str], input: Op
         .folder
         .path()
         .join(format!("recording-{}.jsonl", Uuid::new_v4()));
-    let mut command = scenario.command(arguments);
-    command.arg("-vvv");
+    let recording = recording.to_str().expect("text");
+    let mut chatty = [arguments, &["-vvv"]].concat();
     // Commands that open the record in their own way make no calls.
     if arguments.first() != Some(&"record") {
-        command.arg("--record").arg(recording);
+        chatty.extend(["--record", recording]);
     }
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().expect("the program starts");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    stdin
-        .write_all(input.unwrap_or_default().as_bytes())
-        .expect("it reads");
-    drop(stdin);
-    let output = child.wait_with_output().expect("it ends");
+    let output = scenario.bss_host_reading(&chatty, input.unwrap_or_default());
     printed.add(&arguments.join(" "), &output);
     output
 }

@@ -51,6 +51,7 @@ mod prerequisites;
 mod prices_cli;
 mod proxies;
 mod readme;
+mod readme_section;
 mod record_cli;
 mod replay;
 mod sandbox;

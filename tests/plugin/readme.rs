@@ -4,20 +4,15 @@ use std::process::Command;
 
 use crate::cli::Desk;
 use crate::component::{bss_host, component};
-
-const README: &str = include_str!("../../README.md");
+use crate::readme_section::{section, without_remark};
 
 /// The commands of a section: continued lines joined, without the prompt and the remark after them.
 fn commands(title: &str) -> Vec<String> {
-    let (_, section) = README
-        .split_once(&format!("\n## {title}\n"))
-        .unwrap_or_else(|| panic!("the README has a section {title:?}"));
-    let section = section.split("\n## ").next().unwrap_or_default();
-    section
+    section(title)
         .replace("\\\n      ", "")
         .lines()
         .filter_map(|line| line.strip_prefix("$ "))
-        .map(|line| line.split("  #").next().unwrap_or(line).trim_end().to_owned())
+        .map(|line| without_remark(line).to_owned())
         .collect()
 }
 

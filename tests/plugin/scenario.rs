@@ -161,6 +161,20 @@ impl Scenario {
         self.command(arguments).output().expect("the program runs")
     }
 
+    /// Runs `bss-host` on the host's data directory, with a text to read from its standard input.
+    pub(crate) fn bss_host_reading(&self, arguments: &[&str], input: &str) -> Output {
+        let mut program = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        std::io::Write::write_all(&mut program.stdin.take().expect("a pipe"), input.as_bytes())
+            .expect("it reads");
+        program.wait_with_output().expect("it ends")
+    }
+
     /// `bss-host` with arguments, on the host's data directory.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(bss_host());
@@ -288,8 +302,18 @@ impl Scenario {
 
     /// An instance with its form filled in, both stages.
     pub(crate) async fn ready_instance(&self, name: &str, thumbprint: &Thumbprint) {
+        let credentials = credentials(self.microsoft.details());
+        self.ready_instance_of(name, thumbprint, credentials).await;
+    }
+
+    /// An instance with its form filled in, both stages, whose first has these credentials.
+    pub(crate) async fn ready_instance_of(
+        &self,
+        name: &str,
+        thumbprint: &Thumbprint,
+        mut credentials: BTreeMap<String, String>,
+    ) {
         self.new_instance(name).await;
-        let mut credentials = credentials(self.microsoft.details());
         credentials.insert("system-name".into(), name.into());
         let first = self.configure(name, &credentials).await;
         assert!(first.saved, "{:?}", problems(&first));

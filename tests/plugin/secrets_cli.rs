@@ -72,16 +72,9 @@ async fn a_secret_comes_from_a_file_or_the_standard_input_and_can_be_removed() {
     assert_eq!(removed["saved"], true);
     assert_eq!(field(&scenario, "api-key")["isSaved"], false);
 
-    let mut command = scenario.command(&["instance", "configure", ACME, "--secret", "api-key"]);
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    writeln!(stdin, "{}", acme.account.api_key).expect("it reads");
-    drop(stdin);
-    assert!(child.wait().expect("it ends").success());
+    let configure = ["instance", "configure", ACME, "--secret", "api-key"];
+    let line = format!("{}\n", acme.account.api_key);
+    assert_ends(&scenario.bss_host_reading(&configure, &line), DONE);
     assert_eq!(field(&scenario, "api-key")["isSaved"], true);
 
     let history = scenario.json(&["instance", "history", ACME]);

@@ -19,7 +19,7 @@ use crate::scenario::{DONE, REFUSED, USAGE, assert_ends};
 use crate::webhook_receiver::Receiver;
 
 /// Longer than anything that is waited for takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A desk that sells its first product, and a server of its host.
 struct Api {
@@ -531,7 +531,7 @@ fn events_are_listed_in_order_and_once_as_a_receiver_was_sent_them_without_a_key
         std::thread::sleep(Duration::from_millis(100));
     }
 
-    // Page by page, from the place where there was nothing yet.
+    // Pages follow from the place where there was nothing yet.
     let mut events = Vec::new();
     let mut path = format!("/v1/events?limit=2&after={}", text(&nothing, "next"));
     let last = loop {
@@ -620,7 +620,7 @@ fn events_are_those_of_the_client_s_own_instances_after_a_place_of_this_record()
     ] {
         assert_eq!(api.get(path, key).expect(200), events, "{path}");
     }
-    // Nor do the others learn how many there are.
+    // Others do not learn how many there are.
     let none = json!({ "rows": [], "next": "start" });
     for (path, key) in [
         ("/v1/events", &elsewhere),
@@ -656,7 +656,7 @@ fn events_are_those_of_the_client_s_own_instances_after_a_place_of_this_record()
         .map(|digit| if digit == '0' { '1' } else { '0' })
         .collect();
     let later: u64 = number.parse::<u64>().expect("a number") + 1;
-    // Of another record, and of a copy of this one that has come further and is lost.
+    // Places of another record, and of a copy of this one that has come further and is lost.
     for unknown in [format!("{other_life}.{number}"), format!("{life}.{later}")] {
         let refused = after(&unknown);
         assert_eq!(
@@ -789,7 +789,7 @@ fn a_key_is_shown_once_and_opens_nothing_once_it_is_rotated_or_revoked() {
     let key = api.key("shop", "read", &[]);
     let status = |key: &str| api.get("/v1/orders", key).status;
     assert_eq!(status(&key), 200);
-    let secret = key.rsplit('_').next().expect("a secret");
+    let secret = key.splitn(3, '_').nth(2).expect("a secret");
     let listed = api.desk.run(&["api-client", "list"]);
     assert_ends(&listed, DONE);
     let printed = [

@@ -8,27 +8,21 @@ use serde_json::Value;
 
 use super::free_port;
 use crate::component::{bss_host, component};
+use crate::readme_section::{section, without_remark};
 use crate::scenario::Scenario;
-
-const README: &str = include_str!("../../../README.md");
 
 /// The commands of the section, without prompts and remarks.
 fn commands() -> String {
-    let (_, section) = README
-        .split_once("\n## From a billing platform\n")
-        .expect("the section");
-    let section = section.split("\n## ").next().unwrap_or_default();
-    let blocks = section.split("```console\n").skip(1);
+    let blocks = section("From a billing platform").split("```console\n").skip(1);
     let blocks = blocks.filter_map(|block| block.split("```").next());
-    let lines = blocks.flat_map(str::lines).map(|line| {
-        let line = line.strip_prefix("$ ").unwrap_or(line);
-        line.split("  #").next().unwrap_or(line).trim_end()
-    });
+    let lines = blocks
+        .flat_map(str::lines)
+        .map(|line| without_remark(line.strip_prefix("$ ").unwrap_or(line)));
     lines.collect::<Vec<_>>().join("\n")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_lines_of_curl_lead_a_billing_platform_from_nothing_to_a_license() {
+async fn the_lines_of_the_readme_lead_a_billing_platform_to_a_license() {
     let scenario = Scenario::selling().await;
     let folder = tempfile::tempdir().expect("a temporary directory");
     let link = |from: &Path, name: &str| symlink(from, folder.path().join(name)).expect("a link");
