@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use bss_model::Secret;
 use uuid::Uuid;
 
+use crate::clients::{Answers, Heard};
 use crate::receiver;
 
 /// A license, by everything that tells it from another.
@@ -35,6 +36,8 @@ pub(crate) struct Line {
     pub(crate) is_withdrawn: bool,
     /// Whether the line is the second vendor's.
     pub(crate) is_second: bool,
+    /// Whether a platform ordered it, which mails and bills itself.
+    pub(crate) is_platforms: bool,
 }
 
 /// What a vendor's ledger has of a purchase.
@@ -85,6 +88,10 @@ pub(crate) struct Figures {
     pub(crate) not_told: usize,
     /// Events that the receiver got under several ids, ids that stood for several things, and events about no license.
     pub(crate) wrongly_told: usize,
+    /// Clients of the server that never heard what came of their order.
+    pub(crate) not_answered: usize,
+    /// Clients that heard several things of one order, or something else than the record says, and licenses that several clients got.
+    pub(crate) wrongly_answered: usize,
 }
 
 impl Figures {
@@ -95,6 +102,7 @@ impl Figures {
             mailed,
             credited,
             events,
+            answers,
         } = told;
         let mut figures = Self {
             licenses_issued: ledger.len(),
@@ -117,11 +125,11 @@ impl Figures {
         }
         let cancelled: HashSet<Uuid> = lines
             .iter()
-            .filter(|line| line.is_cancelled)
+            .filter(|line| line.is_cancelled && !line.is_platforms)
             .map(|line| line.asset_id)
             .collect();
         let once = Once::of(&cancelled, credited);
-        figures.licenses_returned = cancelled.len();
+        figures.licenses_returned = lines.iter().filter(|line| line.is_cancelled).count();
         figures.wrongly_credited = once.twice + once.missing + once.for_nothing;
         for issued in purchases.values() {
             figures.unaccounted += 1;
@@ -132,10 +140,13 @@ impl Figures {
             .filter(|line| line.license.is_some())
             .map(|line| line.asset_id)
             .collect();
-        let once = Once::of(&licensed, charged);
+        let of_platforms = lines.iter().filter(|line| line.is_platforms);
+        let of_platforms: HashSet<Uuid> = of_platforms.map(|line| line.asset_id).collect();
+        let ours: HashSet<Uuid> = licensed.difference(&of_platforms).copied().collect();
+        let once = Once::of(&ours, charged);
         (figures.charged_twice, figures.not_charged) = (once.twice, once.missing);
         figures.charged_without_license = once.for_nothing;
-        let once = Once::of(&licensed, mailed);
+        let once = Once::of(&ours, mailed);
         (figures.mailed_twice, figures.not_mailed) = (once.twice, once.missing);
         figures.mailed_without_license = once.for_nothing;
         if let Some(events) = events {
@@ -143,6 +154,8 @@ impl Figures {
             figures.not_told = once.missing;
             figures.wrongly_told = once.twice + once.for_nothing + events.ambiguous;
         }
+        figures.not_answered = answers.unheard;
+        figures.wrongly_answered = wrongly_answered(lines, answers);
         figures
     }
 
@@ -161,7 +174,7 @@ impl Figures {
     }
 
     /// The figures that must be zero, by name.
-    pub(crate) fn errors(&self) -> [(&'static str, usize); 14] {
+    pub(crate) fn errors(&self) -> [(&'static str, usize); 16] {
         // The struct is taken apart, so that no new figure is forgotten.
         let Self {
             licenses_issued: _,
@@ -181,6 +194,8 @@ impl Figures {
             mailed_without_license,
             not_told,
             wrongly_told,
+            not_answered,
+            wrongly_answered,
         } = *self;
         [
             ("lost", lost),
@@ -197,6 +212,8 @@ impl Figures {
             ("wrongly credited", wrongly_credited),
             ("not told", not_told),
             ("wrongly told", wrongly_told),
+            ("not answered", not_answered),
+            ("wrongly answered", wrongly_answered),
         ]
     }
 
@@ -204,6 +221,23 @@ impl Figures {
     pub(crate) fn is_right(&self) -> bool {
         self.errors().iter().all(|(_, count)| *count == 0)
     }
+}
+
+/// The clients that heard several things of one order, or something else than the record says at the end.
+fn wrongly_answered(lines: &[Line], answers: &Answers) -> usize {
+    let lines: HashMap<Uuid, &Line> = lines.iter().map(|line| (line.asset_id, line)).collect();
+    let mut told = HashSet::new();
+    let is_wrong = |heard: &&Heard| {
+        let is_first = told.insert(heard.asset_id);
+        let is_right = lines.get(&heard.asset_id).is_some_and(|line| {
+            let key = line.license.as_ref().map(|license| &license.product_key);
+            key == heard.product_key.as_ref()
+                && line.is_withdrawn == heard.product_key.is_none()
+                && (line.is_cancelled || !heard.is_returned)
+        });
+        !is_first || !is_right
+    };
+    answers.ambiguous + answers.heard.iter().filter(is_wrong).count()
 }
 
 /// The assets of what customers were told, an asset for each.
@@ -217,6 +251,8 @@ pub(crate) struct Told {
     pub(crate) credited: Vec<Uuid>,
     /// What the receiver of webhooks heard. `None`: where a record forgets, it may hear of a license twice.
     pub(crate) events: Option<receiver::Told>,
+    /// What clients of the server heard.
+    pub(crate) answers: Answers,
 }
 
 /// How far there is one of something for each licensed asset, such as a charge.
@@ -258,6 +294,7 @@ mod tests {
             is_cancelled: false,
             is_withdrawn: false,
             is_second: false,
+            is_platforms: false,
         }
     }
 
@@ -275,6 +312,7 @@ mod tests {
             mailed: mailed.to_vec(),
             credited: Vec::new(),
             events: None,
+            answers: Answers::default(),
         }
     }
 
@@ -383,6 +421,87 @@ mod tests {
     }
 
     #[test]
+    fn a_client_heard_once_what_is_on_record() {
+        let withdrawn = Line {
+            is_withdrawn: true,
+            ..line(2, None)
+        };
+        let lines = [line(1, Some(license(1, "a"))), withdrawn];
+        let [asset, other] = [lines[0].asset_id, lines[1].asset_id];
+        let heard = |asset_id, key: Option<&str>| Heard {
+            asset_id,
+            product_key: key.map(Secret::new),
+            is_returned: false,
+        };
+        let of = |answers: Answers| {
+            let told = Told {
+                answers,
+                ..told(&[asset], &[asset])
+            };
+            let figures = Figures::compare(&lines, &issued(&[license(1, "a")]), &told);
+            (figures.not_answered, figures.wrongly_answered)
+        };
+        let told_of = |heard: &[Heard]| {
+            of(Answers {
+                heard: heard.to_vec(),
+                ..Answers::default()
+            })
+        };
+        let right = heard(asset, Some("key of a"));
+        assert_eq!(told_of(&[right.clone(), heard(other, None)]), (0, 0));
+        for wrong in [
+            heard(asset, Some("key of b")),
+            heard(asset, None),
+            heard(other, Some("key of a")),
+            heard(Uuid::from_u128(9), Some("key of a")),
+            Heard {
+                is_returned: true,
+                ..right.clone()
+            },
+        ] {
+            assert_eq!(told_of(std::slice::from_ref(&wrong)), (0, 1), "{wrong:?}");
+        }
+        assert_eq!(told_of(&[right.clone(), right]), (0, 1));
+        let [unheard, ambiguous] = [(1, 0), (0, 1)].map(|(unheard, ambiguous)| Answers {
+            unheard,
+            ambiguous,
+            ..Answers::default()
+        });
+        assert_eq!((of(unheard), of(ambiguous)), ((1, 0), (0, 1)));
+    }
+
+    #[test]
+    fn what_a_platform_ordered_is_neither_charged_nor_mailed_nor_credited() {
+        let line = Line {
+            is_platforms: true,
+            is_cancelled: true,
+            ..line(1, Some(license(1, "a")))
+        };
+        let (asset, ledger) = (line.asset_id, issued(&[license(1, "a")]));
+        let returned = [Issued {
+            is_returned: true,
+            ..ledger[0].clone()
+        }];
+        let lines = [line];
+        let right = Figures::compare(&lines, &returned, &told(&[], &[]));
+        assert!(right.is_right(), "{right:?}");
+        assert_eq!(right.licenses_returned, 1);
+        let credited = Told {
+            credited: vec![asset],
+            ..told(&[asset], &[asset])
+        };
+        let wrong = Figures::compare(&lines, &returned, &credited);
+        assert_eq!(
+            (
+                wrong.charged_without_license,
+                wrong.mailed_without_license,
+                wrong.wrongly_credited
+            ),
+            (1, 1, 1)
+        );
+    }
+
+    #[test]
     fn a_line_that_was_withdrawn_has_no_license_at_all() {
         let withdrawn = |license| Line {
             is_withdrawn: true,
@@ -470,6 +589,22 @@ mod tests {
             },
             Figures {
                 wrongly_credited: 1,
+                ..Figures::default()
+            },
+            Figures {
+                not_told: 1,
+                ..Figures::default()
+            },
+            Figures {
+                wrongly_told: 1,
+                ..Figures::default()
+            },
+            Figures {
+                not_answered: 1,
+                ..Figures::default()
+            },
+            Figures {
+                wrongly_answered: 1,
                 ..Figures::default()
             },
         ];

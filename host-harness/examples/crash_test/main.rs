@@ -3,10 +3,11 @@
 //! `cargo xtask crash-test` builds and runs it. Two workers (`bss-host run`) buy from a simulator of Microsoft (`bss-host
 //! simulator`) and, with the plugin of the example, from a second vendor's server (`acme-keys-vendor`). Neither server
 //! treats the client transaction id as idempotent, so that what keeps a line from being bought twice is the host alone: the
-//! look-up before a purchase, and the lease. While orders come in and some of the licenses are returned, workers and the
+//! look-up before a purchase, and the lease. One of the workers is a server (`bss-host serve`), at which a shop orders over the API, and a
+//! platform over its contract: [`clients`] repeat what they ask for until they hear what came of it. While orders come in and some of the licenses are returned, workers and the
 //! servers are killed with SIGKILL and started again, on a schedule that the seed determines. When no line, no return and no
-//! e-mail is open any more, the ledgers of both are compared with the host's record; [`comparison::Figures`] says
-//! what counts as an error.
+//! e-mail is open any more, the ledgers of both are compared with the host's record and with what the clients heard; [`comparison::Figures`] says what counts as
+//! an error.
 //!
 //! With `--disaster` something else happens beside the kills: an older copy of the record is restored, the workers' clock
 //! steps, or a copy of the record runs beside the original. With `--without-protection` the record is made to forget that,
@@ -20,6 +21,7 @@
     reason = "a command-line tool talks to its terminal"
 )]
 
+mod clients;
 mod comparison;
 mod disasters;
 mod forgetting;

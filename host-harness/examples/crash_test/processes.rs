@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -128,6 +129,8 @@ pub(crate) struct Processes {
     copies: Vec<Running>,
     /// The clock that workers tell the time by. `None`: the machine's.
     pub(crate) clock: Option<SteppedClock>,
+    /// Where the first worker serves. `None`: it only works, as the others do.
+    pub(crate) server: Option<SocketAddr>,
 }
 
 impl Processes {
@@ -148,6 +151,7 @@ impl Processes {
             workers: Vec::new(),
             copies: Vec::new(),
             clock: None,
+            server: None,
         })
     }
 
@@ -184,13 +188,19 @@ impl Processes {
     /// Starts a worker on a copy of the data directory.
     pub(crate) fn start_on_copy(&mut self, data_dir: &Path) -> Result<()> {
         let name = format!("copy-{}", self.copies.len() + 1);
-        let copy = worker(&self.places, data_dir, &name)?;
+        let copy = worker(&self.places, data_dir, None, &name)?;
         self.copies.push(spawn(copy)?);
         Ok(())
     }
 
     fn start_worker(&self, number: usize) -> Result<Running> {
-        let mut command = worker(&self.places, &self.places.data_dir(), &worker_name(number))?;
+        let server = self.server.filter(|_| number == 0);
+        let mut command = worker(
+            &self.places,
+            &self.places.data_dir(),
+            server,
+            &worker_name(number),
+        )?;
         if let Some(clock) = &self.clock {
             clock.preload(&mut command);
         }
@@ -343,11 +353,23 @@ fn first_line(output: Option<ChildStdout>) -> Result<String> {
     Ok(read.context("a server is not ready in time")??)
 }
 
-/// The command of a worker on a data directory.
-fn worker(places: &Places, data_dir: &Path, name: &str) -> Result<Command> {
+/// An address of this machine at a port that is free.
+pub(crate) fn free_address() -> Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?)
+}
+
+/// The command of a worker on a data directory, which serves too where it has an address.
+fn worker(places: &Places, data_dir: &Path, server: Option<SocketAddr>, name: &str) -> Result<Command> {
     let mut command = Command::new(&places.bss_host);
+    match server {
+        Some(address) => command
+            .args(["serve", "--plain-http", "--listen"])
+            .arg(address.to_string()),
+        None => command.arg("run"),
+    };
     command
-        .args(["run", "--at-once", AT_ONCE])
+        .args(["--at-once", AT_ONCE])
         .arg("--data-dir")
         .arg(data_dir)
         .stdin(Stdio::null())

@@ -10,10 +10,11 @@ use host_harness::Unfinished;
 use serde_json::{Value, json};
 
 use crate::Arguments;
+use crate::clients::{Answers, Clients};
 use crate::comparison::{Figures, Told};
 use crate::disasters::{self, Disaster, SteppedClock};
 use crate::forgetting::Attempts;
-use crate::processes::{Places, Processes, must_exist, run_directory};
+use crate::processes::{Places, Processes, free_address, must_exist, run_directory};
 use crate::receiver::Receiver;
 use crate::schedule::{self, Kill, Victim};
 use crate::shop::{self, Shop};
@@ -149,10 +150,14 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
     let receiver = Receiver::start().await?;
     // A record that forgets may tell of a license twice, and a restored one tells nobody until an operator says so.
     let remembers = arguments.disaster.is_none() && !arguments.forget_attempts;
+    let mut clients = None;
     if remembers {
         shop.tell(&receiver).await?;
+        let server = free_address()?;
+        processes.server = Some(server);
+        clients = Some(shop.let_clients_in(server).await?);
     }
-    shop.order(coming.first()).await?;
+    shop.order(coming.first(), clients.as_mut()).await?;
     processes.start_workers()?;
     let mut test = Test {
         processes,
@@ -163,9 +168,10 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
         remembers,
         forgotten: 0,
         older: None,
+        clients,
     };
     for (number, kill) in (1..).zip(&kills) {
-        test.shop.order(coming.next()).await?;
+        test.shop.order(coming.next(), test.clients.as_mut()).await?;
         if let Some(disaster) = arguments.disaster {
             test = test.strike(disaster, number, coming.placed).await?;
         }
@@ -175,6 +181,7 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
         }
         test.kill(number, kills.len(), kill).await?;
     }
+    let answers = test.hear().await?;
     if test.remembers {
         test.kill_while_returning().await?;
     }
@@ -197,15 +204,17 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
     let ledger = shop::ledger(places).await?;
     let events = receiver.told();
     eprintln!(
-        "the receiver of webhooks was told {} licenses, and {} times what it knew",
+        "the receiver of webhooks was told {} licenses, and {} times what it knew; {} clients of the server heard what came of their orders",
         events.licensed.len(),
-        events.repeated
+        events.repeated,
+        answers.heard.len()
     );
     let told = Told {
         events: remembers.then_some(events),
         charged: shop.charged().await?,
         mailed: shop::mailed(places, &lines)?,
         credited: shop.credited().await?,
+        answers,
     };
     let figures = Figures::compare(&lines, &ledger, &told);
     let is_vendors = |kill: &&Kill| kill.victim == Victim::Vendors;
@@ -273,6 +282,8 @@ struct Test {
     forgotten: u64,
     /// An older copy of the record, and whether it is a backup of the host's own.
     older: Option<(PathBuf, bool)>,
+    /// The clients of the server, where there is one.
+    clients: Option<Clients>,
 }
 
 impl Test {
@@ -335,7 +346,7 @@ impl Test {
         }
         let shop = Shop::opened_again(&places, sold).await?;
         shop.adopt().await?;
-        shop.order(0..placed).await?;
+        shop.order(0..placed, None).await?;
         let how = if is_own {
             "the host's own backup"
         } else {
@@ -352,7 +363,25 @@ impl Test {
             protect: self.protect,
             remembers: self.remembers,
             forgotten: self.forgotten,
+            clients: None,
         })
+    }
+
+    /// Waits until every client of the server has heard what came of its order.
+    async fn hear(&mut self) -> Result<Answers> {
+        let Some(clients) = self.clients.take() else {
+            return Ok(Answers::default());
+        };
+        let mut fail_with_a_process = async || -> Result<Answers> {
+            loop {
+                self.processes.check()?;
+                tokio::time::sleep(QUIET_LOOK).await;
+            }
+        };
+        tokio::select! {
+            answers = clients.answers() => answers,
+            ended = fail_with_a_process() => ended,
+        }
     }
 
     /// Once all is bought, has licenses returned, and kills a worker and both vendors while they are.

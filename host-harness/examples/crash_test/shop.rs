@@ -1,7 +1,7 @@
 //! The shop under test: instances of two vendors that are ready to sell, and its customers' orders.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -9,16 +9,22 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use bss_keys::PfxCode;
 use bss_model::{
-    Actor, AssetFilter, AssetStatus, CancellationFilter, ChargeFilter, Choice, Contact, Decision,
+    Actor, ApiScope, AssetFilter, AssetStatus, CancellationFilter, ChargeFilter, Choice, Contact, Decision,
     DeliveryFilter, DeliveryState, MailDelivery, MailFilter, MailSettings, MailState, NewInstance,
-    NewWebhook, Page, Party, Price, ProductFilter, Reach, Requester, RequesterKind, Secret, SyncStatus,
+    NewWebhook, OrderFilter, Page, Party, Price, ProductFilter, Reach, Requester, RequesterKind, Secret,
+    SyncStatus,
 };
 use bss_simulator::{TokenStatus, read_ledger};
-use host_harness::{Host, IpNet, OfPlugin, OrderRequest, SettingsChange, Unfinished};
+use data_encoding::BASE64;
+use host_harness::{
+    ApiClientRequest, Host, IpNet, OfPlugin, OrderRequest, PlatformCredentials, PlatformRequest,
+    SettingsChange, Unfinished,
+};
 use mail_parser::MessageParser;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use crate::clients::{Clients, Keys, PLATFORM, Wanted};
 use crate::comparison::{Issued, License, Line};
 use crate::processes::{Details, LOOK_UP_ONLY, Places, SecondDetails};
 use crate::receiver::Receiver;
@@ -41,6 +47,14 @@ pub(crate) type Sold = [[String; 2]; 2];
 pub(crate) struct Shop {
     host: Host,
     sold: Sold,
+}
+
+/// The way by which an order comes in.
+#[derive(Clone, Copy)]
+enum Way {
+    Library,
+    Api,
+    Contract,
 }
 
 impl Shop {
@@ -136,6 +150,33 @@ impl Shop {
         Ok(())
     }
 
+    /// Lets a shop and a platform in, and returns clients that order as both at the server of an address.
+    pub(crate) async fn let_clients_in(&self, server: SocketAddr) -> Result<Clients> {
+        let shop = ApiClientRequest {
+            name: "shop".to_owned(),
+            scopes: [ApiScope::Read, ApiScope::Order, ApiScope::Reveal].into(),
+            instances: None,
+        };
+        let api_key = self.host.create_api_client(shop, &actor()).await?.key;
+        let random = [Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes).concat();
+        let credentials = PlatformCredentials {
+            application_id: Uuid::new_v4(),
+            key: Secret::new(BASE64.encode(&random)),
+        };
+        let keys = Keys {
+            api_key,
+            application_id: credentials.application_id,
+            platform_key: credentials.key.clone(),
+        };
+        let platform = PlatformRequest {
+            name: PLATFORM.to_owned(),
+            instance: INSTANCES[0].to_owned(),
+            credentials: Some(credentials),
+        };
+        self.host.register_platform(platform, &actor()).await?;
+        Ok(Clients::new(server, keys))
+    }
+
     /// Has a receiver be told what comes of licenses.
     pub(crate) async fn tell(&self, receiver: &Receiver) -> Result<()> {
         let new = NewWebhook {
@@ -222,12 +263,38 @@ impl Shop {
         Ok(self.host.unfinished().await?)
     }
 
-    /// Places orders of one license each.
-    pub(crate) async fn order(&self, numbers: std::ops::Range<u32>) -> Result<()> {
+    /// Places orders of one license each. Where there are clients, a third each comes by the library, over the API and over the contract.
+    pub(crate) async fn order(
+        &self,
+        numbers: std::ops::Range<u32>,
+        mut clients: Option<&mut Clients>,
+    ) -> Result<()> {
         for number in numbers {
-            let at = number as usize % INSTANCES.len();
+            let way = match number / 4 % 3 {
+                1 => Way::Api,
+                2 => Way::Contract,
+                _ => Way::Library,
+            };
+            let at = match way {
+                Way::Contract if clients.is_some() => 0,
+                _ => number as usize % INSTANCES.len(),
+            };
             let [first, second] = &self.sold[at];
             let product = if number / 2 % 2 == 0 { first } else { second };
+            if let Some(clients) = &mut clients {
+                let wanted = Wanted {
+                    instance: INSTANCES[at],
+                    product: product.clone(),
+                };
+                match way {
+                    Way::Api => clients.order_by_api(number, wanted),
+                    Way::Contract => clients.order_by_contract(number, wanted),
+                    Way::Library => {}
+                }
+                if !matches!(way, Way::Library) {
+                    continue;
+                }
+            }
             let language = LANGUAGES.iter().cycle().nth(number as usize % LANGUAGES.len());
             let customer = Party {
                 id: format!("C-{number}"),
@@ -271,6 +338,9 @@ impl Shop {
         let assets = record.assets(&AssetFilter::default(), &Page::all()).await?.rows;
         let second = self.host.named_instance(INSTANCES[1]).await?.id;
         let ids: Vec<Uuid> = assets.iter().map(|asset| asset.id).collect();
+        let orders = record.orders(&OrderFilter::default(), &Page::all()).await?.rows;
+        let platforms = orders.iter().filter(|order| order.platform.is_some());
+        let platforms: HashSet<Uuid> = platforms.map(|order| order.id).collect();
         let mut secrets = record.show_license_secrets(&ids, &actor()).await?;
         let lines = assets.into_iter().map(|asset| {
             let purchase = asset.client_transaction_id.to_string();
@@ -287,6 +357,7 @@ impl Shop {
                 is_cancelled: asset.status == AssetStatus::Cancelled,
                 is_withdrawn: asset.status == AssetStatus::Withdrawn,
                 is_second: asset.instance_id == second,
+                is_platforms: platforms.contains(&asset.order_id),
             }
         });
         Ok(lines.collect())
