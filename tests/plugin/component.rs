@@ -1,10 +1,13 @@
 //! The component and the program under test, each built once per run.
 
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use host_harness::Plugin;
+use host_harness::{COMPILED_DIRECTORY, Plugin};
+use tempfile::TempDir;
 
 /// The component's file: the one that `cargo xtask` has just built, or one built now.
 pub(crate) fn component() -> &'static Path {
@@ -29,22 +32,34 @@ fn built(variable: &str, package: &str, file: &str) -> PathBuf {
     target_dir().join("wasm32-wasip2/plugin").join(file)
 }
 
+/// The component, compiled once for all tests, and the folder with what it was compiled to.
+static COMPILED: LazyLock<(TempDir, Plugin)> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let plugin = Plugin::load(component(), folder.path()).expect("the component loads");
+    (folder, plugin)
+});
+
 /// The component, compiled once for all tests.
 pub(crate) fn plugin() -> Plugin {
-    static PLUGIN: LazyLock<Plugin> = LazyLock::new(|| {
-        Plugin::load(
-            component(),
-            tempfile::tempdir().expect("a temporary directory").path(),
-        )
-        .expect("the component loads")
-    });
-    PLUGIN.clone()
+    COMPILED.1.clone()
+}
+
+/// Puts the compiled component into a data directory, as a host does that has loaded it there, so that not every program of every
+/// test compiles it for itself.
+pub(crate) fn keep_compiled(data_dir: &Path) {
+    let kept = data_dir.join(COMPILED_DIRECTORY);
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&kept);
+    made.expect("the directory of compiled plugins");
+    for entry in fs::read_dir(COMPILED.0.path()).expect("the compiled component") {
+        let entry = entry.expect("a file");
+        fs::copy(entry.path(), kept.join(entry.file_name())).expect("a copy");
+    }
 }
 
 /// The program `bss-host`.
 pub(crate) fn bss_host() -> &'static Path {
     static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
-        cargo(&["build", "-p", "bss-host", "--bin", "bss-host"]);
+        build(&["--bin", "bss-host"]);
         target_dir()
             .join("debug")
             .join(format!("bss-host{}", std::env::consts::EXE_SUFFIX))
@@ -60,12 +75,13 @@ pub(crate) fn initialize(data_dir: &Path) {
         .output()
         .expect("the program runs");
     assert!(made.status.success(), "{made:?}");
+    keep_compiled(data_dir);
 }
 
 /// The server of the example's vendor.
 pub(crate) fn acme_vendor() -> &'static Path {
     static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
-        cargo(&["build", "-p", "acme-keys-vendor", "--bin", "acme-keys-vendor"]);
+        build(&["--bin", "acme-keys-vendor"]);
         target_dir()
             .join("debug")
             .join(format!("acme-keys-vendor{}", std::env::consts::EXE_SUFFIX))
@@ -75,10 +91,15 @@ pub(crate) fn acme_vendor() -> &'static Path {
 
 /// A program among the host's examples.
 pub(crate) fn example(name: &str) -> PathBuf {
-    cargo(&["build", "-p", "host-harness", "--example", name]);
+    build(&["--example", name]);
     target_dir()
         .join("debug/examples")
         .join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
+}
+
+/// Builds a program with the dependencies of this test: chosen by its package, it would have some compiled with fewer features.
+fn build(target: &[&str]) {
+    cargo(&[&["build", "--workspace"], target].concat());
 }
 
 fn cargo(arguments: &[&str]) {

@@ -158,7 +158,7 @@ async fn a_crash_between_the_purchase_and_its_record_loses_nothing() {
         .expect("the order is placed")
         .into_order();
     // The call ends when its future is dropped, at some moment after Microsoft has acted.
-    let slow = Fault::DelayAnswer(std::time::Duration::from_secs(60));
+    let slow = Fault::DelayAnswer(std::time::Duration::from_secs(10));
     scenario
         .microsoft
         .faults()

@@ -21,7 +21,7 @@ use host_harness::{CallContext, CallListener, Host, InstanceForm, OrderRequest, 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::component::{bss_host, component};
+use crate::component::{bss_host, component, keep_compiled};
 
 /// The instance that most tests use.
 pub(crate) const INSTANCE: &str = "esd";
@@ -74,6 +74,7 @@ impl Scenario {
             .open_or_create()
             .await
             .expect("the host opens");
+        keep_compiled(&folder.path().join("bss"));
         let scenario = Self {
             folder,
             microsoft,

@@ -15,7 +15,7 @@ use crate::{deny, features, interop, process, toolchain};
 
 /// How many tests run at once. Many only wait for a lease, a deadline or a pause to end, so that more than one for each
 /// processor keeps a small machine busy.
-const TESTS_AT_ONCE: &str = "4";
+const TESTS_AT_ONCE: &str = "8";
 
 struct Step {
     name: &'static str,

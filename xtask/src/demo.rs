@@ -1,6 +1,5 @@
 //! The demo: the component, in its host, against the simulator.
 
-use std::ffi::OsString;
 use std::process::Command;
 
 use anyhow::Result;
@@ -25,16 +24,9 @@ pub(crate) fn command(workspace: &Workspace) -> Result<Command> {
     toolchain::check()?;
     let component = component::build(workspace, &component::MICROSOFT_ESD, WasmToolchain::Auto)?;
     eprintln!("{}", component.summary()?);
-    let mut command = workspace.cargo([
-        "run",
-        "--package",
-        "bss-host",
-        "--bin",
-        "bss-host",
-        "--",
-        "demo",
-        "--plugin",
-    ]);
-    command.arg(OsString::from(component.path));
+    // With the whole workspace's features, so that the tests need not compile the same dependencies with some more.
+    crate::process::run(&mut workspace.cargo(["build", "--workspace", "--bin", "bss-host"]))?;
+    let mut command = Command::new(workspace.program("bss-host"));
+    command.args(["demo", "--plugin"]).arg(component.path);
     Ok(command)
 }

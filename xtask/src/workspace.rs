@@ -43,6 +43,12 @@ impl Workspace {
         command.args(arguments).current_dir(&self.root);
         command
     }
+
+    /// A program that a build of the development profile has put into the target folder.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+        self.target.join("debug").join(file)
+    }
 }
 
 /// The value of `target_directory` in cargo's metadata: one string does not justify a JSON parser, which
