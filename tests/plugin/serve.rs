@@ -397,6 +397,148 @@ fn all_that_is_wrong_with_an_order_is_told_at_once_and_nothing_is_placed() {
 }
 
 #[test]
+fn settings_are_changed_by_who_has_seen_them_and_the_catalog_is_read_after_it() {
+    let api = Api::open();
+    let key = api.key("console", "read,configure", &["--instance", "esd"]);
+    let path = "/v1/instances/esd/settings";
+    let change = |tag: &str, body: &Value| {
+        let headers = [("If-Match", tag)];
+        let headers = if tag.is_empty() { &[][..] } else { &headers };
+        api.ask("PATCH", path, &key, headers, Some(body))
+    };
+    let value = |form: &Value, id: &str| {
+        let fields = form["fields"].as_array().expect("fields");
+        let field = fields.iter().find(|field| field["id"] == id).expect(id);
+        field["value"].as_str().expect("a value").to_owned()
+    };
+    let shown = api.get(path, &key);
+    let seen = shown.header("etag").expect("a version").to_owned();
+    let shown = shown.expect(200);
+    assert_eq!(seen, format!("\"{}\"", shown["version"]));
+    assert_eq!(value(&shown, "country"), "DE");
+    let of = |country: &str| json!({ "values": [{ "field": "country", "value": country }] });
+
+    for (tag, body, expected, fields) in [
+        ("", of("AT"), (428, "if-match-missing"), vec![]),
+        ("*", of("AT"), (400, "if-match-invalid"), vec![]),
+        ("\"999\"", of("AT"), (412, "settings-changed"), vec![]),
+        (
+            &seen,
+            of("Atlantis"),
+            (422, "settings-not-saved"),
+            vec![("values.country", "unknown-choice")],
+        ),
+        (
+            &seen,
+            json!({ "values": [{ "field": "county", "value": "AT" }] }),
+            (422, "request-invalid"),
+            vec![("values.county", "no-field")],
+        ),
+        (
+            &seen,
+            json!({ "values": [{ "field": "country" }, { "field": "country" }, {}], "trust": "all" }),
+            (422, "request-invalid"),
+            vec![
+                ("values[1].field", "field-repeated"),
+                ("values[2].field", "field-missing"),
+                ("trust", "field-unknown"),
+            ],
+        ),
+        (
+            &seen,
+            json!({ "secrets": [{ "field": "country", "value": "a-secret-of-some-length" }] }),
+            (422, "not-a-secret"),
+            vec![("secrets.country", "not-a-secret")],
+        ),
+    ] {
+        let refused = change(tag, &body);
+        assert_eq!((refused.status, refused.code()), expected, "{body}: {refused:?}");
+        assert_eq!(refused.fields(), fields, "{body}");
+        assert_eq!(api.get(path, &key).expect(200), shown, "{body}");
+    }
+
+    let changed = change(&seen, &of("AT"));
+    let next = changed.header("etag").expect("a version").to_owned();
+    assert_ne!(next, seen);
+    let changed = changed.expect(200);
+    assert_eq!(
+        (value(&changed, "country"), &changed["saved"]),
+        ("AT".to_owned(), &json!(true))
+    );
+    // Who comes second changes nothing, not even to the same.
+    assert_eq!(change(&seen, &of("AT")).expect(412)["code"], "settings-changed");
+    let history = api.desk.json(&["instance", "history", "esd"]);
+    let last = history.as_array().and_then(|saves| saves.last()).expect("a save");
+    assert_eq!(last["changedBy"], "console");
+
+    let runs = "/v1/instances/esd/services-runs";
+    let started = api.ask("POST", runs, &key, &[], None);
+    let location = started.header("location").expect("where it is").to_owned();
+    let started = started.expect(202);
+    let until = Instant::now() + PATIENCE;
+    let run = loop {
+        let run = api.get(&location, &key).expect(200);
+        if !["not-started", "in-progress"].contains(&text(&run, "state")) {
+            break run;
+        }
+        assert!(Instant::now() < until, "the run ends: {run}");
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    assert_eq!(
+        (text(&run, "state"), &run["id"], text(&run, "instance")),
+        ("completed", &started["id"], "esd")
+    );
+    let listed = api.get(&format!("{runs}?limit=1"), &key).expect(200);
+    assert_eq!(listed["rows"], json!([run]));
+
+    // What is another client's instance is not there, and a client that only reads starts and sees nothing of this.
+    api.desk
+        .json(&["instance", "create", "other", "--currency", "EUR"]);
+    let elsewhere = api.key("elsewhere", "read,configure", &["--instance", "other"]);
+    for (method, path) in [
+        ("GET", path),
+        ("PATCH", path),
+        ("GET", runs),
+        ("POST", runs),
+        ("GET", &location),
+    ] {
+        let body = (method == "PATCH").then(|| of("DE"));
+        let headers = [("If-Match", next.as_str())];
+        let refused = api.ask(method, path, &elsewhere, &headers, body.as_ref());
+        assert_eq!(
+            (refused.status, refused.code()),
+            (404, "no-instance"),
+            "{method} {path}"
+        );
+    }
+    let foreign = location.replace("/esd/", "/other/");
+    let refused = api.get(&foreign, &elsewhere);
+    assert_eq!((refused.status, refused.code()), (404, "no-run"));
+    let reader = api.key("reader", "read", &[]);
+    for (method, path) in [("GET", path), ("PATCH", path), ("POST", runs)] {
+        let refused = api.ask(method, path, &reader, &[], None);
+        assert_eq!(
+            (refused.status, refused.code()),
+            (403, "scope-missing"),
+            "{method} {path}"
+        );
+    }
+}
+
+#[test]
+fn a_run_that_goes_on_is_told_and_no_second_one_is_started() {
+    let api = Api::with(&["--no-work"]);
+    let key = api.key("console", "read,configure", &[]);
+    let runs = "/v1/instances/esd/services-runs";
+    let started = api.ask("POST", runs, &key, &[], None).expect(202);
+    assert_eq!(text(&started, "state"), "not-started");
+    let refused = api.ask("POST", runs, &key, &[], None);
+    assert_eq!(refused.status, 409, "{refused:?}");
+    let listed = api.get(runs, &key).expect(200);
+    assert_eq!(listed["rows"][0], started);
+}
+
+#[test]
 fn a_client_finds_nothing_of_instances_that_it_is_not_bound_to() {
     let api = Api::with(&["--no-work"]);
     api.desk

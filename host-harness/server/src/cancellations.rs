@@ -3,7 +3,7 @@
 use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
-use bss_model::{Cancellation, CancellationFilter, NotAnId, Requester, RequesterKind, Rows};
+use bss_model::{Cancellation, CancellationFilter, Requester, RequesterKind, Rows};
 use host_harness::{Error, view};
 use http::{StatusCode, Uri};
 use serde::Serialize;
@@ -18,9 +18,10 @@ use crate::body::Json;
 use crate::fields::{Fields, Problems};
 use crate::lists;
 use crate::problem::Problem;
+use crate::read_id::read_id;
 
-/// The most characters that an answer repeats of what is no id.
-const ID_CHARS_SHOWN: usize = 100;
+/// What the ids here are of.
+const OF: &str = "a cancellation";
 
 /// The cancellation of a license.
 #[derive(ToSchema)]
@@ -144,7 +145,7 @@ pub(crate) async fn show(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let cancellation = caller.cancellation(read_id(&id)?).await?;
+    let cancellation = caller.cancellation(read_id(&id, OF)?).await?;
     shown(&caller, StatusCode::OK, &cancellation).await
 }
 
@@ -194,7 +195,7 @@ async fn decide(
     let comment = fields.text("comment", &mut problems).unwrap_or_default();
     fields.end(&mut problems);
     problems.check()?;
-    let cancellation = caller.cancellation(read_id(id)?).await?.id;
+    let cancellation = caller.cancellation(read_id(id, OF)?).await?.id;
     let (host, actor) = (caller.host(), caller.actor());
     let decided = match verdict {
         Verdict::Confirm => host
@@ -218,15 +219,6 @@ async fn decide(
 /// A body that may be left out.
 fn body_or_empty(body: Option<Value>) -> Value {
     body.unwrap_or_else(|| Value::Object(serde_json::Map::new()))
-}
-
-fn read_id(id: &str) -> Result<Uuid, Problem> {
-    Uuid::try_parse(id).map_err(|_| {
-        Problem::absent(&NotAnId {
-            text: id.chars().take(ID_CHARS_SHOWN).collect(),
-            of: "a cancellation",
-        })
-    })
 }
 
 /// The answer about a cancellation that was just written. Where it can't be read, what is known of it: the act is done.

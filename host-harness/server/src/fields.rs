@@ -355,6 +355,11 @@ impl Fields {
         }
     }
 
+    /// Says that a field has what another row of the list has, too.
+    pub(crate) fn repeated(&self, name: &str, problems: &mut Problems) {
+        problems.add(&self.at(name), &FieldError::Repeated);
+    }
+
     /// Ends the reading: what is left is unknown.
     pub(crate) fn end(self, problems: &mut Problems) {
         for name in self.map.keys() {

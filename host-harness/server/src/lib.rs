@@ -25,12 +25,15 @@ mod observation;
 mod openapi;
 mod orders;
 mod problem;
+mod read_id;
 mod reference;
 mod request_error;
 mod request_headers;
 mod request_id;
 mod routes;
 mod server;
+mod services_runs;
+mod settings;
 mod state;
 
 pub use certificate::{CertificateError, CertificateFiles};

@@ -36,7 +36,10 @@ const ABOUT: &str = "A host that buys licenses for billing platforms. Clients ar
 
 /// The groups of operations, in their order.
 const TAGS: [(&str, &str); 7] = [
-    ("instances", "Where a client can order, and what."),
+    (
+        "instances",
+        "Where a client can order, and what; their settings, and how their catalogs are read.",
+    ),
     (
         "orders",
         "Orders are checked, placed once for each idempotency key, and withdrawn.",
@@ -52,21 +55,29 @@ const TAGS: [(&str, &str); 7] = [
 ];
 
 /// Problems with a request, by status, and what each is about.
-const PROBLEMS: [(u16, &str); 13] = [
+const PROBLEMS: [(u16, &str); 15] = [
     (
         400,
-        "The request itself can't be read: its JSON, or `Idempotency-Key`.",
+        "The request itself can't be read: its JSON, `Idempotency-Key` or `If-Match`.",
     ),
     (401, "No key was shown, or one that opens nothing."),
     (403, "The client lacks the scope."),
     (404, "There is nothing of this client's at the address."),
     (408, "The body did not arrive in time."),
     (409, "The request does not fit the present state."),
+    (
+        412,
+        "What is changed is not the version any more that `If-Match` names.",
+    ),
     (413, "The body is too large."),
     (415, "The body is not said to be JSON."),
     (
         422,
         "A value can't be right, or the vendor refuses it: `errors` has the fields.",
+    ),
+    (
+        428,
+        "`If-Match` is missing: nothing is changed that the client has not seen.",
     ),
     (429, "Too many keys that open nothing came from this address."),
     (431, "The head of the request is too large."),
@@ -225,6 +236,7 @@ impl Described {
     fn is_of(&self, route: &Route) -> bool {
         let method = match self.method {
             HttpMethod::Post => "POST",
+            HttpMethod::Patch => "PATCH",
             _ => "GET",
         };
         (route.method, route.path) == (method, self.path)

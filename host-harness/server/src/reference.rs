@@ -90,7 +90,7 @@ fn page(document: &OpenApi) -> String {
 /// The operations of the document, with method and path.
 fn operations(document: &OpenApi) -> impl Iterator<Item = (&'static str, &str, &Operation)> {
     document.paths.paths.iter().flat_map(|(path, item)| {
-        let of_path = [("GET", &item.get), ("POST", &item.post)];
+        let of_path = [("GET", &item.get), ("POST", &item.post), ("PATCH", &item.patch)];
         let of_path = of_path.into_iter();
         of_path.filter_map(move |(method, operation)| Some((method, path.as_str(), operation.as_ref()?)))
     })
@@ -420,9 +420,12 @@ fn curl(method: &str, path: &str, operation: &Operation) -> String {
         }),
         _ => None,
     };
+    let by_body = if example.is_some() { "POST" } else { "GET" };
+    if method != by_body {
+        line.push_str(&format!(" --request {method}"));
+    }
     match example {
         Some(example) => line.push_str(&format!(" --json {}", quoted(&example.to_string()))),
-        None if method == "POST" => line.push_str(" --request POST"),
         None => {}
     }
     let parts = path.split('/').map(|part| match part.strip_prefix('{') {

@@ -45,6 +45,12 @@ pub(crate) enum RequestError {
     NoIdempotencyKey,
     #[error("the idempotency key is no text of 1 to 255 visible ASCII characters")]
     IdempotencyKey,
+    #[error("the request does not say on which version of the settings it is based")]
+    NoIfMatch,
+    #[error("`If-Match` is no version of settings")]
+    IfMatch,
+    #[error("the settings have problems and were not saved")]
+    NotSaved,
     #[error("the asset has no license")]
     NoLicense,
     #[error("the server is about to end")]
@@ -62,15 +68,18 @@ impl RequestError {
             Self::HeadTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
-            Self::BodyBroken | Self::Json(_) | Self::NoIdempotencyKey | Self::IdempotencyKey => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::BodyBroken
+            | Self::Json(_)
+            | Self::NoIdempotencyKey
+            | Self::IdempotencyKey
+            | Self::IfMatch => StatusCode::BAD_REQUEST,
+            Self::NoIfMatch => StatusCode::PRECONDITION_REQUIRED,
             Self::NoKey | Self::WrongKey | Self::PlatformKey => StatusCode::UNAUTHORIZED,
             Self::TooManyTries => StatusCode::TOO_MANY_REQUESTS,
             Self::Scope { .. } => StatusCode::FORBIDDEN,
             Self::NoLicense => StatusCode::CONFLICT,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Fields | Self::InstanceNeeded => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Fields | Self::InstanceNeeded | Self::NotSaved => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Stopping | Self::WorkerSilent { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -122,6 +131,12 @@ impl Diagnose for RequestError {
                 "send `Idempotency-Key` with the basket's own id: what is sent again with it is bought once",
             ),
             Self::IdempotencyKey => Diagnosis::new(ErrorKind::Invalid, "idempotency-key-invalid"),
+            Self::NoIfMatch => Diagnosis::new(ErrorKind::Invalid, "if-match-missing")
+                .say("read the settings, and send their `ETag` as `If-Match`"),
+            Self::IfMatch => Diagnosis::new(ErrorKind::Invalid, "if-match-invalid")
+                .say("send the `ETag` of the settings as it was answered"),
+            Self::NotSaved => Diagnosis::new(ErrorKind::Invalid, "settings-not-saved")
+                .say("correct the fields that `errors` names"),
             Self::NoLicense => {
                 Diagnosis::new(ErrorKind::Conflict, "no-license").say("read the asset for its state")
             }

@@ -1,7 +1,8 @@
-//! Header fields by which a client says how a request is carried out: `Idempotency-Key` and `Prefer`.
+//! Header fields by which a client says how a request is carried out: `Idempotency-Key`, `If-Match` and `Prefer`.
 
 use std::time::Duration;
 
+use http::header::IF_MATCH;
 use http::{HeaderMap, HeaderName};
 
 use crate::request_error::RequestError;
@@ -44,6 +45,23 @@ fn unquoted(rest: &str) -> Option<String> {
     }
 }
 
+/// The version of settings that a change is based on: the one entity tag of `If-Match` (RFC 9110, section 13.1.1). Several tags, or `*`,
+/// would change what the client has not seen.
+pub(crate) fn if_match(headers: &HeaderMap) -> Result<i64, RequestError> {
+    let mut values = headers.get_all(IF_MATCH).iter();
+    let value = values.next().ok_or(RequestError::NoIfMatch)?;
+    if values.next().is_some() {
+        return Err(RequestError::IfMatch);
+    }
+    let tag = value.to_str().map_err(|_| RequestError::IfMatch)?.trim();
+    let version = tag
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        .filter(|version| version.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|version| version.parse().ok());
+    version.ok_or(RequestError::IfMatch)
+}
+
 /// How long a client would have its request wait for an outcome (RFC 7240, section 4.3), at most for a time. `None`: not at all.
 /// A preference that can't be read is none.
 pub(crate) fn wait(headers: &HeaderMap, max: Duration) -> Option<Duration> {
@@ -61,6 +79,7 @@ pub(crate) fn wait(headers: &HeaderMap, max: Duration) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use bss_model::Diagnose as _;
     use http::HeaderValue;
 
     use super::*;
@@ -97,6 +116,26 @@ mod tests {
             &[&long],
         ] {
             assert_eq!(of(values), None, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_change_is_based_on_one_version_that_is_named_as_it_was_answered() {
+        let of =
+            |values: &[&str]| if_match(&headers(&IF_MATCH, values)).map_err(|error| error.diagnosis().code);
+        assert_eq!(of(&["\"7\""]).unwrap(), 7);
+        assert_eq!(of(&[]).unwrap_err(), "if-match-missing");
+        for values in [
+            &["7"][..],
+            &["*"],
+            &["\"\""],
+            &["\"-7\""],
+            &["\"7\", \"8\""],
+            &["W/\"7\""],
+            &["\"99999999999999999999\""],
+            &["\"7\"", "\"7\""],
+        ] {
+            assert_eq!(of(values).unwrap_err(), "if-match-invalid", "{values:?}");
         }
     }
 

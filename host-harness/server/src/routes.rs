@@ -1,7 +1,7 @@
 //! The table of routes: what there is, and whom each is open to.
 
 use bss_model::ApiScope;
-use bss_model::ApiScope::{Cancel, Order, Read, Reveal};
+use bss_model::ApiScope::{Cancel, Configure, Order, Read, Reveal};
 
 /// A method at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +69,11 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/v1/instances", Read),
     route("GET", "/v1/instances/{instance}", Read),
     route("GET", "/v1/instances/{instance}/products", Read),
+    route("GET", "/v1/instances/{instance}/services-runs", Read),
+    route("POST", "/v1/instances/{instance}/services-runs", Configure),
+    route("GET", "/v1/instances/{instance}/services-runs/{run}", Read),
+    route("GET", "/v1/instances/{instance}/settings", Configure),
+    route("PATCH", "/v1/instances/{instance}/settings", Configure),
     route("GET", "/v1/orders", Read),
     route("POST", "/v1/orders", Order),
     route("GET", "/v1/orders/{order}", Read),

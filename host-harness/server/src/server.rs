@@ -18,7 +18,10 @@ use crate::limits::Limits;
 use crate::listener::{Listener, bind};
 use crate::observation::observe;
 use crate::state::State;
-use crate::{assets, cancellations, catalog, events, health, interworks, openapi, orders, reference};
+use crate::{
+    assets, cancellations, catalog, events, health, interworks, openapi, orders, reference, services_runs,
+    settings,
+};
 
 /// How clients and the server speak.
 #[derive(Clone, Debug)]
@@ -183,6 +186,18 @@ pub(crate) fn router(state: State) -> Router {
         .route("/v1/instances", get(catalog::list))
         .route("/v1/instances/{instance}", get(catalog::show))
         .route("/v1/instances/{instance}/products", get(catalog::products))
+        .route(
+            "/v1/instances/{instance}/services-runs",
+            get(services_runs::list).post(services_runs::start),
+        )
+        .route(
+            "/v1/instances/{instance}/services-runs/{run}",
+            get(services_runs::show),
+        )
+        .route(
+            "/v1/instances/{instance}/settings",
+            get(settings::show).patch(settings::change),
+        )
         .route("/v1/orders", get(orders::list).post(orders::place))
         .route("/v1/orders/{order}", get(orders::show))
         .route("/v1/orders/{order}/withdrawal", post(orders::withdraw))

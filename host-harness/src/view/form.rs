@@ -8,6 +8,7 @@ use crate::instance_settings as settings;
 
 /// The form of an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Form {
     /// The form's fields, in their order.
@@ -16,6 +17,8 @@ pub struct Form {
 
 /// A field of a form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = FormField))]
 #[serde(rename_all = "camelCase")]
 pub struct Field {
     /// Stable name.
@@ -44,6 +47,8 @@ pub struct Field {
 
 /// The kind of value that is typed into a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = FormFieldKind))]
 #[serde(rename_all = "kebab-case")]
 pub enum FieldKind {
     /// A text.
@@ -58,6 +63,8 @@ pub enum FieldKind {
 
 /// A choice in a field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = FormChoice))]
 #[serde(rename_all = "camelCase")]
 pub struct Choice {
     /// The value of the field when it is chosen.
@@ -70,6 +77,7 @@ pub struct Choice {
 
 /// An instance with its form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct InstanceForm {
     /// The instance as it is saved.

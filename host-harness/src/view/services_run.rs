@@ -8,6 +8,7 @@ use super::{Problem, word};
 
 /// A run of Get Services Definition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ServicesRun {
     /// Stable and unique.
@@ -47,6 +48,8 @@ pub struct ServicesRun {
 
 /// The progress that a plugin reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = RunProgress))]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
     /// Units done.

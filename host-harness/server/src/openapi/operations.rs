@@ -70,6 +70,74 @@ pub(super) fn described() -> Vec<Described> {
         ])
         .paged()
         .answer(200, page("Product")),
+        get(
+            "/v1/instances/{instance}/services-runs",
+            "listServicesRuns",
+            "instances",
+            "Lists the runs that read the catalog of an instance",
+        )
+        .about("The latest first.")
+        .query([])
+        .paged()
+        .answer(200, page("ServicesRun")),
+        post(
+            "/v1/instances/{instance}/services-runs",
+            "startServicesRun",
+            "instances",
+            "Has the catalog of an instance read",
+        )
+        .about("A worker reads it; the run says how far it is. There is one run at a time.")
+        .problem(409)
+        .problem(422)
+        .answer(
+            202,
+            one("The run is on record.", "ServicesRun").header(
+                "Location",
+                header_of(Type::String, "The address of the run."),
+            ),
+        ),
+        get(
+            "/v1/instances/{instance}/services-runs/{run}",
+            "getServicesRun",
+            "instances",
+            "Shows a run that reads the catalog of an instance",
+        )
+        .answer(200, one("The run.", "ServicesRun")),
+        get(
+            "/v1/instances/{instance}/settings",
+            "getSettings",
+            "instances",
+            "Shows the form of an instance with what is saved",
+        )
+        .about("The plugin makes the form. No secret is in it.")
+        .problem(409)
+        .problem(422)
+        .answer(200, form("The form.")),
+        patch(
+            "/v1/instances/{instance}/settings",
+            "changeSettings",
+            "instances",
+            "Changes settings of an instance, and saves them if no field has a problem",
+        )
+        .about(
+            "Trust, networks, servers and the currency are the operator's, and are not changed here. A change of what a secret is sent to \
+             takes the secret again.",
+        )
+        .header(
+            header("If-Match", "The `ETag` of the form that the change is based on.", "\"1\"")
+                .required(Required::True),
+        )
+        .body(
+            "SettingsBody",
+            true,
+            json!({
+                "values": [{ "field": "country", "value": "DE" }],
+                "secrets": [{ "field": "api-key", "value": "s3cr3t-0f-y0ur-v3nd0r" }],
+            }),
+        )
+        .problem(412)
+        .problem(428)
+        .answer(200, form("The settings are saved.")),
     ];
     let of_orders = [
         get("/v1/orders", "listOrders", "orders", "Lists orders")
@@ -313,6 +381,13 @@ fn post(path: &'static str, id: &'static str, tag: &'static str, summary: &'stat
     }
 }
 
+fn patch(path: &'static str, id: &'static str, tag: &'static str, summary: &'static str) -> Described {
+    Described {
+        method: HttpMethod::Patch,
+        ..get(path, id, tag, summary)
+    }
+}
+
 impl Described {
     fn about(self, about: &'static str) -> Self {
         Self { about, ..self }
@@ -498,6 +573,17 @@ fn placed(about: &str) -> ResponseBuilder {
                 "How long the request was to wait, such as `wait=20`.",
             ),
         )
+}
+
+/// A form with the version of what is saved.
+fn form(about: &str) -> ResponseBuilder {
+    one(about, "InstanceForm").header(
+        "ETag",
+        header_of(
+            Type::String,
+            "The version of what is saved, for `If-Match` of a change.",
+        ),
+    )
 }
 
 /// A cancellation that was written: whole, or what is known of it where it can't be read at that moment.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bss_model::{
     AssetStatus, AttemptResult, CancellationState, LicenseState, LicenseTokenStatus, OutcomeKind,
-    RequesterKind, ReturnResult, ReturnStatus, Standing, SyncStatus, WithdrawalEnd, event_type,
+    RequesterKind, ReturnResult, ReturnStatus, RunState, Standing, SyncStatus, WithdrawalEnd, event_type,
 };
 use host_harness::view;
 use serde_json::Value;
@@ -13,7 +13,7 @@ use utoipa::openapi::schema::{AdditionalProperties, KnownFormat, SchemaFormat, S
 use utoipa::openapi::{ArrayBuilder, Object, ObjectBuilder, Ref, RefOr, Schema, Type};
 
 use crate::fields::shown;
-use crate::{assets, cancellations, health, orders, problem};
+use crate::{assets, cancellations, health, orders, problem, settings};
 
 /// A schema with its name.
 type Named = (String, RefOr<Schema>);
@@ -23,6 +23,8 @@ pub(super) fn all() -> BTreeMap<String, RefOr<Schema>> {
     let mut found = asked();
     add::<view::Instance>(&mut found);
     add::<view::Product>(&mut found);
+    add::<view::ServicesRun>(&mut found);
+    add::<view::InstanceForm>(&mut found);
     add::<view::Order>(&mut found);
     add::<view::OrderCheck>(&mut found);
     add::<view::OrderWithdrawal>(&mut found);
@@ -48,7 +50,14 @@ pub(super) fn all() -> BTreeMap<String, RefOr<Schema>> {
         }
     }
     schemas.values_mut().for_each(reword);
-    for rows in ["Instance", "Product", "Order", "Asset", "Cancellation"] {
+    for rows in [
+        "Instance",
+        "Product",
+        "ServicesRun",
+        "Order",
+        "Asset",
+        "Cancellation",
+    ] {
         schemas.insert(format!("{rows}Page"), page_of(rows));
     }
     schemas
@@ -62,6 +71,7 @@ fn asked() -> Vec<Named> {
     add::<orders::WithdrawalBody>(&mut found);
     add::<cancellations::CancellationBody>(&mut found);
     add::<cancellations::DecisionBody>(&mut found);
+    add::<settings::SettingsBody>(&mut found);
     for (_, schema) in &mut found {
         if let RefOr::T(Schema::Object(object)) = schema {
             object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
@@ -97,6 +107,7 @@ pub(super) fn words() -> Vec<(&'static str, &'static str, Vec<String>)> {
     reasons.extend(of_returns.into_iter().filter(|word| !results.contains(word)));
     vec![
         ("Instance", "state", shown(Standing::ALL, Standing::word)),
+        ("ServicesRun", "state", shown(RunState::ALL, RunState::word)),
         ("Order", "state", shown(&view::SETTLEMENTS, view::settlement_word)),
         ("UnreadOrder", "state", vec!["open".to_owned()]),
         (

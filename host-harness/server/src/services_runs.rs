@@ -1,0 +1,79 @@
+//! Runs of Get Services Definition: started, listed and shown.
+
+use axum::Extension;
+use axum::extract::Path;
+use axum::response::Response;
+use bss_model::Rows;
+use host_harness::{Error, InstanceHandle, ProductError, view};
+use http::header::LOCATION;
+use http::{HeaderValue, StatusCode, Uri};
+use uuid::Uuid;
+
+use crate::access::Caller;
+use crate::answer::{ok, with_status};
+use crate::fields::{Fields, Problems};
+use crate::lists;
+use crate::problem::Problem;
+use crate::read_id::read_id;
+
+/// The runs of an instance, the latest first.
+pub(crate) async fn list(
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let mut problems = Problems::default();
+    let mut query = Fields::of_query(uri.query(), &mut problems);
+    let page = lists::page(&mut query, &mut problems);
+    query.end(&mut problems);
+    problems.check()?;
+    let instance = caller.instance(&name).await?;
+    let record = caller.host().record();
+    let runs = record.services_runs(instance.id().into(), &page).await?;
+    let views = runs
+        .rows
+        .iter()
+        .map(|run| view::ServicesRun::new(run, instance.name()));
+    let rows = views.collect();
+    let next = runs.next;
+    Ok(lists::answer(&uri, &Rows { rows, next }))
+}
+
+/// Starts a run, which a worker executes.
+pub(crate) async fn start(
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    let instance = caller.instance(&name).await?;
+    let started = caller
+        .host()
+        .start_services_run(instance.id(), &caller.actor())
+        .await;
+    let id = started.map_err(Error::from)?;
+    let run = read(&caller, &instance, id).await?;
+    let mut response = with_status(StatusCode::ACCEPTED, &run);
+    // Names of instances and ids are ASCII.
+    let address = HeaderValue::from_str(&format!("/v1/instances/{}/services-runs/{id}", instance.name()));
+    response.headers_mut().extend(address.map(|at| (LOCATION, at)));
+    Ok(response)
+}
+
+/// Answers with a run.
+pub(crate) async fn show(
+    Extension(caller): Extension<Caller>,
+    Path((name, id)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let id = read_id(&id, "a run")?;
+    let instance = caller.instance(&name).await?;
+    Ok(ok(&read(&caller, &instance, id).await?))
+}
+
+/// A run of the instance.
+async fn read(caller: &Caller, instance: &InstanceHandle, run: Uuid) -> Result<view::ServicesRun, Problem> {
+    let found = caller.host().record().services_run(run).await?;
+    let found = found.filter(|found| found.instance_id == Uuid::from(instance.id()));
+    match found {
+        Some(found) => Ok(view::ServicesRun::new(&found, instance.name())),
+        None => Err(Problem::of(&ProductError::NoRun { run })),
+    }
+}
