@@ -12,9 +12,8 @@ use data_encoding::BASE64;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use self::bss::{
-    Bss, Dialect, NAME, Outcome, Pair, account, another_instance, header, key_file, register, setting,
-};
+pub(crate) use self::bss::another_instance;
+use self::bss::{Bss, Dialect, NAME, Outcome, Pair, account, header, key_file, register, setting};
 use crate::cli::assert_fails;
 use crate::orders_cli::text;
 use crate::scenario::{DONE, INSTANCE, REFUSED, Scenario, assert_ends};

@@ -1,5 +1,6 @@
 //! Access: who asks, by the key that is shown, and whether that client may.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -8,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bss_model::{
     Actor, ApiClient, ApiScope, Diagnose as _, Instance, InstanceId, Platform, Problem as RecordedProblem,
+    Thumbprint,
 };
 use host_harness::{AssetHandle, DecideError, Host, InstanceHandle, OrderHandle, PlaceError, RetryError};
 use http::header::{ALLOW, AUTHORIZATION, CONNECTION};
@@ -201,6 +203,17 @@ impl Caller {
         let mut instances = self.host.instances().await?;
         instances.retain(|instance| self.client.is_bound_to(instance.id));
         Ok(instances)
+    }
+
+    /// The certificates that only instances use which the client is not bound to.
+    pub(crate) async fn foreign_certificates(&self) -> Result<HashSet<Thumbprint>, Problem> {
+        let instances = self.host.instances().await?;
+        let (own, others): (Vec<_>, Vec<_>) = instances
+            .iter()
+            .partition(|instance| self.client.is_bound_to(instance.id));
+        let own: HashSet<_> = own.iter().filter_map(|instance| instance.thumbprint).collect();
+        let others = others.iter().filter_map(|instance| instance.thumbprint);
+        Ok(others.filter(|thumbprint| !own.contains(thumbprint)).collect())
     }
 
     /// The order of an id.

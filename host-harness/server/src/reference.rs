@@ -424,9 +424,8 @@ fn curl(method: &str, path: &str, operation: &Operation) -> String {
     if method != by_body {
         line.push_str(&format!(" --request {method}"));
     }
-    match example {
-        Some(example) => line.push_str(&format!(" --json {}", quoted(&example.to_string()))),
-        None => {}
+    if let Some(example) = example {
+        line.push_str(&format!(" --json {}", quoted(&example.to_string())));
     }
     let parts = path.split('/').map(|part| match part.strip_prefix('{') {
         Some(name) => name.trim_end_matches('}').to_uppercase(),

@@ -51,6 +51,8 @@ pub(crate) enum RequestError {
     IfMatch,
     #[error("the settings have problems and were not saved")]
     NotSaved,
+    #[error("the certificate is that of an instance which is not this client's")]
+    ForeignCertificate,
     #[error("the asset has no license")]
     NoLicense,
     #[error("the server is about to end")]
@@ -79,7 +81,9 @@ impl RequestError {
             Self::Scope { .. } => StatusCode::FORBIDDEN,
             Self::NoLicense => StatusCode::CONFLICT,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Fields | Self::InstanceNeeded | Self::NotSaved => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Fields | Self::InstanceNeeded | Self::NotSaved | Self::ForeignCertificate => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Self::Stopping | Self::WorkerSilent { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -137,6 +141,8 @@ impl Diagnose for RequestError {
                 .say("send the `ETag` of the settings as it was answered"),
             Self::NotSaved => Diagnosis::new(ErrorKind::Invalid, "settings-not-saved")
                 .say("correct the fields that `errors` names"),
+            Self::ForeignCertificate => Diagnosis::new(ErrorKind::Refused, "certificate-of-others")
+                .say("name one of the form's choices"),
             Self::NoLicense => {
                 Diagnosis::new(ErrorKind::Conflict, "no-license").say("read the asset for its state")
             }

@@ -1,11 +1,11 @@
 //! `/v1/instances/{instance}/settings`: an instance's form, and changes of what is saved, each based on a version that the client has seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
-use bss_model::Secret;
+use bss_model::{Secret, Thumbprint};
 use host_harness::view::{self, FieldKind};
 use host_harness::{ConfigureError, SaveError, SettingsChange};
 use http::header::ETAG;
@@ -64,7 +64,7 @@ pub(crate) async fn show(
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
     let form = caller.instance(&name).await?.form().await?;
-    Ok(tagged(&form))
+    Ok(tagged(without(form, &caller.foreign_certificates().await?)))
 }
 
 /// Changes settings, and saves them if no field has a problem.
@@ -80,6 +80,17 @@ pub(crate) async fn change(
     let values = typed("values", &mut fields, &mut problems);
     let secrets = typed("secrets", &mut fields, &mut problems);
     fields.end(&mut problems);
+    problems.check()?;
+    let instance = caller.instance(&name).await?;
+    // Who is bound to an instance buys as that instance alone, and never with another one's certificate.
+    let foreign = caller.foreign_certificates().await?;
+    let mut problems = Problems::default();
+    problems.extend(
+        values
+            .iter()
+            .filter(|(_, value)| value.as_ref().is_some_and(|value| is_of(&foreign, value)))
+            .map(|(field, _)| FieldProblem::of(format!("values.{field}"), &RequestError::ForeignCertificate)),
+    );
     problems.check()?;
     let list_of = |field: &String| match secrets.contains_key(field) {
         true => "secrets",
@@ -97,7 +108,6 @@ pub(crate) async fn change(
         based_on: Some(based_on),
         ..SettingsChange::default()
     };
-    let instance = caller.instance(&name).await?;
     let saved = caller
         .host()
         .configure(instance.id(), change, &caller.actor())
@@ -115,7 +125,7 @@ pub(crate) async fn change(
         }
     };
     match form.saved {
-        true => Ok(tagged(&form)),
+        true => Ok(tagged(without(form, &foreign))),
         false => Err(Problem::from(RequestError::NotSaved).with_errors(form_problems(&form))),
     }
 }
@@ -146,6 +156,20 @@ fn of_field(error: &ConfigureError) -> Option<&String> {
     }
 }
 
+/// Whether a value names one of some certificates, in any spelling.
+fn is_of(certificates: &HashSet<Thumbprint>, value: &str) -> bool {
+    let thumbprint = value.parse();
+    thumbprint.is_ok_and(|thumbprint| certificates.contains(&thumbprint))
+}
+
+/// The form without the choice of some certificates.
+fn without(mut form: view::InstanceForm, certificates: &HashSet<Thumbprint>) -> view::InstanceForm {
+    for field in &mut form.form.fields {
+        field.choices.retain(|choice| !is_of(certificates, &choice.key));
+    }
+    form
+}
+
 /// The problems that the form has, with the list in which each field is typed.
 fn form_problems(form: &view::InstanceForm) -> Vec<FieldProblem> {
     let of_field = |field: &view::Field| {
@@ -166,8 +190,8 @@ fn form_problems(form: &view::InstanceForm) -> Vec<FieldProblem> {
 }
 
 /// The answer with a form, and the version by which a change of it says what it is based on (RFC 9110, section 8.8.3).
-fn tagged(form: &view::InstanceForm) -> Response {
-    let mut response = ok(form);
+fn tagged(form: view::InstanceForm) -> Response {
+    let mut response = ok(&form);
     let tag = HeaderValue::from_str(&format!("\"{}\"", form.instance.version));
     response.headers_mut().extend(tag.map(|tag| (ETAG, tag)));
     response

@@ -120,8 +120,8 @@ pub(super) fn described() -> Vec<Described> {
             "Changes settings of an instance, and saves them if no field has a problem",
         )
         .about(
-            "Trust, networks, servers and the currency are the operator's, and are not changed here. A change of what a secret is sent to \
-             takes the secret again.",
+            "An address in the form is a server that the instance reaches from then on; a secret goes there only once it is typed again. \
+             Trust, networks, further servers and the currency are not changed here.",
         )
         .header(
             header("If-Match", "The `ETag` of the form that the change is based on.", "\"1\"")
