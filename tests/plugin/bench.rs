@@ -346,7 +346,7 @@ fn bench_measures_everything_in_one_run_and_draws_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let picture = folder.path().join("bench.svg");
     let figures = bench(&["--quick", "--plot", picture.to_str().expect("UTF-8")]);
-    for bench in ["calls", "services", "orders", "lists"] {
+    for bench in ["calls", "services", "orders", "lists", "api"] {
         assert!(figures[bench]["goals"].is_array(), "{bench} in {figures}");
     }
     assert!(figures["machine"]["processors"].is_number());

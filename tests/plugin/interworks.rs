@@ -12,8 +12,9 @@ use data_encoding::BASE64;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-pub(crate) use self::bss::another_instance;
-use self::bss::{Bss, Dialect, NAME, Outcome, Pair, account, header, key_file, register, setting};
+use self::bss::{
+    Bss, Dialect, NAME, Outcome, Pair, account, another_instance, header, key_file, register, setting,
+};
 use crate::cli::assert_fails;
 use crate::orders_cli::text;
 use crate::scenario::{DONE, INSTANCE, REFUSED, Scenario, assert_ends};
@@ -649,11 +650,22 @@ async fn settings_that_differ_are_refused_by_name_and_lead_to_no_other_instance(
         .map(|(field, value)| setting(field, value))
         .collect();
     let form = bss.get("Fields/Get").expect(200);
-    let label_of = |id: &str| {
+    let field = |id: &str| {
         let fields = form["Fields"].as_array().expect("fields").iter();
         let mut of_id = fields.filter(|field| field["ID"] == id);
-        text(&of_id.next().expect("the field")["Definition"], "Name").to_owned()
+        of_id.next().expect("the field")
     };
+    let label_of = |id: &str| text(&field(id)["Definition"], "Name").to_owned();
+    // The certificates of others are not even shown.
+    let certificate = field("CertificateThumbprint");
+    let choices = certificate["Definition"]["PredefinedValues"]
+        .as_object()
+        .expect("a map");
+    assert_eq!(choices.keys().collect::<Vec<_>>(), [text(certificate, "Value")]);
+    assert!(
+        !form.to_string().contains(&other.values["certificate-thumbprint"]),
+        "{form}"
+    );
     let refused = |bss: &Bss, naming: &str| {
         for action in ["Create", "Update", "Cancel"] {
             let refused = bss.license(action, &order).with_code(SETTING);

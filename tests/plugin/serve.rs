@@ -14,9 +14,8 @@ use serde_json::{Value, json};
 
 use crate::cli::{Desk, assert_fails, send_signal};
 use crate::component::{bss_host, component};
-use crate::interworks::another_instance;
 use crate::orders_cli::text;
-use crate::scenario::{DONE, INSTANCE, REFUSED, Scenario, USAGE, assert_ends};
+use crate::scenario::{DONE, REFUSED, USAGE, assert_ends};
 use crate::webhook_receiver::Receiver;
 
 /// Longer than anything that is waited for takes.
@@ -400,7 +399,7 @@ fn all_that_is_wrong_with_an_order_is_told_at_once_and_nothing_is_placed() {
 #[test]
 fn settings_are_changed_by_who_has_seen_them_and_the_catalog_is_read_after_it() {
     let api = Api::open();
-    let key = api.key("console", "read,configure", &["--instance", "esd"]);
+    let key = api.key("console", "read,configure", &[]);
     let path = "/v1/instances/esd/settings";
     let change = |tag: &str, body: &Value| {
         let headers = [("If-Match", tag)];
@@ -492,29 +491,46 @@ fn settings_are_changed_by_who_has_seen_them_and_the_catalog_is_read_after_it() 
     let listed = api.get(&format!("{runs}?limit=1"), &key).expect(200);
     assert_eq!(listed["rows"], json!([run]));
 
+    // An empty change changes nothing, and an old one is told what is newer.
+    assert_eq!(change(&next, &json!({})).header("etag"), Some(next.as_str()));
+    for old in [&seen, "W/\"1\"", "\"one\""] {
+        let refused = change(old, &json!({})).expect(412);
+        assert_eq!(refused["code"], "settings-changed", "{old}");
+        assert!(!refused.to_string().contains("console"), "{refused}");
+    }
+
     // What is another client's instance is not there, and a client that only reads starts and sees nothing of this.
     api.desk
         .json(&["instance", "create", "other", "--currency", "EUR"]);
     let elsewhere = api.key("elsewhere", "read,configure", &["--instance", "other"]);
-    for (method, path) in [
-        ("GET", path),
-        ("PATCH", path),
-        ("GET", runs),
-        ("POST", runs),
-        ("GET", &location),
-    ] {
-        let body = (method == "PATCH").then(|| of("DE"));
-        let headers = [("If-Match", next.as_str())];
-        let refused = api.ask(method, path, &elsewhere, &headers, body.as_ref());
-        assert_eq!(
-            (refused.status, refused.code()),
-            (404, "no-instance"),
-            "{method} {path}"
-        );
+    let tenant = api.key("tenant", "read,configure", &["--owner", "reseller-7"]);
+    let headers = [("If-Match", next.as_str())];
+    for (method, path) in [("GET", runs), ("POST", runs), ("GET", &location)] {
+        for stranger in [&elsewhere, &tenant] {
+            let refused = api.ask(method, path, stranger, &[], None);
+            assert_eq!(
+                (refused.status, refused.code()),
+                (404, "no-instance"),
+                "{method} {path}"
+            );
+        }
     }
-    let foreign = location.replace("/esd/", "/other/");
-    let refused = api.get(&foreign, &elsewhere);
+    let refused = api.get(&location.replace("/esd/", "/other/"), &elsewhere);
     assert_eq!((refused.status, refused.code()), (404, "no-run"));
+    // A form names the owner's other instances and their certificates.
+    let bound = api.key("bound", "read,configure", &["--instance", "esd"]);
+    for method in ["GET", "PATCH"] {
+        let body = (method == "PATCH").then(|| of("DE"));
+        for (client, expected) in [
+            (&bound, (403, "client-bound")),
+            (&elsewhere, (403, "client-bound")),
+            (&tenant, (404, "no-instance")),
+        ] {
+            let refused = api.ask(method, path, client, &headers, body.as_ref());
+            assert_eq!((refused.status, refused.code()), expected, "{method}");
+        }
+    }
+    assert_eq!(api.ask("POST", runs, &bound, &[], None).status, 202);
     let reader = api.key("reader", "read", &[]);
     for (method, path) in [("GET", path), ("PATCH", path), ("POST", runs)] {
         let refused = api.ask(method, path, &reader, &[], None);
@@ -524,100 +540,6 @@ fn settings_are_changed_by_who_has_seen_them_and_the_catalog_is_read_after_it() 
             "{method} {path}"
         );
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_neither_sees_nor_takes_the_certificate_of_another_client_s_instance() {
-    let scenario = Scenario::ready().await;
-    another_instance(&scenario, "theirs").await;
-    let certificate_of = |form: &Value| {
-        let fields = form["fields"].as_array().expect("fields");
-        let field = fields
-            .iter()
-            .find(|field| field["id"] == "certificate-thumbprint");
-        field.expect("the field").clone()
-    };
-    let theirs = text(
-        &certificate_of(&scenario.json(&["instance", "show", "theirs"])),
-        "value",
-    )
-    .to_owned();
-    let key = |name: &str, more: &[&str]| {
-        let made = ["api-client", "create", name, "--scopes", "configure"];
-        let made = scenario.json(&[&made, more].concat());
-        text(&made, "key").to_owned()
-    };
-    let (bound, desk) = (key("bound", &["--instance", INSTANCE]), key("desk", &[]));
-    let mut command = scenario.command(&["serve", "--no-work"]);
-    let server = Server::start({
-        command.stderr(Stdio::null());
-        command
-    });
-    let path = format!("/v1/instances/{INSTANCE}/settings");
-    let ask = |method: &str, key: &str, more: &[(&str, &str)], body: &Value| {
-        let mut connection = server.connect();
-        let key = format!("Bearer {key}");
-        let mut headers = vec![
-            ("Authorization", key.as_str()),
-            ("Content-Type", "application/json"),
-        ];
-        headers.extend(more);
-        let body = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
-        send(&mut connection, method, &path, &headers, body.as_bytes());
-        Answer::read(connection)
-    };
-    let choices = |key: &str| {
-        let form = ask("GET", key, &[], &Value::Null).expect(200);
-        let choices = certificate_of(&form)["choices"]
-            .as_array()
-            .expect("choices")
-            .clone();
-        choices
-            .iter()
-            .map(|choice| text(choice, "key").to_owned())
-            .collect::<Vec<_>>()
-    };
-    let own = text(
-        &certificate_of(&ask("GET", &bound, &[], &Value::Null).expect(200)),
-        "value",
-    )
-    .to_owned();
-    assert!(
-        choices(&desk).contains(&theirs),
-        "who may use all instances sees all certificates"
-    );
-    assert_eq!(choices(&bound), std::slice::from_ref(&own));
-
-    let tag = ask("GET", &bound, &[], &Value::Null)
-        .header("etag")
-        .expect("a version")
-        .to_owned();
-    let typed = |value: &str| json!({ "values": [{ "field": "certificate-thumbprint", "value": value }] });
-    let with_colons = theirs
-        .as_bytes()
-        .chunks(2)
-        .map(String::from_utf8_lossy)
-        .collect::<Vec<_>>()
-        .join(":");
-    for spelling in [theirs.clone(), theirs.to_lowercase(), with_colons] {
-        let refused = ask("PATCH", &bound, &[("If-Match", &tag)], &typed(&spelling));
-        assert_eq!(
-            (refused.status, refused.fields()),
-            (
-                422,
-                vec![("values.certificate-thumbprint", "certificate-of-others")]
-            ),
-            "{spelling}"
-        );
-    }
-    let kept = scenario.json(&["instance", "show", INSTANCE]);
-    assert_eq!(text(&certificate_of(&kept), "value"), own);
-    let again = ask("PATCH", &bound, &[("If-Match", &tag)], &typed(&own)).expect(200);
-    assert_eq!(text(&certificate_of(&again), "value"), own);
 }
 
 #[test]

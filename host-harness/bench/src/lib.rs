@@ -3,6 +3,7 @@
 //! The cost of a call in the sandbox is seen beside the *native twin*: the same code of the plugin, the same way out,
 //! the same certificate, without the sandbox. Embedders don't get this crate.
 
+mod api;
 mod call_site;
 mod canned_answers;
 mod certificates;
@@ -23,6 +24,7 @@ use bss_model::Actor;
 use bss_sandbox::plugin::Plugin;
 use host_harness::Host;
 
+pub use api::{ApiSite, Load};
 pub use call_site::{CallSite, Kind, Way};
 pub use canned_answers::{CannedAnswers, Traffic};
 pub use certificates::{BenchAuthority, ServerIdentity};

@@ -48,6 +48,15 @@ impl Site {
         Ok(())
     }
 
+    /// The code of a product that can be ordered.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn product(&self) -> Result<String, BenchError> {
+        let code = codes().into_iter().next();
+        code.ok_or_else(|| BenchError::unusable("there is no product"))
+    }
+
     /// Orders `lines` licenses, and has a worker buy them, `at_once` at once. Returns the time from the first line
     /// that is taken to the last license on record, with its charge and its e-mail.
     ///
@@ -152,7 +161,7 @@ pub(crate) fn silent() -> CallListener {
     Arc::new(|_| ())
 }
 
-fn customer() -> Party {
+pub(crate) fn customer() -> Party {
     Party {
         id: "C-1".to_owned(),
         name: "Customer".to_owned(),

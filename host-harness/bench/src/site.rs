@@ -30,7 +30,7 @@ pub struct Site {
     pub(super) host: Host,
     pub(super) plugin: Plugin,
     pub(super) instance: Instance,
-    _folder: TempDir,
+    pub(super) folder: TempDir,
 }
 
 /// A reading of a catalog, and what it took.
@@ -80,7 +80,7 @@ impl Site {
             host,
             plugin,
             instance,
-            _folder: folder,
+            folder,
         })
     }
 

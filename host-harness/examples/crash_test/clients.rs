@@ -46,6 +46,10 @@ const NOT_KNOWN_YET: i64 = -202;
 /// What a client was told at last of its order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Heard {
+    /// The customer, who orders this once.
+    pub(crate) customer: String,
+    /// The product.
+    pub(crate) product: String,
     /// The one asset of the order.
     pub(crate) asset_id: Uuid,
     /// The product key. `None`: the order was withdrawn.
@@ -151,7 +155,7 @@ impl Door {
         let begin = Instant::now();
         let body = json!({
             "instance": wanted.instance,
-            "customer": { "id": format!("C-{number}"), "name": format!("Kunde {number} GmbH"), "country": "DE" },
+            "customer": { "id": customer(number), "name": format!("Kunde {number} GmbH"), "country": "DE" },
             "contact": { "email": format!("kunde-{number}@example.com"), "language": "de-DE" },
             "lines": [{ "productCode": wanted.product, "quantity": 1 }],
         });
@@ -167,14 +171,24 @@ impl Door {
         };
         if number.is_multiple_of(3) {
             // The client dies while it waits, and a new one knows nothing but the key.
+            self.listening(begin).await;
             let _ = order(IMPATIENCE).await;
         }
-        let mut known: Option<(Value, Value)> = None;
+        let heard = |asset_id, product_key| {
+            End::Heard(Heard {
+                customer: customer(number),
+                product: wanted.product.clone(),
+                asset_id,
+                product_key,
+                is_returned: false,
+            })
+        };
+        let mut known: Option<Value> = None;
         let (asset_id, state) = loop {
             if begin.elapsed() > HEARD_WITHIN {
                 return Ok(End::Unheard);
             }
-            let Some((status, answer)) = order(ANSWER_MAX).await else {
+            let Some((status, answer)) = order(ANSWER_MAX).await? else {
                 sleep(PAUSE).await;
                 continue;
             };
@@ -187,23 +201,22 @@ impl Door {
                 status.is_success(),
                 "an order is answered with {status}: {answer}"
             );
-            let asset = &answer["assets"][0];
-            let ids = (answer["id"].clone(), asset["id"].clone());
-            if known.as_ref().is_some_and(|known| *known != ids) {
+            if known.as_ref().is_some_and(|known| *known != answer["id"]) {
                 return Ok(End::Ambiguous);
             }
-            known = Some(ids);
+            known = Some(answer["id"].clone());
+            let Some([asset]) = answer["assets"].as_array().map(Vec::as_slice) else {
+                // The order is placed, and can't be read at that moment.
+                sleep(PAUSE).await;
+                continue;
+            };
             match asset["state"].as_str().context("an asset without a state")? {
                 "open" => {}
                 state => break (id(&asset["id"])?, state.to_owned()),
             }
         };
         if state == "withdrawn" {
-            return Ok(End::Heard(Heard {
-                asset_id,
-                product_key: None,
-                is_returned: false,
-            }));
+            return Ok(heard(asset_id, None));
         }
         ensure!(
             ["licensed", "returned", "cancelled"].contains(&state.as_str()),
@@ -216,18 +229,14 @@ impl Door {
             }
             if let Some((status, answer)) = self
                 .ask(ANSWER_MAX, self.of_shop(Method::GET, &path, &[], None))
-                .await
+                .await?
             {
                 ensure!(
                     status.is_success(),
                     "a key is answered with {status}: {}",
                     answer["code"]
                 );
-                return Ok(End::Heard(Heard {
-                    asset_id,
-                    product_key: Some(secret(&answer["productKey"])?),
-                    is_returned: false,
-                }));
+                return Ok(heard(asset_id, Some(secret(&answer["productKey"])?)));
             }
             sleep(PAUSE).await;
         }
@@ -245,27 +254,33 @@ impl Door {
             "AttributeList": {},
             "CheckOnly": false,
             "Account": {
-                "ID": format!("C-{number}"),
+                "ID": customer(number),
                 "Name": format!("Kunde {number} GmbH"),
                 "IsTest": false,
                 "Address": { "Country": { "Code": "DE" } },
             },
         });
         if number.is_multiple_of(3) {
+            self.listening(begin).await;
             let _ = self
                 .ask(IMPATIENCE, self.of_platform("Assets/Create", &message))
                 .await;
         }
+        let heard = |asset_id, product_key, is_returned| {
+            End::Heard(Heard {
+                customer: customer(number),
+                product: wanted.product.clone(),
+                asset_id,
+                product_key,
+                is_returned,
+            })
+        };
         let Some(created) = self.until_known("Assets/Create", &message, begin).await? else {
             return Ok(End::Unheard);
         };
         let asset_id = id(&created["Result"])?;
         if created["Code"] == WITHDRAWN {
-            return Ok(End::Heard(Heard {
-                asset_id,
-                product_key: None,
-                is_returned: false,
-            }));
+            return Ok(heard(asset_id, None, false));
         }
         ensure!(
             created["Code"] == DONE,
@@ -293,17 +308,13 @@ impl Door {
         if !is_same || id(&again["Result"])? != asset_id {
             return Ok(End::Ambiguous);
         }
-        Ok(End::Heard(Heard {
-            asset_id,
-            product_key: Some(product_key),
-            is_returned: returns,
-        }))
+        Ok(heard(asset_id, Some(product_key), returns))
     }
 
     /// The answer to a call of the contract that says what came of it. `None`: there is none for long.
     async fn until_known(&self, call: &str, message: &Value, begin: Instant) -> Result<Option<Value>> {
         while begin.elapsed() <= HEARD_WITHIN {
-            if let Some((status, answer)) = self.ask(ANSWER_MAX, self.of_platform(call, message)).await {
+            if let Some((status, answer)) = self.ask(ANSWER_MAX, self.of_platform(call, message)).await? {
                 ensure!(status.is_success(), "{call} is answered with {status}: {answer}");
                 if answer["Code"] != NOT_KNOWN_YET {
                     return Ok(Some(answer));
@@ -342,12 +353,22 @@ impl Door {
         with_body(request, Some(message))
     }
 
-    /// Sends a request over a connection of its own. `None`: there is no answer, or none that says anything, so that it is sent again.
+    /// Waits until the server listens.
+    async fn listening(&self, begin: Instant) {
+        while TcpStream::connect(self.address).await.is_err() && begin.elapsed() <= HEARD_WITHIN {
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Sends a request over a connection of its own. `None`: there is no answer, or one that says to come again.
+    ///
+    /// # Errors
+    /// When the server answers that it has failed.
     async fn ask(
         &self,
         patience: Duration,
         request: Result<Request<Full<Bytes>>>,
-    ) -> Option<(StatusCode, Value)> {
+    ) -> Result<Option<(StatusCode, Value)>> {
         let asked = async {
             let tcp = TcpStream::connect(self.address).await?;
             let (mut sender, connection) = http1::handshake(TokioIo::new(tcp)).await?;
@@ -356,12 +377,19 @@ impl Door {
             let status = answer.status();
             let body = answer.into_body().collect().await?.to_bytes();
             connection.abort();
-            if status.is_server_error() {
+            if status == StatusCode::SERVICE_UNAVAILABLE {
                 bail!("the server can't at this moment");
             }
             Ok((status, serde_json::from_slice(&body)?))
         };
-        timeout(patience, asked).await.ok()?.ok()
+        let answer: Option<(StatusCode, Value)> = timeout(patience, asked).await.ok().and_then(Result::ok);
+        if let Some((status, answer)) = &answer {
+            ensure!(
+                !status.is_server_error(),
+                "the server has failed with {status}: {answer}"
+            );
+        }
+        Ok(answer)
     }
 }
 
@@ -371,6 +399,11 @@ fn with_body(request: hyper::http::request::Builder, body: Option<&Value>) -> Re
         .header("host", "localhost")
         .header("content-type", "application/json");
     Ok(request.body(Full::new(Bytes::from(body)))?)
+}
+
+/// The customer of an order.
+pub(crate) fn customer(number: u32) -> String {
+    format!("C-{number}")
 }
 
 fn id(value: &Value) -> Result<Uuid> {

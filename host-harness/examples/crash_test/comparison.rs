@@ -38,6 +38,10 @@ pub(crate) struct Line {
     pub(crate) is_second: bool,
     /// Whether a platform ordered it, which mails and bills itself.
     pub(crate) is_platforms: bool,
+    /// The customer, who orders one license.
+    pub(crate) customer: String,
+    /// The product.
+    pub(crate) product: String,
 }
 
 /// What a vendor's ledger has of a purchase.
@@ -88,6 +92,8 @@ pub(crate) struct Figures {
     pub(crate) not_told: usize,
     /// Events that the receiver got under several ids, ids that stood for several things, and events about no license.
     pub(crate) wrongly_told: usize,
+    /// Order lines beyond one per customer, each of whom orders one license.
+    pub(crate) ordered_twice: usize,
     /// Clients of the server that never heard what came of their order.
     pub(crate) not_answered: usize,
     /// Clients that heard several things of one order, or something else than the record says, and licenses that several clients got.
@@ -154,6 +160,8 @@ impl Figures {
             figures.not_told = once.missing;
             figures.wrongly_told = once.twice + once.for_nothing + events.ambiguous;
         }
+        let customers: HashSet<&str> = lines.iter().map(|line| line.customer.as_str()).collect();
+        figures.ordered_twice = lines.len() - customers.len();
         figures.not_answered = answers.unheard;
         figures.wrongly_answered = wrongly_answered(lines, answers);
         figures
@@ -174,7 +182,7 @@ impl Figures {
     }
 
     /// The figures that must be zero, by name.
-    pub(crate) fn errors(&self) -> [(&'static str, usize); 16] {
+    pub(crate) fn errors(&self) -> [(&'static str, usize); 17] {
         // The struct is taken apart, so that no new figure is forgotten.
         let Self {
             licenses_issued: _,
@@ -194,6 +202,7 @@ impl Figures {
             mailed_without_license,
             not_told,
             wrongly_told,
+            ordered_twice,
             not_answered,
             wrongly_answered,
         } = *self;
@@ -212,6 +221,7 @@ impl Figures {
             ("wrongly credited", wrongly_credited),
             ("not told", not_told),
             ("wrongly told", wrongly_told),
+            ("ordered twice", ordered_twice),
             ("not answered", not_answered),
             ("wrongly answered", wrongly_answered),
         ]
@@ -233,7 +243,9 @@ fn wrongly_answered(lines: &[Line], answers: &Answers) -> usize {
             let key = line.license.as_ref().map(|license| &license.product_key);
             key == heard.product_key.as_ref()
                 && line.is_withdrawn == heard.product_key.is_none()
-                && (line.is_cancelled || !heard.is_returned)
+                // The host itself has licenses returned that came over the API, and none of a platform.
+                && (line.is_cancelled == heard.is_returned || (line.is_cancelled && !line.is_platforms))
+                && (&line.customer, &line.product) == (&heard.customer, &heard.product)
         });
         !is_first || !is_right
     };
@@ -295,6 +307,8 @@ mod tests {
             is_withdrawn: false,
             is_second: false,
             is_platforms: false,
+            customer: format!("C-{purchase}"),
+            product: "office".to_owned(),
         }
     }
 
@@ -429,6 +443,8 @@ mod tests {
         let lines = [line(1, Some(license(1, "a"))), withdrawn];
         let [asset, other] = [lines[0].asset_id, lines[1].asset_id];
         let heard = |asset_id, key: Option<&str>| Heard {
+            customer: if asset_id == other { "C-2" } else { "C-1" }.to_owned(),
+            product: "office".to_owned(),
             asset_id,
             product_key: key.map(Secret::new),
             is_returned: false,
@@ -458,6 +474,14 @@ mod tests {
                 is_returned: true,
                 ..right.clone()
             },
+            Heard {
+                customer: "C-2".to_owned(),
+                ..right.clone()
+            },
+            Heard {
+                product: "visio".to_owned(),
+                ..right.clone()
+            },
         ] {
             assert_eq!(told_of(std::slice::from_ref(&wrong)), (0, 1), "{wrong:?}");
         }
@@ -468,6 +492,41 @@ mod tests {
             ..Answers::default()
         });
         assert_eq!((of(unheard), of(ambiguous)), ((1, 0), (0, 1)));
+    }
+
+    #[test]
+    fn a_second_line_of_a_customer_is_ordered_twice_although_all_agree_about_it() {
+        let second = Line {
+            customer: "C-1".to_owned(),
+            ..line(2, Some(license(2, "b")))
+        };
+        let lines = [line(1, Some(license(1, "a"))), second];
+        let figures = compared(&lines, &[license(1, "a"), license(2, "b")]);
+        assert_eq!((figures.ordered_twice, figures.is_right()), (1, false));
+    }
+
+    #[test]
+    fn a_license_of_a_platform_that_nobody_returned_is_not_cancelled() {
+        let of = |is_platforms| {
+            let line = Line {
+                is_platforms,
+                is_cancelled: true,
+                ..line(1, Some(license(1, "a")))
+            };
+            let heard = Heard {
+                customer: line.customer.clone(),
+                product: line.product.clone(),
+                asset_id: line.asset_id,
+                product_key: Some(Secret::new("key of a")),
+                is_returned: false,
+            };
+            let answers = Answers {
+                heard: vec![heard],
+                ..Answers::default()
+            };
+            wrongly_answered(&[line], &answers)
+        };
+        assert_eq!((of(true), of(false)), (1, 0));
     }
 
     #[test]
@@ -597,6 +656,10 @@ mod tests {
             },
             Figures {
                 wrongly_told: 1,
+                ..Figures::default()
+            },
+            Figures {
+                ordered_twice: 1,
                 ..Figures::default()
             },
             Figures {

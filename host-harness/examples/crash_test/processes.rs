@@ -27,6 +27,9 @@ const READY_MAX: Duration = Duration::from_secs(60);
 /// How long another program may have the simulator's port, which was free while the simulator was dead.
 const PORT_MAX: Duration = Duration::from_secs(20);
 
+/// The first of ten thousand ports that Linux gives no outgoing connection unless it is told to.
+const SERVER_PORTS: u16 = 20_000;
+
 /// The details that the simulator prints when it is ready.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -353,10 +356,15 @@ fn first_line(output: Option<ChildStdout>) -> Result<String> {
     Ok(read.context("a server is not ready in time")??)
 }
 
-/// An address of this machine at a port that is free.
+/// An address of this machine at a port that is free, and that the system gives no connection of its own while the server is dead.
 pub(crate) fn free_address() -> Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(listener.local_addr()?)
+    let first = u16::try_from(std::process::id() % 10_000)?;
+    for port in (SERVER_PORTS + first..SERVER_PORTS + 10_000).chain(SERVER_PORTS..SERVER_PORTS + first) {
+        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            return Ok(listener.local_addr()?);
+        }
+    }
+    bail!("no port is free")
 }
 
 /// The command of a worker on a data directory, which serves too where it has an address.

@@ -24,7 +24,7 @@ use mail_parser::MessageParser;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::clients::{Clients, Keys, PLATFORM, Wanted};
+use crate::clients::{Clients, Keys, PLATFORM, Wanted, customer};
 use crate::comparison::{Issued, License, Line};
 use crate::processes::{Details, LOOK_UP_ONLY, Places, SecondDetails};
 use crate::receiver::Receiver;
@@ -296,8 +296,8 @@ impl Shop {
                 }
             }
             let language = LANGUAGES.iter().cycle().nth(number as usize % LANGUAGES.len());
-            let customer = Party {
-                id: format!("C-{number}"),
+            let party = Party {
+                id: customer(number),
                 name: format!("Kunde {number} GmbH"),
                 country: "DE".to_owned(),
             };
@@ -305,7 +305,7 @@ impl Shop {
                 email: format!("kunde-{number}@example.com"),
                 language: language.copied().unwrap_or("en").to_owned(),
             };
-            let request = OrderRequest::new(customer)
+            let request = OrderRequest::new(party)
                 .mail_to(contact)
                 .line(product, 1)
                 .key(number.to_string());
@@ -339,10 +339,10 @@ impl Shop {
         let second = self.host.named_instance(INSTANCES[1]).await?.id;
         let ids: Vec<Uuid> = assets.iter().map(|asset| asset.id).collect();
         let orders = record.orders(&OrderFilter::default(), &Page::all()).await?.rows;
-        let platforms = orders.iter().filter(|order| order.platform.is_some());
-        let platforms: HashSet<Uuid> = platforms.map(|order| order.id).collect();
+        let orders_by_id: HashMap<Uuid, _> = orders.iter().map(|order| (order.id, order)).collect();
         let mut secrets = record.show_license_secrets(&ids, &actor()).await?;
         let lines = assets.into_iter().map(|asset| {
+            let order = orders_by_id.get(&asset.order_id);
             let purchase = asset.client_transaction_id.to_string();
             let license = secrets.remove(&asset.id).map(|secrets| License {
                 client_transaction_id: purchase.clone(),
@@ -357,7 +357,9 @@ impl Shop {
                 is_cancelled: asset.status == AssetStatus::Cancelled,
                 is_withdrawn: asset.status == AssetStatus::Withdrawn,
                 is_second: asset.instance_id == second,
-                is_platforms: platforms.contains(&asset.order_id),
+                is_platforms: order.is_some_and(|order| order.platform.is_some()),
+                customer: order.map_or_else(String::new, |order| order.customer.id.clone()),
+                product: asset.product_code,
             }
         });
         Ok(lines.collect())

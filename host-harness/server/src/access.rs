@@ -1,6 +1,5 @@
 //! Access: who asks, by the key that is shown, and whether that client may.
 
-use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -9,7 +8,6 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bss_model::{
     Actor, ApiClient, ApiScope, Diagnose as _, Instance, InstanceId, Platform, Problem as RecordedProblem,
-    Thumbprint,
 };
 use host_harness::{AssetHandle, DecideError, Host, InstanceHandle, OrderHandle, PlaceError, RetryError};
 use http::header::{ALLOW, AUTHORIZATION, CONNECTION};
@@ -205,15 +203,13 @@ impl Caller {
         Ok(instances)
     }
 
-    /// The certificates that only instances use which the client is not bound to.
-    pub(crate) async fn foreign_certificates(&self) -> Result<HashSet<Thumbprint>, Problem> {
-        let instances = self.host.instances().await?;
-        let (own, others): (Vec<_>, Vec<_>) = instances
-            .iter()
-            .partition(|instance| self.client.is_bound_to(instance.id));
-        let own: HashSet<_> = own.iter().filter_map(|instance| instance.thumbprint).collect();
-        let others = others.iter().filter_map(|instance| instance.thumbprint);
-        Ok(others.filter(|thumbprint| !own.contains(thumbprint)).collect())
+    /// Fails for a client that is bound to instances: a form is judged beside all instances of its owner, and names them and their
+    /// certificates.
+    pub(crate) fn check_unbound(&self) -> Result<(), RequestError> {
+        match self.client.instances {
+            None => Ok(()),
+            Some(_) => Err(RequestError::Bound),
+        }
     }
 
     /// The order of an id.

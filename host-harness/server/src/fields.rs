@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use bss_model::text::steers;
 use bss_model::{Diagnose, Diagnosis, ErrorKind};
 use host_harness::view;
 use serde_json::{Map, Value};
@@ -30,6 +31,8 @@ enum FieldError {
     Type { expected: &'static str },
     #[error("the text has more than {TEXT_LENGTH_MAX} characters")]
     TooLong,
+    #[error("the text has characters that nobody sees, or that steer what shows them")]
+    Unseen,
     #[error("the list is empty")]
     Empty,
     #[error("the list has more than {ROWS_MAX} rows")]
@@ -47,6 +50,9 @@ impl Diagnose for FieldError {
             Self::Repeated => Diagnosis::new(ErrorKind::Invalid, "field-repeated"),
             Self::Type { .. } => Diagnosis::new(ErrorKind::Invalid, "field-type"),
             Self::TooLong => Diagnosis::new(ErrorKind::Invalid, "field-too-long"),
+            Self::Unseen => {
+                Diagnosis::new(ErrorKind::Invalid, "field-unseen-characters").say("type the text anew")
+            }
             Self::Empty => Diagnosis::new(ErrorKind::Invalid, "field-empty")
                 .say("name what is meant, or leave the list out"),
             Self::TooManyRows => {
@@ -353,6 +359,15 @@ impl Fields {
                 Vec::new()
             }
         }
+    }
+
+    /// A text that people see, which may be left out.
+    pub(crate) fn seen_text(&mut self, name: &str, problems: &mut Problems) -> Option<String> {
+        let text = self.text(name, problems)?;
+        if text.chars().any(steers) {
+            problems.add(&self.at(name), &FieldError::Unseen);
+        }
+        Some(text)
     }
 
     /// Says that a field has what another row of the list has, too.

@@ -126,11 +126,6 @@ impl Problem {
         Self::of(error).with_status(StatusCode::NOT_FOUND)
     }
 
-    /// The problem of a change that is based on an older version than the one on record.
-    pub(crate) fn of_version(error: &(impl Diagnose + 'static)) -> Self {
-        Self::of(error).with_status(StatusCode::PRECONDITION_FAILED)
-    }
-
     fn with_status(mut self, status: StatusCode) -> Self {
         self.0.title = status.canonical_reason().unwrap_or_default();
         self.0.status = status.as_u16();

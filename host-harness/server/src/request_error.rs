@@ -51,8 +51,12 @@ pub(crate) enum RequestError {
     IfMatch,
     #[error("the settings have problems and were not saved")]
     NotSaved,
-    #[error("the certificate is that of an instance which is not this client's")]
-    ForeignCertificate,
+    #[error("the settings are at version {found} by now")]
+    OtherVersion { found: i64 },
+    #[error("the secret was typed before any server was, and would go to the one that is typed now")]
+    UnsentSecret,
+    #[error("the client is bound to instances, and settings are judged beside all instances of its owner")]
+    Bound,
     #[error("the asset has no license")]
     NoLicense,
     #[error("the server is about to end")]
@@ -78,10 +82,11 @@ impl RequestError {
             Self::NoIfMatch => StatusCode::PRECONDITION_REQUIRED,
             Self::NoKey | Self::WrongKey | Self::PlatformKey => StatusCode::UNAUTHORIZED,
             Self::TooManyTries => StatusCode::TOO_MANY_REQUESTS,
-            Self::Scope { .. } => StatusCode::FORBIDDEN,
+            Self::Scope { .. } | Self::Bound => StatusCode::FORBIDDEN,
+            Self::OtherVersion { .. } => StatusCode::PRECONDITION_FAILED,
             Self::NoLicense => StatusCode::CONFLICT,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Fields | Self::InstanceNeeded | Self::NotSaved | Self::ForeignCertificate => {
+            Self::Fields | Self::InstanceNeeded | Self::NotSaved | Self::UnsentSecret => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             Self::Stopping | Self::WorkerSilent { .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -141,8 +146,13 @@ impl Diagnose for RequestError {
                 .say("send the `ETag` of the settings as it was answered"),
             Self::NotSaved => Diagnosis::new(ErrorKind::Invalid, "settings-not-saved")
                 .say("correct the fields that `errors` names"),
-            Self::ForeignCertificate => Diagnosis::new(ErrorKind::Refused, "certificate-of-others")
-                .say("name one of the form's choices"),
+            Self::OtherVersion { .. } => Diagnosis::new(ErrorKind::Conflict, "settings-changed")
+                .say("read the settings again, and repeat the change"),
+            Self::UnsentSecret => {
+                Diagnosis::new(ErrorKind::Refused, "secret-unsent").say("type the secret again in the same change")
+            }
+            Self::Bound => Diagnosis::new(ErrorKind::Refused, "client-bound")
+                .say("whoever operates the host makes a client without `--instance`"),
             Self::NoLicense => {
                 Diagnosis::new(ErrorKind::Conflict, "no-license").say("read the asset for its state")
             }

@@ -45,21 +45,25 @@ fn unquoted(rest: &str) -> Option<String> {
     }
 }
 
-/// The version of settings that a change is based on: the one entity tag of `If-Match` (RFC 9110, section 13.1.1). Several tags, or `*`,
-/// would change what the client has not seen.
-pub(crate) fn if_match(headers: &HeaderMap) -> Result<i64, RequestError> {
+/// The version of settings that a change is based on: the one entity tag of `If-Match` (RFC 9110, section 13.1.1). `None`: a tag that is
+/// that of no version, such as a weak one. Several tags, or `*`, would change what the client has not seen.
+pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<i64>, RequestError> {
     let mut values = headers.get_all(IF_MATCH).iter();
     let value = values.next().ok_or(RequestError::NoIfMatch)?;
     if values.next().is_some() {
         return Err(RequestError::IfMatch);
     }
     let tag = value.to_str().map_err(|_| RequestError::IfMatch)?.trim();
-    let version = tag
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-        .filter(|version| version.bytes().all(|byte| byte.is_ascii_digit()))
-        .and_then(|version| version.parse().ok());
-    version.ok_or(RequestError::IfMatch)
+    let (is_weak, quoted) = match tag.strip_prefix("W/") {
+        Some(quoted) => (true, quoted),
+        None => (false, tag),
+    };
+    let opaque = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let opaque = opaque.filter(|opaque| !opaque.contains(['"', ' ']));
+    let opaque = opaque.ok_or(RequestError::IfMatch)?;
+    let is_number = !opaque.is_empty() && opaque.bytes().all(|byte| byte.is_ascii_digit());
+    let version = opaque.parse().ok();
+    Ok(version.filter(|_| is_number && !is_weak))
 }
 
 /// How long a client would have its request wait for an outcome (RFC 7240, section 4.3), at most for a time. `None`: not at all.
@@ -123,16 +127,22 @@ mod tests {
     fn a_change_is_based_on_one_version_that_is_named_as_it_was_answered() {
         let of =
             |values: &[&str]| if_match(&headers(&IF_MATCH, values)).map_err(|error| error.diagnosis().code);
-        assert_eq!(of(&["\"7\""]).unwrap(), 7);
+        assert_eq!(of(&["\"7\""]).unwrap(), Some(7));
+        for another in [
+            "W/\"7\"",
+            "\"\"",
+            "\"-7\"",
+            "\"seven\"",
+            "\"99999999999999999999\"",
+        ] {
+            assert_eq!(of(&[another]).unwrap(), None, "{another}");
+        }
         assert_eq!(of(&[]).unwrap_err(), "if-match-missing");
         for values in [
             &["7"][..],
             &["*"],
-            &["\"\""],
-            &["\"-7\""],
+            &["\""],
             &["\"7\", \"8\""],
-            &["W/\"7\""],
-            &["\"99999999999999999999\""],
             &["\"7\"", "\"7\""],
         ] {
             assert_eq!(of(values).unwrap_err(), "if-match-invalid", "{values:?}");

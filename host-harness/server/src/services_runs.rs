@@ -3,10 +3,12 @@
 use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
-use bss_model::Rows;
+use bss_model::{Rows, RunState};
 use host_harness::{Error, InstanceHandle, ProductError, view};
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode, Uri};
+use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::Caller;
@@ -15,6 +17,16 @@ use crate::fields::{Fields, Problems};
 use crate::lists;
 use crate::problem::Problem;
 use crate::read_id::read_id;
+
+/// A run that is on record and can't be read at this moment: ask for it by its id.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UnreadRun {
+    /// The id.
+    id: Uuid,
+    /// `not-started`: how far it is, is not known yet.
+    state: String,
+}
 
 /// The runs of an instance, the latest first.
 pub(crate) async fn list(
@@ -43,6 +55,7 @@ pub(crate) async fn list(
 pub(crate) async fn start(
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
+    uri: Uri,
 ) -> Result<Response, Problem> {
     let instance = caller.instance(&name).await?;
     let started = caller
@@ -50,10 +63,18 @@ pub(crate) async fn start(
         .start_services_run(instance.id(), &caller.actor())
         .await;
     let id = started.map_err(Error::from)?;
-    let run = read(&caller, &instance, id).await?;
-    let mut response = with_status(StatusCode::ACCEPTED, &run);
-    // Names of instances and ids are ASCII.
-    let address = HeaderValue::from_str(&format!("/v1/instances/{}/services-runs/{id}", instance.name()));
+    let mut response = match read(&caller, &instance, id).await {
+        Ok(run) => with_status(StatusCode::ACCEPTED, &run),
+        // The run is on record, whatever can't be read of it.
+        Err(problem) => {
+            let causes = problem.causes();
+            tracing::warn!(run = %id, causes, "a run that was started can't be read");
+            let state = view::word(RunState::NotStarted.word());
+            with_status(StatusCode::ACCEPTED, &UnreadRun { id, state })
+        }
+    };
+    // The address as the client wrote it is plain, whatever the instance's name is.
+    let address = HeaderValue::from_str(&format!("{}/{id}", uri.path().trim_end_matches('/')));
     response.headers_mut().extend(address.map(|at| (LOCATION, at)));
     Ok(response)
 }

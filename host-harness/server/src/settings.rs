@@ -1,15 +1,15 @@
 //! `/v1/instances/{instance}/settings`: an instance's form, and changes of what is saved, each based on a version that the client has seen.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
-use bss_model::{Secret, Thumbprint};
+use bss_model::{Instance, Secret};
 use host_harness::view::{self, FieldKind};
 use host_harness::{ConfigureError, SaveError, SettingsChange};
 use http::header::ETAG;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use utoipa::ToSchema;
 
 use crate::access::Caller;
@@ -63,8 +63,9 @@ pub(crate) async fn show(
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
+    caller.check_unbound()?;
     let form = caller.instance(&name).await?.form().await?;
-    Ok(tagged(without(form, &caller.foreign_certificates().await?)))
+    Ok(tagged(&form))
 }
 
 /// Changes settings, and saves them if no field has a problem.
@@ -74,6 +75,7 @@ pub(crate) async fn change(
     headers: HeaderMap,
     Json(body): Json,
 ) -> Result<Response, Problem> {
+    caller.check_unbound()?;
     let based_on = request_headers::if_match(&headers)?;
     let mut problems = Problems::default();
     let mut fields = Fields::of_body(body.unwrap_or_default(), &mut problems);
@@ -82,51 +84,72 @@ pub(crate) async fn change(
     fields.end(&mut problems);
     problems.check()?;
     let instance = caller.instance(&name).await?;
-    // Who is bound to an instance buys as that instance alone, and never with another one's certificate.
-    let foreign = caller.foreign_certificates().await?;
-    let mut problems = Problems::default();
-    problems.extend(
-        values
-            .iter()
-            .filter(|(_, value)| value.as_ref().is_some_and(|value| is_of(&foreign, value)))
-            .map(|(field, _)| FieldProblem::of(format!("values.{field}"), &RequestError::ForeignCertificate)),
-    );
-    problems.check()?;
-    let list_of = |field: &String| match secrets.contains_key(field) {
-        true => "secrets",
-        false => "values",
-    };
+    let saved = caller
+        .host()
+        .named_instance(&name)
+        .await
+        .map_err(|error| Problem::of(&error))?;
+    if based_on != Some(saved.version) {
+        let found = saved.version;
+        return Err(RequestError::OtherVersion { found }.into());
+    }
+    if values.is_empty() && secrets.is_empty() {
+        return Ok(tagged(&instance.form().await?));
+    }
+    check_unsent_secrets(&saved, &secrets)?;
     let change = SettingsChange {
         values: values
             .into_iter()
             .map(|(field, value)| (field, value.unwrap_or_default()))
             .collect(),
         secrets: secrets
-            .iter()
-            .map(|(field, value)| (field.clone(), value.as_deref().map(Secret::new)))
+            .into_iter()
+            .map(|(field, value)| (field, value.map(Secret::new)))
             .collect(),
-        based_on: Some(based_on),
+        based_on,
         ..SettingsChange::default()
     };
-    let saved = caller
+    let changed = caller
         .host()
         .configure(instance.id(), change, &caller.actor())
         .await;
-    let form = match saved {
-        Ok(form) => view::InstanceForm::from(&form),
-        Err(error @ ConfigureError::Save(SaveError::Conflict { .. })) => {
-            return Err(Problem::of_version(&error));
-        }
-        Err(error) => {
-            return Err(match of_field(&error) {
-                Some(field) => Problem::of(&error).in_field(&format!("{}.{field}", list_of(field))),
-                None => Problem::of(&error),
-            });
-        }
-    };
+    let form = view::InstanceForm::from(&changed.map_err(|error| refused(&error))?);
     match form.saved {
-        true => Ok(tagged(without(form, &foreign))),
+        true => Ok(tagged(&form)),
         false => Err(Problem::from(RequestError::NotSaved).with_errors(form_problems(&form))),
+    }
+}
+
+/// Fails where a secret is saved that was typed when no server stood in the form. It would go to whatever server is typed next, and who
+/// types that here need not be who knows the secret.
+fn check_unsent_secrets(saved: &Instance, typed: &BTreeMap<String, Option<String>>) -> Result<(), Problem> {
+    let mut problems = Problems::default();
+    let unsent = saved.secrets.iter();
+    let unsent = unsent.filter(|(field, secret)| secret.servers.is_empty() && !typed.contains_key(*field));
+    problems.extend(
+        unsent.map(|(field, _)| FieldProblem::of(format!("secrets.{field}"), &RequestError::UnsentSecret)),
+    );
+    problems.check()
+}
+
+/// The problem of a change that was not made.
+fn refused(error: &ConfigureError) -> Problem {
+    let problem = Problem::of(error);
+    match error {
+        ConfigureError::Save(SaveError::Conflict { found, .. }) => {
+            RequestError::OtherVersion { found: *found }.into()
+        }
+        ConfigureError::SecretAsValue { field } | ConfigureError::NoField { field, .. } => {
+            problem.in_field(&format!("values.{field}"))
+        }
+        ConfigureError::NotASecret { field }
+        | ConfigureError::SecretUnusable { field, .. }
+        | ConfigureError::SecretNotTaken { field }
+        | ConfigureError::SecretLost { field } => problem.in_field(&format!("secrets.{field}")),
+        ConfigureError::NoInstance(_) => problem,
+        // What a value names is no address.
+        _ if problem.status() == StatusCode::NOT_FOUND => problem.in_field("values"),
+        _ => problem,
     }
 }
 
@@ -135,7 +158,7 @@ fn typed(list: &str, fields: &mut Fields, problems: &mut Problems) -> BTreeMap<S
     let mut typed = BTreeMap::new();
     for mut row in fields.objects(list, problems) {
         let field = row.needed_text("field", problems);
-        let value = row.text("value", problems);
+        let value = row.seen_text("value", problems);
         if typed.contains_key(&field) {
             row.repeated("field", problems);
         }
@@ -143,31 +166,6 @@ fn typed(list: &str, fields: &mut Fields, problems: &mut Problems) -> BTreeMap<S
         typed.insert(field, value);
     }
     typed
-}
-
-/// The field that an error is about. `None`: the change as a whole.
-fn of_field(error: &ConfigureError) -> Option<&String> {
-    match error {
-        ConfigureError::NoField { field, .. }
-        | ConfigureError::SecretAsValue { field }
-        | ConfigureError::NotASecret { field }
-        | ConfigureError::SecretUnusable { field, .. } => Some(field),
-        _ => None,
-    }
-}
-
-/// Whether a value names one of some certificates, in any spelling.
-fn is_of(certificates: &HashSet<Thumbprint>, value: &str) -> bool {
-    let thumbprint = value.parse();
-    thumbprint.is_ok_and(|thumbprint| certificates.contains(&thumbprint))
-}
-
-/// The form without the choice of some certificates.
-fn without(mut form: view::InstanceForm, certificates: &HashSet<Thumbprint>) -> view::InstanceForm {
-    for field in &mut form.form.fields {
-        field.choices.retain(|choice| !is_of(certificates, &choice.key));
-    }
-    form
 }
 
 /// The problems that the form has, with the list in which each field is typed.
@@ -189,9 +187,10 @@ fn form_problems(form: &view::InstanceForm) -> Vec<FieldProblem> {
     form.form.fields.iter().flat_map(of_field).collect()
 }
 
-/// The answer with a form, and the version by which a change of it says what it is based on (RFC 9110, section 8.8.3).
-fn tagged(form: view::InstanceForm) -> Response {
-    let mut response = ok(&form);
+/// The answer with a form, and the version by which a change of it says what it is based on (RFC 9110, section 8.8.3). It is that of what
+/// is saved; choices and problems may differ without another version.
+fn tagged(form: &view::InstanceForm) -> Response {
+    let mut response = ok(form);
     let tag = HeaderValue::from_str(&format!("\"{}\"", form.instance.version));
     response.headers_mut().extend(tag.map(|tag| (ETAG, tag)));
     response

@@ -433,7 +433,7 @@ fn path_text(path: &Path) -> String {
 }
 
 /// An instance of another customer, which sells the same catalog.
-pub(crate) async fn another_instance(scenario: &Scenario, name: &str) {
+pub(super) async fn another_instance(scenario: &Scenario, name: &str) {
     let application = scenario.microsoft.add_application().expect("an application");
     let request = CertificateRequest {
         registration: Registration::OtherApplication(application.client_id),

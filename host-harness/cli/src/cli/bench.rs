@@ -1,5 +1,6 @@
-//! `bss-host bench`: how long calls of a plugin, its work and an operator's lists take, beside the goals.
+//! `bss-host bench`: how long calls of a plugin, its work, an operator's lists and requests to the API take, beside the goals.
 
+mod api;
 mod calls;
 mod lists;
 mod measured;
@@ -20,6 +21,7 @@ use super::exit_status::ExitStatus;
 use super::failure::{Outcome, machine_failure, unwritable};
 use super::files::write_whole;
 use super::output;
+use api::{CLIENTS, ORDERS, READS};
 use calls::CallsArguments;
 use lists::LICENSES;
 use measured::{Machine, build};
@@ -50,6 +52,8 @@ enum BenchCommand {
     Calls(CallsArguments),
     /// What an operator looks at in a record of many licenses: finding, filtered lists, the status
     Lists(ListsArguments),
+    /// Requests to the API by many clients at once: reads beside a bare axum handler, orders beside the command
+    Api(ApiArguments),
     /// Be the upstream of a benchmark
     #[command(hide = true)]
     Upstream,
@@ -80,6 +84,20 @@ struct ListsArguments {
 }
 
 #[derive(Debug, Args)]
+struct ApiArguments {
+    /// How many clients ask at once
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = CLIENTS,
+          value_parser = clap::value_parser!(u32).range(1..=500))]
+    clients: Vec<u32>,
+    /// How often they read, all together
+    #[arg(long, value_name = "N", default_value_t = READS, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    reads: u32,
+    /// How many orders they place, all together
+    #[arg(long, value_name = "N", default_value_t = ORDERS, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    orders: u32,
+}
+
+#[derive(Debug, Args)]
 struct ServicesArguments {
     /// Sizes of the catalog, in products
     #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = OFFERS,
@@ -98,6 +116,7 @@ struct Sizes {
     orders: OrdersArguments,
     lists: ListsArguments,
     calls: CallsArguments,
+    api: ApiArguments,
 }
 
 impl Sizes {
@@ -113,6 +132,11 @@ impl Sizes {
             },
             lists: ListsArguments { licenses: LICENSES },
             calls: CallsArguments::default(),
+            api: ApiArguments {
+                clients: CLIENTS.to_vec(),
+                reads: READS,
+                orders: ORDERS,
+            },
         }
     }
 
@@ -129,6 +153,11 @@ impl Sizes {
                 rounds: 1,
                 interleaved: 40,
                 instances: 4,
+            },
+            api: ApiArguments {
+                clients: vec![1, 4],
+                reads: 20,
+                orders: 8,
             },
         }
     }
@@ -154,6 +183,7 @@ pub(super) async fn run(data_dir: &Path, plugin: &Path, arguments: &BenchArgumen
                 Some(BenchCommand::Services(arguments)) => services(plugin, arguments, json).await,
                 Some(BenchCommand::Orders(arguments)) => orders(plugin, arguments, json).await,
                 Some(BenchCommand::Lists(arguments)) => lists(plugin, arguments, json).await,
+                Some(BenchCommand::Api(arguments)) => api(plugin, arguments, json).await,
                 Some(BenchCommand::Calls(arguments)) => calls(plugin, arguments, json).await,
                 _ if arguments.quick => all(plugin, &Sizes::quick(), json).await,
                 _ => all(plugin, &Sizes::full(), json).await,
@@ -193,6 +223,7 @@ struct Report {
     services: Value,
     orders: Value,
     lists: Value,
+    api: Value,
 }
 
 async fn all(plugin: &Path, sizes: &Sizes, json: bool) -> Result<Value, BenchError> {
@@ -202,6 +233,7 @@ async fn all(plugin: &Path, sizes: &Sizes, json: bool) -> Result<Value, BenchErr
         services: services(plugin, &sizes.services, json).await?,
         orders: orders(plugin, &sizes.orders, json).await?,
         lists: lists(plugin, &sizes.lists, json).await?,
+        api: api(plugin, &sizes.api, json).await?,
     })
 }
 
@@ -228,6 +260,14 @@ async fn orders(plugin: &Path, arguments: &OrdersArguments, json: bool) -> Resul
 
 async fn lists(plugin: &Path, arguments: &ListsArguments, json: bool) -> Result<Value, BenchError> {
     let figures = lists::measure(plugin, arguments.licenses).await?;
+    if !json {
+        figures.show();
+    }
+    value(&figures.report())
+}
+
+async fn api(plugin: &Path, arguments: &ApiArguments, json: bool) -> Result<Value, BenchError> {
+    let figures = api::measure(plugin, &arguments.clients, arguments.reads, arguments.orders).await?;
     if !json {
         figures.show();
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use bss_model::Instance;
+use bss_model::{Instance, Thumbprint};
 use host_harness::view::{Field, FieldKind, InstanceForm};
 use http::HeaderMap;
 use serde::Serialize;
@@ -65,7 +65,7 @@ impl FieldCollection {
                 predefined_values: field
                     .choices
                     .iter()
-                    .filter(|choice| choice.unusable_because.is_empty())
+                    .filter(|choice| choice.unusable_because.is_empty() && is_shown(field, &choice.key))
                     .map(|choice| (choice.key.clone(), choice.label.clone()))
                     .collect(),
                 // Choices are the instance's to offer once it is connected: the second stage of the form.
@@ -76,6 +76,11 @@ impl FieldCollection {
             fields: shown(form).zip(1..).map(field).collect(),
         }
     }
+}
+
+/// Whether a platform sees a choice. Certificates are the operator's to choose, and of those there are the platform sees its own alone.
+fn is_shown(field: &Field, key: &str) -> bool {
+    key == field.value || key.parse::<Thumbprint>().is_err()
 }
 
 /// All that is wrong with settings that the platform would save, a sentence each.

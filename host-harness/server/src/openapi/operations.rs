@@ -91,10 +91,13 @@ pub(super) fn described() -> Vec<Described> {
         .problem(422)
         .answer(
             202,
-            one("The run is on record.", "ServicesRun").header(
-                "Location",
-                header_of(Type::String, "The address of the run."),
-            ),
+            json_answer(
+                "The run is on record.",
+                AnyOfBuilder::new()
+                    .item(Ref::from_schema_name("ServicesRun"))
+                    .item(Ref::from_schema_name("UnreadRun")),
+            )
+            .header("Location", header_of(Type::String, "The address of the run.")),
         ),
         get(
             "/v1/instances/{instance}/services-runs/{run}",
@@ -109,7 +112,7 @@ pub(super) fn described() -> Vec<Described> {
             "instances",
             "Shows the form of an instance with what is saved",
         )
-        .about("The plugin makes the form. No secret is in it.")
+        .about("The plugin makes the form. No secret is in it. Not for clients that are bound to instances (`client-bound`).")
         .problem(409)
         .problem(422)
         .answer(200, form("The form.")),
@@ -120,8 +123,9 @@ pub(super) fn described() -> Vec<Described> {
             "Changes settings of an instance, and saves them if no field has a problem",
         )
         .about(
-            "An address in the form is a server that the instance reaches from then on; a secret goes there only once it is typed again. \
-             Trust, networks, further servers and the currency are not changed here.",
+            "An address in the form is a server that the instance reaches from then on, with its certificate and access tokens; a secret goes \
+             there only once it is typed again. Trust, networks, further servers and the currency are not changed here. Not for clients that are \
+             bound to instances (`client-bound`).",
         )
         .header(
             header("If-Match", "The `ETag` of the form that the change is based on.", "\"1\"")

@@ -13,7 +13,7 @@ use utoipa::openapi::schema::{AdditionalProperties, KnownFormat, SchemaFormat, S
 use utoipa::openapi::{ArrayBuilder, Object, ObjectBuilder, Ref, RefOr, Schema, Type};
 
 use crate::fields::shown;
-use crate::{assets, cancellations, health, orders, problem, settings};
+use crate::{assets, cancellations, health, orders, problem, services_runs, settings};
 
 /// A schema with its name.
 type Named = (String, RefOr<Schema>);
@@ -38,6 +38,7 @@ pub(super) fn all() -> BTreeMap<String, RefOr<Schema>> {
     add::<health::Health>(&mut found);
     add::<orders::UnreadOrder>(&mut found);
     add::<cancellations::UnreadCancellation>(&mut found);
+    add::<services_runs::UnreadRun>(&mut found);
     let mut schemas: BTreeMap<_, _> = found.into_iter().collect();
     for (schema, field, words) in words() {
         if let Some(property) = schemas.get_mut(schema).and_then(|schema| property(schema, field)) {
@@ -108,6 +109,7 @@ pub(super) fn words() -> Vec<(&'static str, &'static str, Vec<String>)> {
     vec![
         ("Instance", "state", shown(Standing::ALL, Standing::word)),
         ("ServicesRun", "state", shown(RunState::ALL, RunState::word)),
+        ("UnreadRun", "state", vec!["not-started".to_owned()]),
         ("Order", "state", shown(&view::SETTLEMENTS, view::settlement_word)),
         ("UnreadOrder", "state", vec!["open".to_owned()]),
         (
