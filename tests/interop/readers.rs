@@ -1,5 +1,6 @@
 //! Other people's readers of what we write, and our readers of what others write.
 
+mod api;
 mod definition;
 mod jwt;
 mod manual;

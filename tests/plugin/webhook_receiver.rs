@@ -64,10 +64,8 @@ impl Receiver {
                 if stop.load(Ordering::SeqCst) {
                     return;
                 }
-                let Some(request) = tcp.ok().and_then(|tcp| serve(tcp, &config, &next)) else {
-                    continue;
-                };
-                all.lock().expect("the requests").push(request);
+                // A sender that leaves before the end has sent nothing.
+                let _ = tcp.ok().and_then(|tcp| serve(tcp, &config, &next, &all));
             }
         });
         Self {
@@ -103,8 +101,14 @@ impl Drop for Receiver {
     }
 }
 
-/// Reads a request and answers it. `None`: there was none.
-fn serve(mut tcp: TcpStream, config: &Arc<ServerConfig>, answers: &Mutex<VecDeque<u16>>) -> Option<Received> {
+/// Reads a request, keeps it, and answers it then, so that who has the answer finds the request. `None`: there was none, or nobody reads the
+/// answer.
+fn serve(
+    mut tcp: TcpStream,
+    config: &Arc<ServerConfig>,
+    answers: &Mutex<VecDeque<u16>>,
+    received: &Mutex<Vec<Received>>,
+) -> Option<()> {
     let mut tls = ServerConnection::new(config.clone()).ok()?;
     let mut stream = Stream::new(&mut tls, &mut tcp);
     let (mut bytes, mut buffer) = (Vec::new(), [0; 4_096]);
@@ -124,6 +128,13 @@ fn serve(mut tcp: TcpStream, config: &Arc<ServerConfig>, answers: &Mutex<VecDequ
             break (head.to_owned(), body.to_owned());
         }
     };
+    let headers = head.lines().skip(1).filter_map(|line| line.split_once(": "));
+    received.lock().expect("the requests").push(Received {
+        headers: headers
+            .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+            .collect(),
+        body,
+    });
     let status = answers.lock().expect("the answers").pop_front().unwrap_or(204);
     let location = if status == 302 {
         "location: https://localhost:1/\r\n"
@@ -134,12 +145,5 @@ fn serve(mut tcp: TcpStream, config: &Arc<ServerConfig>, answers: &Mutex<VecDequ
         format!("HTTP/1.1 {status} Said\r\n{location}content-length: 0\r\nconnection: close\r\n\r\n");
     stream.write_all(answer.as_bytes()).ok()?;
     stream.conn.send_close_notify();
-    let _ = stream.flush();
-    let headers = head.lines().skip(1).filter_map(|line| line.split_once(": "));
-    Some(Received {
-        headers: headers
-            .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
-            .collect(),
-        body,
-    })
+    stream.flush().ok()
 }
