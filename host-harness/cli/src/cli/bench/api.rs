@@ -59,7 +59,7 @@ pub(super) async fn measure(
         output::note(format!("{clients} clients at once"));
         rows.push(row(&site, &api, clients, reads, orders).await?);
     }
-    let command = command(&site, plugin).await?;
+    let command = command(&site).await?;
     drop(api);
     site.stop().await;
     Ok(Figures { rows, command })
@@ -85,7 +85,7 @@ async fn row(site: &Site, api: &ApiSite, clients: u32, reads: u32, orders: u32) 
 }
 
 /// How long the command takes that places an order, in the middle of its runs.
-async fn command(site: &Site, plugin: &Path) -> Result<Duration, BenchError> {
+async fn command(site: &Site) -> Result<Duration, BenchError> {
     let data_dir = site.data_dir();
     let product = site.product()?;
     let mut times = Vec::new();
@@ -96,8 +96,6 @@ async fn command(site: &Site, plugin: &Path) -> Result<Duration, BenchError> {
             .args(["--customer", "C-1", "--customer-name", "Customer"])
             .args(["--customer-country", "DE", "--customer-email", "it@bench.test"])
             .args(["--idempotency-key", &key])
-            .arg("--plugin")
-            .arg(plugin)
             .arg("--data-dir")
             .arg(&data_dir)
             .stdin(Stdio::null())
