@@ -12,10 +12,11 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 
+use crate::acme::{ACME, Acme};
 use crate::cli::{Desk, assert_fails, send_signal};
 use crate::component::{bss_host, component};
 use crate::orders_cli::text;
-use crate::scenario::{DONE, REFUSED, USAGE, assert_ends};
+use crate::scenario::{DONE, REFUSED, Scenario, USAGE, assert_ends};
 use crate::webhook_receiver::Receiver;
 
 /// Longer than anything that is waited for takes.
@@ -540,6 +541,66 @@ fn settings_are_changed_by_who_has_seen_them_and_the_catalog_is_read_after_it() 
             "{method} {path}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_goes_to_no_server_that_is_typed_over_the_api_after_it() {
+    let scenario = Scenario::start().await;
+    let acme = Acme::beside(&scenario).await;
+    let file = scenario.folder.path().join("key");
+    std::fs::write(&file, &acme.account.api_key).expect("a file");
+    let from_file = format!("api-key={}", file.display());
+    let saved = scenario.json(&["instance", "configure", ACME, "--secret-file", &from_file]);
+    assert_eq!(saved["saved"], true);
+    let made = scenario.json(&["api-client", "create", "console", "--scopes", "configure"]);
+    let key = format!("Bearer {}", text(&made, "key"));
+    let mut command = scenario.command(&["serve", "--no-work"]);
+    command.stderr(Stdio::null());
+    let server = Server::start(command);
+    let path = format!("/v1/instances/{ACME}/settings");
+    let ask = |method: &str, tag: &str, body: &str| {
+        let mut connection = server.connect();
+        let headers = [
+            ("Authorization", key.as_str()),
+            ("If-Match", tag),
+            ("Content-Type", "application/json"),
+        ];
+        send(&mut connection, method, &path, &headers, body.as_bytes());
+        Answer::read(connection)
+    };
+    let seen = ask("GET", "", "");
+    let tag = seen.header("etag").expect("a version").to_owned();
+    let before = seen.expect(200);
+    assert!(!before.to_string().contains(&acme.account.api_key), "{before}");
+    let server_typed = |url: &str| json!([{ "field": "service-url", "value": url }]);
+    let elsewhere = json!({ "values": server_typed("https://elsewhere.example/") });
+    let refused = ask("PATCH", &tag, &elsewhere.to_string());
+    assert_eq!(
+        (refused.status, refused.fields()),
+        (422, vec![("secrets.api-key", "secret-unsent")])
+    );
+    // What nobody sees is no part of an address.
+    let unseen = json!({ "values": server_typed("https://else\u{3164}where.example/") });
+    let refused = ask("PATCH", &tag, &unseen.to_string());
+    assert_eq!(
+        (refused.status, refused.fields()),
+        (422, vec![("values[0].value", "field-unseen-characters")])
+    );
+    assert_eq!(ask("GET", "", "").expect(200), before);
+    let both = json!({
+        "values": [
+            { "field": "service-url", "value": acme.vendor.url() },
+            { "field": "account", "value": acme.account.number },
+        ],
+        "secrets": [{ "field": "api-key", "value": acme.account.api_key }],
+    });
+    let saved = ask("PATCH", &tag, &both.to_string()).expect(200);
+    assert_eq!(saved["saved"], true);
+    assert!(!saved.to_string().contains(&acme.account.api_key), "{saved}");
+    // A secret of one server goes to no other, either.
+    let tag = format!("\"{}\"", saved["version"]);
+    let moved = ask("PATCH", &tag, &elsewhere.to_string());
+    assert_eq!((moved.status, moved.code()), (422, "secret-moved"), "{moved:?}");
 }
 
 #[test]
