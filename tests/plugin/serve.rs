@@ -466,7 +466,7 @@ fn settings_are_changed_by_who_has_seen_them_and_the_catalog_is_read_after_it() 
         (value(&changed, "country"), &changed["saved"]),
         ("AT".to_owned(), &json!(true))
     );
-    // Who comes second changes nothing, not even to the same.
+    // A second client changes nothing, not even to the same.
     assert_eq!(change(&seen, &of("AT")).expect(412)["code"], "settings-changed");
     let history = api.desk.json(&["instance", "history", "esd"]);
     let last = history.as_array().and_then(|saves| saves.last()).expect("a save");
@@ -500,7 +500,7 @@ fn settings_are_changed_by_who_has_seen_them_and_the_catalog_is_read_after_it() 
         assert!(!refused.to_string().contains("console"), "{refused}");
     }
 
-    // What is another client's instance is not there, and a client that only reads starts and sees nothing of this.
+    // Instances of other clients are not there, and a client that only reads starts and sees nothing of this.
     api.desk
         .json(&["instance", "create", "other", "--currency", "EUR"]);
     let elsewhere = api.key("elsewhere", "read,configure", &["--instance", "other"]);
@@ -579,7 +579,7 @@ async fn a_secret_goes_to_no_server_that_is_typed_over_the_api_after_it() {
         (refused.status, refused.fields()),
         (422, vec![("secrets.api-key", "secret-unsent")])
     );
-    // What nobody sees is no part of an address.
+    // Characters that nobody sees are no part of an address.
     let unseen = json!({ "values": server_typed("https://else\u{3164}where.example/") });
     let refused = ask("PATCH", &tag, &unseen.to_string());
     assert_eq!(

@@ -102,7 +102,7 @@ impl Site {
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(async move {
             let told = async {
-                // Whoever is gone wants it stopped, too.
+                // A sender that is gone stops the server, too.
                 let _ = stopped.await;
             };
             if let Err(error) = server.serve(told).await {
@@ -262,7 +262,7 @@ async fn one_client(
             .map_err(BenchError::when("the connection can't be set up"))
     };
     let connected = connected.await;
-    // Others wait for this one even where it has no connection.
+    // Clients begin together, also with one that has no connection.
     together.wait().await;
     let (mut sender, connection) = connected?;
     let connection = tokio::spawn(connection);
@@ -303,7 +303,7 @@ async fn answer_only(bytes: Bytes) -> Result<(SocketAddr, JoinHandle<()>), Bench
     let serving = tokio::spawn(async move {
         let mut connections = JoinSet::new();
         while let Ok((tcp, _)) = listener.accept().await {
-            // Without it the answers would wait; a connection that refuses it is measured as it is.
+            // Small answers would wait without this; a connection that refuses it is measured as it is.
             let _ = tcp.set_nodelay(true);
             let service = TowerToHyperService::new(router.clone());
             connections.spawn(async move {

@@ -23,7 +23,7 @@ pub enum ApiScope {
     Order,
     /// Withdraw and cancel what was ordered, and decide about requests for that.
     Cancel,
-    /// Change instances, products and prices.
+    /// See and change settings of instances, and have their catalogs read.
     Configure,
     /// Be shown product keys and activation links.
     Reveal,

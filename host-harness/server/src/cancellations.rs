@@ -80,11 +80,7 @@ pub(crate) async fn list(
     Path(id): Path<String>,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let mut problems = Problems::default();
-    let mut query = Fields::of_query(uri.query(), &mut problems);
-    let page = lists::page(&mut query, &mut problems);
-    query.end(&mut problems);
-    problems.check()?;
+    let page = lists::page_alone(&uri)?;
     let asset = named(&caller, &id).await?;
     let filter = CancellationFilter {
         asset: Some(asset.id().into()),

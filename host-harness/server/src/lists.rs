@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::answer::ok;
 use crate::fields::{Fields, Problems};
+use crate::problem::Problem;
 
 /// Rows of a page that names no number of them.
 const ROWS: u32 = 50;
@@ -22,6 +23,16 @@ pub(crate) fn page(fields: &mut Fields, problems: &mut Problems) -> Page {
         Some(after) => page.after(Cursor::new(after)),
         None => page,
     }
+}
+
+/// The page that a query without filters asks for.
+pub(crate) fn page_alone(uri: &Uri) -> Result<Page, Problem> {
+    let mut problems = Problems::default();
+    let mut query = Fields::of_query(uri.query(), &mut problems);
+    let page = page(&mut query, &mut problems);
+    query.end(&mut problems);
+    problems.check()?;
+    Ok(page)
 }
 
 /// Reads `limit`. A limit above the most is the most.

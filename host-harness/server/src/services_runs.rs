@@ -13,7 +13,6 @@ use uuid::Uuid;
 
 use crate::access::Caller;
 use crate::answer::{ok, with_status};
-use crate::fields::{Fields, Problems};
 use crate::lists;
 use crate::problem::Problem;
 use crate::read_id::read_id;
@@ -34,11 +33,7 @@ pub(crate) async fn list(
     Path(name): Path<String>,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let mut problems = Problems::default();
-    let mut query = Fields::of_query(uri.query(), &mut problems);
-    let page = lists::page(&mut query, &mut problems);
-    query.end(&mut problems);
-    problems.check()?;
+    let page = lists::page_alone(&uri)?;
     let instance = caller.instance(&name).await?;
     let record = caller.host().record();
     let runs = record.services_runs(instance.id().into(), &page).await?;

@@ -1,11 +1,11 @@
 //! `/v1/instances/{instance}/settings`: an instance's form, and changes of what is saved, each based on a version that the client has seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
-use bss_model::{Instance, Secret};
+use bss_model::{Instance, InstanceId, Secret};
 use host_harness::view::{self, FieldKind};
 use host_harness::{ConfigureError, SaveError, SettingsChange};
 use http::header::ETAG;
@@ -83,7 +83,6 @@ pub(crate) async fn change(
     let secrets = typed("secrets", &mut fields, &mut problems);
     fields.end(&mut problems);
     problems.check()?;
-    let instance = caller.instance(&name).await?;
     let saved = caller
         .host()
         .named_instance(&name)
@@ -94,9 +93,10 @@ pub(crate) async fn change(
         return Err(RequestError::OtherVersion { found }.into());
     }
     if values.is_empty() && secrets.is_empty() {
-        return Ok(tagged(&instance.form().await?));
+        return Ok(tagged(&caller.instance(&name).await?.form().await?));
     }
     check_unsent_secrets(&saved, &secrets)?;
+    let of_secrets: BTreeSet<String> = secrets.keys().cloned().collect();
     let change = SettingsChange {
         values: values
             .into_iter()
@@ -111,9 +111,9 @@ pub(crate) async fn change(
     };
     let changed = caller
         .host()
-        .configure(instance.id(), change, &caller.actor())
+        .configure(InstanceId(saved.id), change, &caller.actor())
         .await;
-    let form = view::InstanceForm::from(&changed.map_err(|error| refused(&error))?);
+    let form = view::InstanceForm::from(&changed.map_err(|error| refused(&error, &of_secrets))?);
     match form.saved {
         true => Ok(tagged(&form)),
         false => Err(Problem::from(RequestError::NotSaved).with_errors(form_problems(&form))),
@@ -132,12 +132,15 @@ fn check_unsent_secrets(saved: &Instance, typed: &BTreeMap<String, Option<String
     problems.check()
 }
 
-/// The problem of a change that was not made.
-fn refused(error: &ConfigureError) -> Problem {
+/// The problem of a change that was not made, in which these fields were given as secrets.
+fn refused(error: &ConfigureError, of_secrets: &BTreeSet<String>) -> Problem {
     let problem = Problem::of(error);
     match error {
         ConfigureError::Save(SaveError::Conflict { found, .. }) => {
             RequestError::OtherVersion { found: *found }.into()
+        }
+        ConfigureError::NoField { field, .. } if of_secrets.contains(field) => {
+            problem.in_field(&format!("secrets.{field}"))
         }
         ConfigureError::SecretAsValue { field } | ConfigureError::NoField { field, .. } => {
             problem.in_field(&format!("values.{field}"))
@@ -147,7 +150,7 @@ fn refused(error: &ConfigureError) -> Problem {
         | ConfigureError::SecretNotTaken { field }
         | ConfigureError::SecretLost { field } => problem.in_field(&format!("secrets.{field}")),
         ConfigureError::NoInstance(_) => problem,
-        // What a value names is no address.
+        // A value is no address: nothing is absent at the one that was asked for.
         _ if problem.status() == StatusCode::NOT_FOUND => problem.in_field("values"),
         _ => problem,
     }
