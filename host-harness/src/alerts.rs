@@ -7,16 +7,15 @@ use crate::host::Host;
 use crate::view;
 
 impl Host {
-    /// Alerts with a greater number than `after`, in the order in which they were raised, at most `limit` of them: the open ones,
-    /// or `all`. A host that is [an owner's](Host::for_owner) has only those about its instances.
+    /// Alerts that match a filter, in the order in which they were raised, at most `limit` of them. A host that is
+    /// [an owner's](Host::for_owner) has only those about its instances, whatever the filter says.
     ///
     /// # Errors
     /// When the record can't be read.
-    pub async fn alerts(&self, all: bool, after: i64, limit: u32) -> Result<Vec<view::Alert>, Error> {
+    pub async fn alerts(&self, filter: &AlertFilter, limit: u32) -> Result<Vec<view::Alert>, Error> {
         let filter = AlertFilter {
-            all,
-            owner: self.owner().cloned(),
-            after,
+            owner: self.owner().or(filter.owner.as_ref()).cloned(),
+            ..filter.clone()
         };
         let alerts = self.record().alerts(&filter, limit).await?;
         Ok(alerts.iter().map(view::Alert::from).collect())

@@ -166,6 +166,20 @@ impl Host {
         Ok(started?)
     }
 
+    /// Starts a run as [`Host::begin_accepting_run`] does, and leaves it to a worker.
+    ///
+    /// # Errors
+    /// When no run awaits acceptance, the instance is not ready, or has a run already; nothing is on record then.
+    pub async fn start_accepting_run(
+        &self,
+        asked: impl Into<AskedInstance>,
+        actor: &Actor,
+    ) -> Result<Uuid, ServicesError> {
+        let instance = self.prepared_instance(asked).await?;
+        let started = self.record().start_accepting_run(instance.id, None, actor).await;
+        Ok(started?)
+    }
+
     /// Starts a run that is this process's to execute.
     ///
     /// # Errors

@@ -88,6 +88,7 @@ pub use price::Price;
 pub use problem::{Problem, Reason};
 pub use product::{
     DecidedProducts, PriceChange, PricedProducts, Product, ProductDifference, RecordedPriceChange,
+    RunDifference,
 };
 pub use reconciliation::{Reconciliation, StatementDifference};
 pub use record::{Backup, MadeRecord, Record, Restoration, RestoredRecord};

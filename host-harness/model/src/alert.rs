@@ -145,6 +145,8 @@ pub struct AlertFilter {
     pub all: bool,
     /// Alerts about instances of this owner. `None`: those about all instances, and about the host.
     pub owner: Option<Owner>,
+    /// Alerts about these instances. `None`: whatever they are about.
+    pub instances: Option<Vec<Uuid>>,
     /// Alerts with a greater number.
     pub after: i64,
 }

@@ -165,6 +165,8 @@ pub struct MailFilter {
     pub state: Option<MailState>,
     /// E-mails of this kind.
     pub kind: Option<MailKind>,
+    /// E-mails about orders of an instance.
+    pub instance: Option<Uuid>,
     /// E-mails about an order.
     pub order: Option<Uuid>,
     /// E-mails about an asset.

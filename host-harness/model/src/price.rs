@@ -1,5 +1,6 @@
 //! Prices in the smallest unit of their currency.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::actor::Actor;
@@ -96,6 +97,20 @@ impl PriceDoubt {
         [zero, far, other].into_iter().flatten().collect()
     }
 
+    /// The prices that may be a mistake, each with its reasons: those of `prices` that take the place of `before` (by the products'
+    /// codes), at an instance that sells in a currency.
+    pub fn about_each<'a>(
+        prices: &'a [NewPrice],
+        before: &BTreeMap<String, Vec<Price>>,
+        sells_in: &str,
+    ) -> Vec<(&'a NewPrice, Vec<Self>)> {
+        let doubts = prices.iter().map(|new| {
+            let last = new.present(before);
+            (new, Self::about(&new.price, last, sells_in))
+        });
+        doubts.filter(|(_, about)| !about.is_empty()).collect()
+    }
+
     /// A stable word for programs.
     pub fn word(&self) -> &'static str {
         match self {
@@ -123,6 +138,14 @@ pub struct NewPrice {
     pub code: String,
     /// The price.
     pub price: Price,
+}
+
+impl NewPrice {
+    /// The price that it takes the place of, among those of all products by their codes.
+    pub fn present<'a>(&self, before: &'a BTreeMap<String, Vec<Price>>) -> Option<&'a Price> {
+        let mut prices = before.get(&self.code)?.iter();
+        prices.find(|price| price.currency == self.price.currency)
+    }
 }
 
 /// The change of a product's price in one currency.

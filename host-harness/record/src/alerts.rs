@@ -10,11 +10,11 @@ use bss_model::{
 };
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::{QueryBuilder, Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
-use super::stored::{from_json, id, optional, to_json};
+use super::stored::{from_json, id, optional, push_ids, to_json};
 use super::{Record, RecordError, begin_write};
 
 /// Joins what an alert is about and has an owner: the instance, or the receiver of outcomes.
@@ -335,18 +335,25 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn alerts(&self, filter: &AlertFilter, limit: u32) -> Result<Vec<Alert>, RecordError> {
-        let rows = sqlx::query(concat!(
-            alerts!(),
-            " WHERE alerts.number > $1 AND ($2 OR (ended_at_ms IS NULL AND acknowledged_at_ms IS NULL))
-                    AND ($3 IS NULL OR COALESCE(instances.owner, webhooks.owner) = $3)
-                  ORDER BY alerts.number LIMIT $4"
-        ))
-        .bind(filter.after)
-        .bind(filter.all)
-        .bind(filter.owner.as_ref().map(Owner::as_str))
-        .bind(i64::from(limit))
-        .fetch_all(&self.readers)
-        .await?;
+        let mut query = QueryBuilder::new(concat!(alerts!(), " WHERE alerts.number > "));
+        query.push_bind(filter.after);
+        if !filter.all {
+            query.push(" AND ended_at_ms IS NULL AND acknowledged_at_ms IS NULL");
+        }
+        if let Some(owner) = &filter.owner {
+            query
+                .push(" AND COALESCE(instances.owner, webhooks.owner) = ")
+                .push_bind(owner.as_str());
+        }
+        if let Some(instances) = &filter.instances {
+            query.push(" AND alerts.instance_id IN (");
+            push_ids(&mut query, instances);
+            query.push(")");
+        }
+        query
+            .push(" ORDER BY alerts.number LIMIT ")
+            .push_bind(i64::from(limit));
+        let rows = query.build().fetch_all(&self.readers).await?;
         rows.iter().map(read_alert).collect()
     }
 

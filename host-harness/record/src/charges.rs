@@ -17,7 +17,7 @@ use super::duties::duties;
 use super::instances::read_instance;
 use super::paging::KeyColumn::Integer;
 use super::paging::List;
-use super::stored::{ROWS_PER_STATEMENT, count, id, optional, owner_column};
+use super::stored::{ROWS_PER_STATEMENT, count, id, optional, owner_column, push_ids};
 use super::{Record, RecordError, begin_write};
 
 /// Why the prefix of an instance's charges was not set.
@@ -168,6 +168,25 @@ impl Record {
     pub async fn credits(&self, filter: &ChargeFilter, page: &Page) -> Result<Rows<Credit>, RecordError> {
         self.page(&CREDITS, credits_query(filter), page, read_credit)
             .await
+    }
+
+    /// All credits of some orders, by time.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn credits_of_orders(&self, orders: &[Uuid]) -> Result<Vec<Credit>, RecordError> {
+        let mut credits = Vec::new();
+        for some in orders.chunks(ROWS_PER_STATEMENT) {
+            let mut query = QueryBuilder::new("SELECT * FROM credits WHERE order_id IN (");
+            push_ids(&mut query, some);
+            let query = query.push(") ORDER BY credited_at_ms, id").build();
+            let rows = query.persistent(false).fetch_all(&self.readers).await?;
+            for row in &rows {
+                credits.push(read_credit(row)?);
+            }
+        }
+        credits.sort_by_key(|credit| credit.credited_at_ms);
+        Ok(credits)
     }
 
     /// The numbers of an instance's charges. Before the first one, the prefix is the one that the instance would get now.

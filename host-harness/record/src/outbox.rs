@@ -95,6 +95,13 @@ pub(super) fn mails_query(filter: &MailFilter) -> QueryBuilder<Sqlite> {
     if let Some(state) = filter.state {
         query.push(" AND state = ").push_bind(state.word());
     }
+    if let Some(instance) = filter.instance {
+        // A look at each e-mail's order, in place of a list of all orders of the instance that has to be sorted.
+        query
+            .push(" AND EXISTS (SELECT 1 FROM orders WHERE orders.id = mails.order_id AND orders.instance_id = ")
+            .push_bind(instance.to_string())
+            .push(")");
+    }
     if let Some(order) = filter.order {
         query.push(" AND order_id = ").push_bind(order.to_string());
     }
@@ -106,6 +113,7 @@ pub(super) fn mails_query(filter: &MailFilter) -> QueryBuilder<Sqlite> {
     }
     if let Some(kind) = filter.kind {
         let is_alone = filter.state.is_none()
+            && filter.instance.is_none()
             && filter.order.is_none()
             && filter.asset.is_none()
             && filter.customer.is_none();
@@ -454,6 +462,22 @@ impl Record {
     /// When the record can't be read, or the page is not of this list.
     pub async fn mails(&self, filter: &MailFilter, page: &Page) -> Result<Rows<Mail>, RecordError> {
         self.page(&MAILS, mails_query(filter), page, read_mail).await
+    }
+
+    /// The e-mail of an id, and the instance of its order. `None`: there is none.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn mail(&self, mail_id: Uuid) -> Result<Option<(Mail, Uuid)>, RecordError> {
+        let row = sqlx::query(
+            "SELECT mails.*, orders.contact, orders.instance_id
+             FROM mails JOIN orders ON orders.id = mails.order_id WHERE mails.id = $1",
+        )
+        .bind(mail_id.to_string())
+        .fetch_optional(&self.readers)
+        .await?;
+        row.map(|row| Ok((read_mail(&row)?, id(&row, "instance_id")?)))
+            .transpose()
     }
 
     /// Makes an unsent e-mail due now, even one that was refused for good or is held back, and ends the

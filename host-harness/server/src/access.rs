@@ -7,7 +7,8 @@ use axum::extract::{MatchedPath, Request, State as Shared};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bss_model::{
-    Actor, ApiClient, ApiScope, Diagnose as _, Instance, InstanceId, Platform, Problem as RecordedProblem,
+    Actor, ApiClient, ApiScope, Diagnose as _, ErrorKind, Instance, InstanceId, Platform,
+    Problem as RecordedProblem,
 };
 use host_harness::{AssetHandle, DecideError, Host, InstanceHandle, OrderHandle, PlaceError, RetryError};
 use http::header::{ALLOW, AUTHORIZATION, CONNECTION};
@@ -18,6 +19,7 @@ use uuid::Uuid;
 use crate::failed_tries::{Failed, HELD_BACK};
 use crate::interworks::Credentials;
 use crate::listener::Peer;
+use crate::mails;
 use crate::problem::Problem;
 use crate::request_error::RequestError;
 use crate::routes::{OpenTo, ROUTES, Route};
@@ -203,8 +205,8 @@ impl Caller {
         Ok(instances)
     }
 
-    /// Fails for a client that is bound to instances: a form is judged beside all instances of its owner, and names them and their
-    /// certificates.
+    /// Fails for a client that is bound to instances. What concerns all instances of its owner is not for it: a form, for example, is
+    /// judged beside them, and names them and their certificates.
     pub(crate) fn check_unbound(&self) -> Result<(), RequestError> {
         match self.client.instances {
             None => Ok(()),
@@ -240,6 +242,26 @@ impl Caller {
             Ok(_) => Ok(cancellation),
             Err(problem) if problem.status() == http::StatusCode::NOT_FOUND => Err(absent()),
             Err(problem) => Err(problem),
+        }
+    }
+
+    /// The e-mail of an id, by the instance of its order.
+    pub(crate) async fn mail(&self, id: Uuid) -> Result<bss_model::Mail, Problem> {
+        let found = self.host.record().mail(id).await?;
+        let (mail, instance) = found.ok_or_else(|| mails::absent(id))?;
+        let is_own = self.client.is_bound_to(instance) && self.owns(instance).await?;
+        match is_own {
+            true => Ok(mail),
+            false => Err(mails::absent(id)),
+        }
+    }
+
+    /// Whether an instance is one of the host as the client is given it.
+    async fn owns(&self, instance: Uuid) -> Result<bool, Problem> {
+        match self.host.instance_of_id(instance.into()).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -95,6 +95,24 @@ pub(crate) async fn key(
     }))
 }
 
+/// Makes the purchase of a license that was refused due again, for a worker.
+pub(crate) async fn retry(
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let asset = named(&caller, &id).await?;
+    asset.retry_refused(&caller.actor()).await?;
+    Ok(ok(&asset.read().await?))
+}
+
+/// Asks the vendor how a license stands.
+pub(crate) async fn refresh(
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    Ok(ok(&named(&caller, &id).await?.refresh().await?))
+}
+
 /// The asset of an id in an address.
 pub(crate) async fn named(caller: &Caller, id: &str) -> Result<AssetHandle, Problem> {
     let id: AssetId = id.parse().map_err(|error| Problem::absent(&error))?;

@@ -15,9 +15,7 @@ use crate::problem::Problem;
 
 /// The instances that the client may use, by name, all on one page.
 pub(crate) async fn list(Extension(caller): Extension<Caller>, uri: Uri) -> Result<Response, Problem> {
-    let mut problems = Problems::default();
-    Fields::of_query(uri.query(), &mut problems).end(&mut problems);
-    problems.check()?;
+    lists::check_no_query(&uri)?;
     let instances = caller.instances().await?;
     let rows = instances.iter().map(view::Instance::from).collect();
     Ok(lists::answer(&uri, &Rows { rows, next: None }))

@@ -4,8 +4,10 @@ use std::str::FromStr;
 
 use bss_model::text::steers;
 use bss_model::{Diagnose, Diagnosis, ErrorKind};
+use data_encoding::BASE64;
 use host_harness::view;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use crate::problem::{FieldProblem, Problem};
 
@@ -37,6 +39,8 @@ enum FieldError {
     Empty,
     #[error("the list has more than {ROWS_MAX} rows")]
     TooManyRows,
+    #[error("it can't be given beside `{other}`")]
+    Beside { other: &'static str },
     #[error("`{}` is none of {known}", value.escape_debug())]
     Word { value: String, known: String },
 }
@@ -57,6 +61,9 @@ impl Diagnose for FieldError {
                 .say("name what is meant, or leave the list out"),
             Self::TooManyRows => {
                 Diagnosis::new(ErrorKind::Invalid, "field-too-many-rows").say("split the request")
+            }
+            Self::Beside { .. } => {
+                Diagnosis::new(ErrorKind::Invalid, "fields-exclude-each-other").say("give one of them")
             }
             Self::Word { .. } => Diagnosis::new(ErrorKind::Invalid, "field-word-unknown"),
         }
@@ -98,6 +105,11 @@ impl Problems {
     /// The problem of the whole request.
     pub(crate) fn problem(self) -> Problem {
         Problem::of_fields(self.0)
+    }
+
+    /// The problems, one for each field.
+    pub(crate) fn into_errors(self) -> Vec<FieldProblem> {
+        self.0
     }
 
     /// Fails where there is a problem.
@@ -187,6 +199,13 @@ impl Fields {
         problems.add(&self.at(name), &FieldError::Missing);
     }
 
+    /// Says so where a field is missing.
+    fn check_there(&self, name: &str, problems: &mut Problems) {
+        if self.map.get(name).is_none_or(Value::is_null) {
+            self.missing(name, problems);
+        }
+    }
+
     /// A text that may be left out.
     pub(crate) fn text(&mut self, name: &str, problems: &mut Problems) -> Option<String> {
         let at = self.at(name);
@@ -205,9 +224,7 @@ impl Fields {
 
     /// A text that has to be there. Empty where it is not.
     pub(crate) fn needed_text(&mut self, name: &str, problems: &mut Problems) -> String {
-        if self.map.get(name).is_none_or(Value::is_null) {
-            self.missing(name, problems);
-        }
+        self.check_there(name, problems);
         self.text(name, problems).unwrap_or_default()
     }
 
@@ -244,6 +261,100 @@ impl Fields {
         found
     }
 
+    /// A case of an enum that has to be there.
+    pub(crate) fn needed_word<T: Copy>(
+        &mut self,
+        name: &str,
+        all: &[T],
+        word: fn(T) -> &'static str,
+        problems: &mut Problems,
+    ) -> Option<T> {
+        self.check_there(name, problems);
+        self.word(name, all, word, problems)
+    }
+
+    /// A text that stands for something and has to be there.
+    pub(crate) fn needed_parsed<T>(&mut self, name: &str, problems: &mut Problems) -> Option<T>
+    where
+        T: FromStr<Err: Diagnose + 'static>,
+    {
+        self.check_there(name, problems);
+        self.parsed(name, problems)
+    }
+
+    /// An id, which may be left out.
+    pub(crate) fn id(&mut self, name: &str, problems: &mut Problems) -> Option<Uuid> {
+        let text = self.text(name, problems)?;
+        let id = Uuid::try_parse(&text).ok();
+        if id.is_none() {
+            problems.add(&self.at(name), &FieldError::Type { expected: "an id" });
+        }
+        id
+    }
+
+    /// A SHA-256 digest in hexadecimal digits, which may be left out.
+    pub(crate) fn sha256(&mut self, name: &str, problems: &mut Problems) -> Option<String> {
+        let text = self.text(name, problems)?;
+        let is_digest = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !is_digest {
+            let expected = "the 64 hexadecimal digits of a SHA-256 digest";
+            problems.add(&self.at(name), &FieldError::Type { expected });
+        }
+        is_digest.then(|| text.to_ascii_lowercase())
+    }
+
+    /// Bytes in Base64 (RFC 4648, section 4) that have to be there. Empty where they are not. Line ends between the characters are left out.
+    pub(crate) fn needed_bytes(&mut self, name: &str, problems: &mut Problems) -> Vec<u8> {
+        self.check_there(name, problems);
+        let at = self.at(name);
+        let Some(value) = self.take(name) else {
+            return Vec::new();
+        };
+        let bytes = value.as_str().and_then(|text| {
+            let lines: String = text.lines().map(str::trim).collect();
+            BASE64.decode(lines.as_bytes()).ok()
+        });
+        bytes.unwrap_or_else(|| {
+            let expected = "a file in Base64";
+            problems.add(&at, &FieldError::Type { expected });
+            Vec::new()
+        })
+    }
+
+    /// The number of a row of a list, which may be left out.
+    pub(crate) fn row_number(&mut self, name: &str, problems: &mut Problems) -> Option<i64> {
+        self.long(name, "the number of a row", problems)
+    }
+
+    /// An amount in a currency's smallest unit that has to be there. 0 where it is not.
+    pub(crate) fn needed_amount(&mut self, name: &str, problems: &mut Problems) -> i64 {
+        self.check_there(name, problems);
+        let expected = "a whole number of the currency's smallest unit";
+        self.long(name, expected, problems).unwrap_or_default()
+    }
+
+    /// What the one of several fields says that is given. Fields that are given beside another are a problem, and so is none.
+    pub(crate) fn only_one<T, const N: usize>(
+        &self,
+        choices: [(&'static str, Option<T>); N],
+        problems: &mut Problems,
+    ) -> Option<T> {
+        let first = choices.first().map_or("", |(name, _)| name);
+        let mut found: Option<(&'static str, T)> = None;
+        for (name, choice) in choices {
+            match (choice, &found) {
+                (None, _) => {}
+                (Some(choice), None) => found = Some((name, choice)),
+                (Some(_), Some((other, _))) => problems.add(&self.at(name), &FieldError::Beside { other }),
+            }
+        }
+        // What can't be read is no choice, and told already.
+        if found.is_none() && problems.is_empty() {
+            self.missing(first, problems);
+        }
+        found.map(|(_, choice)| choice)
+    }
+
     /// A whole number of 32 bits, which may be left out. A query has it as text.
     pub(crate) fn number(&mut self, name: &str, problems: &mut Problems) -> Option<u32> {
         let expected = "a whole number from 0 to 4294967295";
@@ -257,9 +368,7 @@ impl Fields {
 
     /// A number of 32 bits that has to be there. 0 where it is not.
     pub(crate) fn needed_number(&mut self, name: &str, problems: &mut Problems) -> u32 {
-        if self.map.get(name).is_none_or(Value::is_null) {
-            self.missing(name, problems);
-        }
+        self.check_there(name, problems);
         self.number(name, problems).unwrap_or_default()
     }
 
@@ -324,26 +433,54 @@ impl Fields {
         objects
     }
 
+    /// A list of objects that has to be there, and has one.
+    pub(crate) fn filled_objects(&mut self, name: &str, problems: &mut Problems) -> Vec<Self> {
+        self.check_there(name, problems);
+        self.check_filled(name, problems);
+        self.objects(name, problems)
+    }
+
     /// A list of texts, which may be left out, but not empty.
     pub(crate) fn filled_texts(&mut self, name: &str, problems: &mut Problems) -> Vec<String> {
+        let text = |value: Value| match value {
+            Value::String(text) => Some(text),
+            _ => None,
+        };
+        self.filled(name, "a text", text, problems)
+    }
+
+    /// A list of numbers of rows, which may be left out, but not empty.
+    pub(crate) fn filled_numbers(&mut self, name: &str, problems: &mut Problems) -> Vec<i64> {
+        self.filled(name, "the number of a row", |value| value.as_i64(), problems)
+    }
+
+    fn filled<T>(
+        &mut self,
+        name: &str,
+        expected: &'static str,
+        read: impl Fn(Value) -> Option<T>,
+        problems: &mut Problems,
+    ) -> Vec<T> {
+        self.check_filled(name, problems);
         let at = self.at(name);
-        let mut texts = Vec::new();
-        if matches!(self.map.get(name), Some(Value::Array(values)) if values.is_empty()) {
-            problems.add(&at, &FieldError::Empty);
-        }
+        let mut values = Vec::new();
         for (index, value) in self.values(name, problems).into_iter().enumerate() {
             if problems.is_full() {
                 break;
             }
-            match value {
-                Value::String(text) => texts.push(text),
-                _ => problems.add(
-                    &format!("{at}[{index}]"),
-                    &FieldError::Type { expected: "a text" },
-                ),
+            match read(value) {
+                Some(value) => values.push(value),
+                None => problems.add(&format!("{at}[{index}]"), &FieldError::Type { expected }),
             }
         }
-        texts
+        values
+    }
+
+    /// Says so where a list is empty.
+    fn check_filled(&self, name: &str, problems: &mut Problems) {
+        if matches!(self.map.get(name), Some(Value::Array(values)) if values.is_empty()) {
+            problems.add(&self.at(name), &FieldError::Empty);
+        }
     }
 
     fn values(&mut self, name: &str, problems: &mut Problems) -> Vec<Value> {

@@ -5,26 +5,33 @@
 //! the file of its route.
 
 mod access;
+mod acts;
+mod alerts;
 mod answer;
 mod assets;
 mod body;
 mod cancellations;
 mod catalog;
 mod certificate;
+mod certificates;
+mod charges;
 mod events;
 mod failed_tries;
 mod fields;
 mod health;
 mod html;
+mod instances;
 mod interworks;
 mod limits;
 mod listener;
 mod lists;
+mod mails;
 mod measures;
 mod observation;
 mod openapi;
 mod orders;
 mod problem;
+mod products;
 mod read_id;
 mod reference;
 mod request_error;

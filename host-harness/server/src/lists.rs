@@ -25,6 +25,13 @@ pub(crate) fn page(fields: &mut Fields, problems: &mut Problems) -> Page {
     }
 }
 
+/// Fails where there is a query.
+pub(crate) fn check_no_query(uri: &Uri) -> Result<(), Problem> {
+    let mut problems = Problems::default();
+    Fields::of_query(uri.query(), &mut problems).end(&mut problems);
+    problems.check()
+}
+
 /// The page that a query without filters asks for.
 pub(crate) fn page_alone(uri: &Uri) -> Result<Page, Problem> {
     let mut problems = Problems::default();
@@ -44,6 +51,14 @@ pub(crate) fn limit(fields: &mut Fields, problems: &mut Problems) -> u32 {
 /// The answer of a page. `next` is what `after` is for the next page; `null`: this is the last one.
 pub(crate) fn answer<T: Serialize>(uri: &Uri, rows: &Rows<T>) -> Response {
     linked(ok(rows), uri, rows.next.as_ref().map(Cursor::as_str))
+}
+
+/// The answer of a page of rows that go by numbers, the least first. A page that is not full is the last one.
+pub(crate) fn numbered<T: Serialize>(uri: &Uri, limit: u32, rows: Vec<T>, number: fn(&T) -> i64) -> Response {
+    let is_full = u32::try_from(rows.len()).is_ok_and(|rows| rows >= limit);
+    let last = rows.last().filter(|_| is_full).map(number);
+    let next = last.map(|number| Cursor::new(number.to_string()));
+    answer(uri, &Rows { rows, next })
 }
 
 /// An answer that names the next page in its header field `Link`, if there is one.

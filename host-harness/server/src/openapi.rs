@@ -35,10 +35,14 @@ const ABOUT: &str = "A host that buys licenses for billing platforms. Clients ar
     `timestamp` is RFC 3339. Answers may have more fields and words than this version of the document names.";
 
 /// The groups of operations, in their order.
-const TAGS: [(&str, &str); 7] = [
+const TAGS: [(&str, &str); 12] = [
     (
         "instances",
         "Where a client can order, and what; their settings, and how their catalogs are read.",
+    ),
+    (
+        "certificates",
+        "Certificates with which instances prove who they are. Their private keys stay in the host.",
     ),
     (
         "orders",
@@ -49,6 +53,10 @@ const TAGS: [(&str, &str); 7] = [
         "cancellations",
         "Licenses go back to the vendor, at once or once somebody has confirmed it.",
     ),
+    ("money", "What customers were charged and credited."),
+    ("mails", "The e-mails to customers."),
+    ("alerts", "What has ended badly or stands still."),
+    ("audit", "Who did what."),
     ("events", "What came of licenses, as webhooks tell it."),
     ("health", "For whoever watches the process."),
     ("documentation", "This document, for programs and for people."),
@@ -61,7 +69,10 @@ const PROBLEMS: [(u16, &str); 15] = [
         "The request itself can't be read: its JSON, `Idempotency-Key` or `If-Match`.",
     ),
     (401, "No key was shown, or one that opens nothing."),
-    (403, "The client lacks the scope."),
+    (
+        403,
+        "The client lacks the scope, or is bound to instances and asks for what concerns all of its owner's.",
+    ),
     (404, "There is nothing of this client's at the address."),
     (408, "The body did not arrive in time."),
     (409, "The request does not fit the present state."),
@@ -237,6 +248,7 @@ impl Described {
         let method = match self.method {
             HttpMethod::Post => "POST",
             HttpMethod::Patch => "PATCH",
+            HttpMethod::Delete => "DELETE",
             _ => "GET",
         };
         (route.method, route.path) == (method, self.path)

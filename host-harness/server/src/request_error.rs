@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use bss_model::{ApiScope, Diagnose, Diagnosis, ErrorKind};
+use bss_model::{ApiScope, Diagnose, Diagnosis, ErrorKind, Thumbprint};
 use http::StatusCode;
+use uuid::Uuid;
 
 /// Seconds after which a client may try another key.
 const TRIES_AGAIN_AFTER: u64 = 60;
@@ -55,8 +56,16 @@ pub(crate) enum RequestError {
     OtherVersion { found: i64 },
     #[error("the secret was typed before any server was, and would go to the one that is typed now")]
     UnsentSecret,
-    #[error("the client is bound to instances, and settings are judged beside all instances of its owner")]
+    #[error("the client is bound to instances, and what is asked for concerns all instances of its owner")]
     Bound,
+    #[error("certificate `{thumbprint}` is not installed")]
+    NoCertificate { thumbprint: Thumbprint },
+    #[error("{price} may be a mistake: {reasons}")]
+    DoubtfulPrice { price: String, reasons: String },
+    #[error("there are prices that may be a mistake, and none was set")]
+    DoubtfulPrices,
+    #[error("run `{run}` does not await acceptance")]
+    RunNotAwaiting { run: Uuid },
     #[error("the asset has no license")]
     NoLicense,
     #[error("the server is about to end")]
@@ -69,7 +78,7 @@ impl RequestError {
     /// The status, which says more here than the kind of an error does.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::NoRoute | Self::NoCertificate { .. } => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::HeadTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -84,7 +93,10 @@ impl RequestError {
             Self::TooManyTries => StatusCode::TOO_MANY_REQUESTS,
             Self::Scope { .. } | Self::Bound => StatusCode::FORBIDDEN,
             Self::OtherVersion { .. } => StatusCode::PRECONDITION_FAILED,
-            Self::NoLicense => StatusCode::CONFLICT,
+            Self::NoLicense
+            | Self::DoubtfulPrice { .. }
+            | Self::DoubtfulPrices
+            | Self::RunNotAwaiting { .. } => StatusCode::CONFLICT,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Fields | Self::InstanceNeeded | Self::NotSaved | Self::UnsentSecret => {
                 StatusCode::UNPROCESSABLE_ENTITY
@@ -153,6 +165,15 @@ impl Diagnose for RequestError {
             }
             Self::Bound => Diagnosis::new(ErrorKind::Refused, "client-bound")
                 .say("whoever operates the host makes a client without `--instance`"),
+            Self::NoCertificate { .. } => {
+                Diagnosis::new(ErrorKind::NotFound, "no-certificate").say("look at the list of certificates")
+            }
+            Self::DoubtfulPrice { .. } => Diagnosis::new(ErrorKind::Conflict, "price-doubtful")
+                .say("correct it, or send `acceptDoubtful` if it is meant"),
+            Self::DoubtfulPrices => Diagnosis::new(ErrorKind::Conflict, "prices-doubtful")
+                .say("correct the prices that `errors` names, or send `acceptDoubtful` if all of them are meant"),
+            Self::RunNotAwaiting { .. } => Diagnosis::new(ErrorKind::Conflict, "nothing-to-accept")
+                .say("read the run for its state"),
             Self::NoLicense => {
                 Diagnosis::new(ErrorKind::Conflict, "no-license").say("read the asset for its state")
             }

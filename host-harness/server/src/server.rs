@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use bss_model::{Diagnose, Diagnosis, ErrorKind};
 use host_harness::{Host, Pulse};
 
@@ -19,8 +19,8 @@ use crate::listener::{Listener, bind};
 use crate::observation::observe;
 use crate::state::State;
 use crate::{
-    assets, cancellations, catalog, events, health, interworks, openapi, orders, reference, services_runs,
-    settings,
+    acts, alerts, assets, cancellations, catalog, certificates, charges, events, health, instances,
+    interworks, mails, openapi, orders, products, reference, services_runs, settings,
 };
 
 /// How clients and the server speak.
@@ -183,21 +183,8 @@ pub(crate) fn router(state: State) -> Router {
         .route("/metrics", get(health::metrics))
         .route("/v1/openapi.json", get(openapi::show))
         .route("/v1/reference", get(reference::show))
-        .route("/v1/instances", get(catalog::list))
-        .route("/v1/instances/{instance}", get(catalog::show))
-        .route("/v1/instances/{instance}/products", get(catalog::products))
-        .route(
-            "/v1/instances/{instance}/services-runs",
-            get(services_runs::list).post(services_runs::start),
-        )
-        .route(
-            "/v1/instances/{instance}/services-runs/{run}",
-            get(services_runs::show),
-        )
-        .route(
-            "/v1/instances/{instance}/settings",
-            get(settings::show).patch(settings::change),
-        )
+        .merge(instance_routes())
+        .merge(certificate_routes())
         .route("/v1/orders", get(orders::list).post(orders::place))
         .route("/v1/orders/{order}", get(orders::show))
         .route("/v1/orders/{order}/withdrawal", post(orders::withdraw))
@@ -205,6 +192,8 @@ pub(crate) fn router(state: State) -> Router {
         .route("/v1/events", get(events::list))
         .route("/v1/assets", get(assets::list))
         .route("/v1/assets/{asset}", get(assets::show))
+        .route("/v1/assets/{asset}/retry", post(assets::retry))
+        .route("/v1/assets/{asset}/refresh", post(assets::refresh))
         .route("/v1/assets/{asset}/attempts", get(assets::attempts))
         .route("/v1/assets/{asset}/key", get(assets::key))
         .route(
@@ -224,6 +213,16 @@ pub(crate) fn router(state: State) -> Router {
             "/v1/cancellations/{cancellation}/withdrawal",
             post(cancellations::withdraw),
         )
+        .route("/v1/charges", get(charges::list))
+        .route("/v1/credits", get(charges::credits))
+        .route("/v1/mails", get(mails::list))
+        .route("/v1/mails/{mail}", get(mails::show))
+        .route("/v1/mails/{mail}/retry", post(mails::retry))
+        .route("/v1/mails/{mail}/copies", post(mails::resend))
+        .route("/v1/alerts", get(alerts::list))
+        .route("/v1/alert-acknowledgements", post(alerts::acknowledge))
+        .route("/v1/acts", get(acts::list))
+        .route("/v1/acts/digest", get(acts::verify))
         .route(
             "/interworks/{application}/{*call}",
             get(interworks::answer).post(interworks::answer),
@@ -231,4 +230,93 @@ pub(crate) fn router(state: State) -> Router {
         .layer(from_fn_with_state(state.clone(), guard))
         .layer(from_fn_with_state(state.clone(), observe))
         .with_state(state)
+}
+
+fn instance_routes() -> Router<State> {
+    Router::new()
+        .route("/v1/instances", get(catalog::list).post(instances::create))
+        .route(
+            "/v1/instances/{instance}",
+            get(catalog::show).delete(instances::remove),
+        )
+        .route("/v1/instances/{instance}/renaming", post(instances::rename))
+        .route("/v1/instances/{instance}/disablement", post(instances::disable))
+        .route("/v1/instances/{instance}/enablement", post(instances::enable))
+        .route("/v1/instances/{instance}/spending", get(instances::spending))
+        .route(
+            "/v1/instances/{instance}/connection-checks",
+            post(instances::check_connection),
+        )
+        .route(
+            "/v1/instances/{instance}/certificate-rotation",
+            post(instances::rotate_certificate),
+        )
+        .route("/v1/instances/{instance}/products", get(catalog::products))
+        .route("/v1/instances/{instance}/products/{product}", get(products::show))
+        .route(
+            "/v1/instances/{instance}/products/{product}/price-changes",
+            get(products::price_changes),
+        )
+        .route(
+            "/v1/instances/{instance}/products/{product}/prices/{currency}",
+            delete(products::remove_price),
+        )
+        .route(
+            "/v1/instances/{instance}/product-decisions",
+            post(products::decide),
+        )
+        .route("/v1/instances/{instance}/prices", post(products::set_prices))
+        .route(
+            "/v1/instances/{instance}/services-definition",
+            get(services_runs::definition),
+        )
+        .route(
+            "/v1/instances/{instance}/services-runs",
+            get(services_runs::list).post(services_runs::start),
+        )
+        .route(
+            "/v1/instances/{instance}/services-runs/{run}",
+            get(services_runs::show),
+        )
+        .route(
+            "/v1/instances/{instance}/settings",
+            get(settings::show).patch(settings::change),
+        )
+        .route(
+            "/v1/instances/{instance}/services-runs/{run}/log",
+            get(services_runs::log),
+        )
+        .route(
+            "/v1/instances/{instance}/services-runs/{run}/differences",
+            get(services_runs::differences),
+        )
+        .route(
+            "/v1/instances/{instance}/services-runs/{run}/acceptance",
+            post(services_runs::accept),
+        )
+        .route(
+            "/v1/instances/{instance}/settings-versions",
+            get(instances::history),
+        )
+}
+
+fn certificate_routes() -> Router<State> {
+    Router::new()
+        .route(
+            "/v1/certificates",
+            get(certificates::list).post(certificates::import),
+        )
+        .route(
+            "/v1/certificates/{thumbprint}",
+            get(certificates::show).delete(certificates::remove),
+        )
+        .route("/v1/self-signed-certificates", post(certificates::make))
+        .route(
+            "/v1/certificate-requests",
+            get(certificates::requests).post(certificates::request),
+        )
+        .route(
+            "/v1/certificate-requests/{publicKey}",
+            delete(certificates::remove_request),
+        )
 }

@@ -3,8 +3,8 @@
 use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
-use bss_model::{Rows, RunState};
-use host_harness::{Error, InstanceHandle, ProductError, view};
+use bss_model::{Rows, RunState, ServicesRun, SortOrder};
+use host_harness::{Error, InstanceHandle, ProductError, product_type_collection, view};
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode, Uri};
 use serde::Serialize;
@@ -16,6 +16,10 @@ use crate::answer::{ok, with_status};
 use crate::lists;
 use crate::problem::Problem;
 use crate::read_id::read_id;
+use crate::request_error::RequestError;
+
+/// What the ids here are of.
+const OF: &str = "a run";
 
 /// A run that is on record and can't be read at this moment: ask for it by its id.
 #[derive(Serialize, ToSchema)]
@@ -58,7 +62,34 @@ pub(crate) async fn start(
         .start_services_run(instance.id(), &caller.actor())
         .await;
     let id = started.map_err(Error::from)?;
-    let mut response = match read(&caller, &instance, id).await {
+    let runs = uri.path().trim_end_matches('/');
+    Ok(answer_started(&caller, &instance, id, runs).await)
+}
+
+/// Accepts what a run would discontinue: another run, which a worker executes, reads the catalog again and may do so.
+pub(crate) async fn accept(
+    Extension(caller): Extension<Caller>,
+    Path((name, id)): Path<(String, String)>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let id = read_id(&id, OF)?;
+    let instance = caller.instance(&name).await?;
+    // The record takes the run that waits, whichever it is; the client has seen this one.
+    if found(&caller, &instance, id).await?.state != RunState::AwaitsAcceptance {
+        return Err(RequestError::RunNotAwaiting { run: id }.into());
+    }
+    let started = caller
+        .host()
+        .start_accepting_run(instance.id(), &caller.actor())
+        .await;
+    let started = started.map_err(Error::from)?;
+    let runs = uri.path().trim_end_matches('/').rsplitn(3, '/').nth(2);
+    Ok(answer_started(&caller, &instance, started, runs.unwrap_or_default()).await)
+}
+
+/// The answer about a run that was started, with its address below that of the instance's runs.
+async fn answer_started(caller: &Caller, instance: &InstanceHandle, id: Uuid, runs: &str) -> Response {
+    let mut response = match read(caller, instance, id).await {
         Ok(run) => with_status(StatusCode::ACCEPTED, &run),
         // The run is on record, whatever can't be read of it.
         Err(problem) => {
@@ -69,9 +100,51 @@ pub(crate) async fn start(
         }
     };
     // The address as the client wrote it is plain, whatever the instance's name is.
-    let address = HeaderValue::from_str(&format!("{}/{id}", uri.path().trim_end_matches('/')));
+    let address = HeaderValue::from_str(&format!("{runs}/{id}"));
     response.headers_mut().extend(address.map(|at| (LOCATION, at)));
-    Ok(response)
+    response
+}
+
+/// The lines that a run wrote about what it could not take, or took with a correction, the oldest first.
+pub(crate) async fn log(
+    Extension(caller): Extension<Caller>,
+    Path((name, id)): Path<(String, String)>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let page = lists::page_alone(&uri)?.in_order(SortOrder::Ascending);
+    let id = read_id(&id, OF)?;
+    let instance = caller.instance(&name).await?;
+    let run = found(&caller, &instance, id).await?.id;
+    let lines = caller.host().record().services_run_log(run, &page).await?;
+    let rows = lines.rows.iter().map(view::ServicesRunLogLine::from).collect();
+    let next = lines.next;
+    Ok(lists::answer(&uri, &Rows { rows, next }))
+}
+
+/// What a run did to products, by their codes.
+pub(crate) async fn differences(
+    Extension(caller): Extension<Caller>,
+    Path((name, id)): Path<(String, String)>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let page = lists::page_alone(&uri)?.in_order(SortOrder::Ascending);
+    let id = read_id(&id, OF)?;
+    let instance = caller.instance(&name).await?;
+    let run = found(&caller, &instance, id).await?.id;
+    let record = caller.host().record();
+    let differences = record.services_run_differences(run, &page).await?;
+    let rows = differences.rows.iter().map(view::RunDifference::from).collect();
+    let next = differences.next;
+    Ok(lists::answer(&uri, &Rows { rows, next }))
+}
+
+/// The products of an instance as the platform's own contract has them (`ProductTypeCollection`).
+pub(crate) async fn definition(
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    let id = caller.instance(&name).await?.id().into();
+    Ok(ok(&product_type_collection::of(caller.host().record(), id).await?))
 }
 
 /// Answers with a run.
@@ -79,17 +152,21 @@ pub(crate) async fn show(
     Extension(caller): Extension<Caller>,
     Path((name, id)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    let id = read_id(&id, "a run")?;
+    let id = read_id(&id, OF)?;
     let instance = caller.instance(&name).await?;
     Ok(ok(&read(&caller, &instance, id).await?))
 }
 
-/// A run of the instance.
+/// A run of the instance, as it is shown.
 async fn read(caller: &Caller, instance: &InstanceHandle, run: Uuid) -> Result<view::ServicesRun, Problem> {
+    let found = found(caller, instance, run).await?;
+    Ok(view::ServicesRun::new(&found, instance.name()))
+}
+
+/// A run of the instance.
+async fn found(caller: &Caller, instance: &InstanceHandle, run: Uuid) -> Result<ServicesRun, Problem> {
     let found = caller.host().record().services_run(run).await?;
-    let found = found.filter(|found| found.instance_id == Uuid::from(instance.id()));
-    match found {
-        Some(found) => Ok(view::ServicesRun::new(&found, instance.name())),
-        None => Err(Problem::of(&ProductError::NoRun { run })),
-    }
+    found
+        .filter(|found| found.instance_id == Uuid::from(instance.id()))
+        .ok_or_else(|| Problem::of(&ProductError::NoRun { run }))
 }

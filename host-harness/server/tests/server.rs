@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bss_model::{Actor, ApiScope};
+use bss_model::{Actor, AlertFilter, ApiScope};
 use bss_server::{
     CertificateFiles, Limits, OpenTo, ROUTES, Served, Server, ServerError, ServerOptions, Transport,
 };
@@ -672,7 +672,11 @@ async fn keys_that_open_nothing_are_slowed_down_and_told_and_hold_up_no_other() 
     let expected = [(StatusCode::UNAUTHORIZED, 10), (StatusCode::TOO_MANY_REQUESTS, 2)];
     assert_eq!(statuses, HashMap::from(expected));
     assert_eq!(ask(&key).await.status, StatusCode::OK);
-    let alerts = running.host.alerts(false, 0, 10).await.expect("alerts");
+    let alerts = running
+        .host
+        .alerts(&AlertFilter::default(), 10)
+        .await
+        .expect("alerts");
     assert_eq!(
         alerts.iter().map(|alert| alert.kind.as_str()).collect::<Vec<_>>(),
         ["api-keys-tried"]

@@ -5,6 +5,7 @@ use bss_model::{
     Page, Placed, PluginDigest, Price, ProductFilter, Rows, Spending, SpendingToday, Thumbprint, UnsentMails,
 };
 
+use bss_record::ProductError;
 use uuid::Uuid;
 
 use super::order::OrderHandle;
@@ -215,6 +216,21 @@ impl InstanceHandle {
             rows: products.rows.iter().map(view).collect(),
             next: products.next,
         })
+    }
+
+    /// A product of the instance, by its code.
+    ///
+    /// # Errors
+    /// When there is no product of the code, or the record can't be read.
+    pub async fn product(&self, code: &str) -> Result<view::Product, Error> {
+        let (record, instance) = (self.host.record(), self.on_record().await?);
+        let product = record.product(instance.id, code).await?;
+        let product = product.ok_or_else(|| ProductError::NoProduct {
+            codes: vec![code.to_owned()],
+        })?;
+        let prices = record.prices(instance.id).await?;
+        let prices = prices.get(code).map_or(&[][..], Vec::as_slice);
+        Ok(view::Product::new(&instance, &product, prices))
     }
 
     /// Activates, deactivates, publishes or unpublishes products.

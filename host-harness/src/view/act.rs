@@ -10,6 +10,7 @@ use crate::host::Host;
 
 /// An act on record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Act {
     /// The act's number, from 1.
@@ -30,6 +31,7 @@ pub struct Act {
 
 /// The actor of an act.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Actor {
     /// The actor's kind: `operator`, `platform`, `host`.
@@ -40,6 +42,7 @@ pub struct Actor {
 
 /// The subject of an act.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Subject {
     /// The subject's kind, such as `order`.
@@ -50,6 +53,7 @@ pub struct Subject {
 
 /// All acts, found as they were written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AuditedActs {
     /// The number of acts.

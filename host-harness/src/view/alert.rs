@@ -7,6 +7,7 @@ use super::{Party, Problem};
 
 /// An alert, and whom it concerns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Alert {
     /// The number, by which somebody acknowledges the alert.
@@ -50,6 +51,7 @@ pub struct AlertAddresses {
 
 /// Alerts that somebody has acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AcknowledgedAlerts {
     /// How many of them were open.

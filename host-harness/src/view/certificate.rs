@@ -13,6 +13,7 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// A certificate whose private key the host holds. The key is never shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Certificate {
     /// The SHA-1 of the DER form, as 40 upper-case hexadecimal digits: the name that the certificate goes by.
@@ -53,6 +54,7 @@ pub struct Certificate {
 
 /// What to know of a certificate or its file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CertificateWarning {
     /// The sentence for an operator.
@@ -72,6 +74,7 @@ impl From<&Caution> for CertificateWarning {
 
 /// A certificate with what a vendor is given of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CertificateWithPem {
     /// The certificate as it is installed.
@@ -83,6 +86,7 @@ pub struct CertificateWithPem {
 
 /// A request for a certificate, whose private key waits in the host for the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CertificateRequest {
     /// The SHA-1 of the public key, as 40 upper-case hexadecimal digits: the name that the request goes by.
@@ -97,6 +101,7 @@ pub struct CertificateRequest {
 
 /// A request that was forgotten together with its private key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RemovedCertificateRequest {
     /// The SHA-1 of the public key.
@@ -116,6 +121,7 @@ impl From<&bss_record::CertificateRequest> for CertificateRequest {
 
 /// A certificate that was forgotten together with its private key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RemovedCertificate {
     /// The thumbprint of the certificate.

@@ -1,5 +1,7 @@
 //! Charges and credits as views show them.
 
+use std::collections::BTreeSet;
+
 use bss_model::{ChargeSeries, OrderParties};
 use bss_record::RecordError;
 use serde::Serialize;
@@ -11,6 +13,7 @@ use crate::host::Host;
 
 /// A charge, with the credits of its lines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Charge {
     /// The charge's number, as in `ESD-000012`: unique among the charges of the instance, without gaps under its prefix.
@@ -34,6 +37,7 @@ pub struct Charge {
 
 /// A license on a charge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ChargeLine {
     /// The order line's position, from 1.
@@ -54,6 +58,7 @@ pub struct ChargeLine {
 
 /// A credit of all that was charged for a license.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Credit {
     /// The credit's number, as in `ESD-CR-000003`: unique among the credits of the instance, without gaps under its prefix.
@@ -198,6 +203,20 @@ impl Host {
             ))
         };
         charges.iter().map(view).collect()
+    }
+
+    /// The views of charges, each with all of its credits so far, in their order.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn credited_charge_views(
+        &self,
+        charges: &[bss_model::Charge],
+    ) -> Result<Vec<Charge>, RecordError> {
+        let orders: BTreeSet<Uuid> = charges.iter().map(|charge| charge.order_id).collect();
+        let orders: Vec<Uuid> = orders.into_iter().collect();
+        let credits = self.record().credits_of_orders(&orders).await?;
+        self.charge_views(charges, &credits).await
     }
 
     /// The views of credits, in their order.

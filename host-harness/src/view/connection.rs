@@ -10,6 +10,7 @@ use crate::connection::failed_step;
 
 /// The check of an instance's connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectionCheck {
     /// The instance's name.
@@ -24,6 +25,8 @@ pub struct ConnectionCheck {
 
 /// The way that was taken to a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = CheckedConnection))]
 #[serde(rename_all = "camelCase")]
 pub struct Connection {
     /// The server, `host` or `host:port`.
@@ -36,6 +39,8 @@ pub struct Connection {
 
 /// A step on the way to the vendor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ConnectionStep))]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
     /// Stable name.
@@ -52,6 +57,8 @@ pub struct Step {
 
 /// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ConnectionStepResult))]
 #[serde(rename_all = "kebab-case")]
 pub enum StepResult {
     /// The step passed.
@@ -64,6 +71,7 @@ pub enum StepResult {
 
 /// An instance for which another certificate has taken over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CertificateRotation {
     /// The instance as it is saved now.

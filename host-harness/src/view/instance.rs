@@ -76,6 +76,7 @@ pub struct SecretHeader {
 
 /// A save of an instance's settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SettingsVersion {
     /// The instance's version since the save.
@@ -84,7 +85,7 @@ pub struct SettingsVersion {
     pub changed_by: String,
     /// When the settings were saved, in milliseconds.
     pub changed_at_ms: i64,
-    /// The instance's state since the save, as in [`Instance`].
+    /// The instance's state since the save: that of the instance itself.
     pub state: String,
     /// The fields that changed.
     pub changes: BTreeMap<String, Change>,
@@ -105,6 +106,8 @@ pub struct SettingsVersion {
 
 /// The change of one field by one save.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = SettingsChange))]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
     /// The value before the save. `None`: the field had none.

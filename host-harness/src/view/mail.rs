@@ -13,6 +13,7 @@ use crate::host::Host;
 
 /// An e-mail, without its text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Mail {
     /// Stable and unique.

@@ -46,6 +46,7 @@ pub struct Product {
 
 /// The difference that a run made to a product.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ProductDifference {
     /// The kind of difference: `new`, `changed`, `discontinued`, `revived`.
@@ -54,8 +55,21 @@ pub struct ProductDifference {
     pub fields: Vec<String>,
 }
 
+/// The difference that a run made, with the product.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct RunDifference {
+    /// The product's code.
+    pub product_code: String,
+    /// The difference.
+    #[serde(flatten)]
+    pub difference: ProductDifference,
+}
+
 /// The result of a decision about products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DecidedProducts {
     /// The number of products that the decision changed.
@@ -68,6 +82,7 @@ pub struct DecidedProducts {
 
 /// Products that were given a price, or whose price was removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PricedProducts {
     /// The number of prices that are other ones than before.
@@ -78,6 +93,7 @@ pub struct PricedProducts {
 
 /// The price of a product in a currency, and the one before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PriceChange {
     /// The product's code.
@@ -90,6 +106,7 @@ pub struct PriceChange {
 
 /// The change of a price as it is on record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RecordedPriceChange {
     /// The change.
@@ -146,6 +163,15 @@ impl From<&bss_model::ProductDifference> for ProductDifference {
         Self {
             kind: word(difference.kind.word()),
             fields: difference.fields.clone(),
+        }
+    }
+}
+
+impl From<&bss_model::ProductDifference> for RunDifference {
+    fn from(difference: &bss_model::ProductDifference) -> Self {
+        Self {
+            product_code: difference.code.clone(),
+            difference: difference.into(),
         }
     }
 }

@@ -103,6 +103,7 @@ pub struct ServicesLimit {
 
 /// A line of a run's log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ServicesRunLogLine {
     /// When the line was written, in milliseconds.
@@ -111,8 +112,7 @@ pub struct ServicesRunLogLine {
     pub level: String,
     /// The product that the line is about. Empty: the run as a whole.
     pub product_code: String,
-    /// The line's subject: `run`, `noted`, `skipped`, or the change of the product, as in
-    /// [`ProductDifference`](super::ProductDifference).
+    /// The line's subject: `run`, `noted`, `skipped`, or the change of the product: `new`, `changed`, `discontinued`, `revived`.
     pub action: String,
     /// The message.
     pub message: String,

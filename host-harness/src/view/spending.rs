@@ -6,6 +6,7 @@ use super::{InstanceForm, Price};
 
 /// What an instance has sold today (UTC), and may.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SpendingToday {
     /// The most of a day, as an amount. `None` here and below: there is no limit.

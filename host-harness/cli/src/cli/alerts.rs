@@ -1,6 +1,6 @@
 //! `alert …`: what has ended badly or stands still, until it is over or somebody has acknowledged it.
 
-use bss_model::Advice;
+use bss_model::{Advice, AlertFilter};
 use clap::{Args, Subcommand};
 use host_harness::{AlertChoice, Host, view};
 
@@ -92,7 +92,12 @@ async fn list(host: &Host, all: bool, form: Form) -> Outcome {
     let mut alerts = Vec::<view::Alert>::new();
     loop {
         let after = alerts.last().map_or(0, |alert| alert.number);
-        let some = host.alerts(all, after, ALERTS_AT_ONCE).await?;
+        let filter = AlertFilter {
+            all,
+            after,
+            ..AlertFilter::default()
+        };
+        let some = host.alerts(&filter, ALERTS_AT_ONCE).await?;
         if some.is_empty() {
             break;
         }

@@ -214,29 +214,7 @@ async fn charges(host: &Host, filter: &ChargeFilter) -> Result<Vec<Charge>, Fail
     let charges = pages::all(SortOrder::Ascending, async |page| {
         host.record().charges(filter, page).await
     });
-    with_credits(host, filter, &charges.await?).await
-}
-
-/// Charges that match a filter, with their credits.
-async fn with_credits(
-    host: &Host,
-    filter: &ChargeFilter,
-    charges: &[bss_model::Charge],
-) -> Result<Vec<Charge>, Failure> {
-    if charges.is_empty() {
-        return Ok(Vec::new());
-    }
-    // A charge may be credited at any time after it.
-    let of_charges = ChargeFilter {
-        number: None,
-        since_ms: charges.iter().map(|charge| charge.charged_at_ms).min(),
-        until_ms: None,
-        ..filter.clone()
-    };
-    let credits = pages::all(SortOrder::Ascending, async |page| {
-        host.record().credits(&of_charges, page).await
-    });
-    Ok(host.charge_views(charges, &credits.await?).await?)
+    Ok(host.credited_charge_views(&charges.await?).await?)
 }
 
 /// All credits that match a filter.
@@ -253,7 +231,7 @@ async fn list_charges(host: &Host, asked: &ListArguments, json: bool) -> Outcome
     let charges = asked
         .page
         .read(form, async |page| host.record().charges(&filter, page).await);
-    let charges = with_credits(host, &filter, &charges.await?).await?;
+    let charges = host.credited_charge_views(&charges.await?).await?;
     let on_days = period.on_days(&charges, |charge| charge.charged_at_ms);
     csv_lines::list(form, &on_days, &CHARGE_COLUMNS, |_| {
         charge_table(&charges, &period)

@@ -78,6 +78,9 @@ pub(super) enum MailCommand {
         /// Only e-mails that are held back, because they may have been sent before the record was restored
         #[arg(long, group = "state")]
         held: bool,
+        /// Only e-mails about orders of this instance
+        #[arg(long, value_name = "NAME")]
+        instance: Option<String>,
         /// Only e-mails about licenses of this order
         #[arg(long, value_name = "ORDER")]
         order: Option<TypedOrder>,
@@ -261,6 +264,7 @@ pub(super) async fn run(host: &Host, command: MailCommand, json: bool) -> Outcom
             failed,
             pending,
             held,
+            instance,
             order,
             customer,
             kind,
@@ -279,6 +283,7 @@ pub(super) async fn run(host: &Host, command: MailCommand, json: bool) -> Outcom
             let filter = MailFilter {
                 state,
                 kind: kind.map(MailKind::from),
+                instance: instances::filter_id(host, instance.as_deref()).await?,
                 order,
                 asset: None,
                 customer,

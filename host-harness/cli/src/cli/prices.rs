@@ -65,7 +65,7 @@ pub(super) async fn run(host: &Host, asked: PriceProducts, json: bool) -> Outcom
         return history(host, &instance, &asked.codes, json).await;
     };
     let before = host.record().prices(instance.id).await?;
-    let doubts = doubts(&instance, &prices, &before);
+    let doubts = PriceDoubt::about_each(&prices, &before, &instance.currency);
     let what = format!("set {}", doubtful(&doubts));
     let bare = asked.bare_first_prices(&prices, &before);
     if asked.bulk.is_dry() {
@@ -107,7 +107,7 @@ impl PriceProducts {
             return Vec::new();
         }
         // Of a currency without decimals, the two units are one.
-        let is_bare = |new: &&NewPrice| new.price.decimal().contains('.') && present(before, new).is_none();
+        let is_bare = |new: &&NewPrice| new.price.decimal().contains('.') && new.present(before).is_none();
         prices.iter().filter(is_bare).collect()
     }
 }
@@ -156,26 +156,8 @@ async fn prices(
     Ok(Some(prices.collect()))
 }
 
-/// The present price of a product in a currency.
-fn present<'a>(before: &'a BTreeMap<String, Vec<Price>>, new: &NewPrice) -> Option<&'a Price> {
-    let mut prices = before.get(&new.code)?.iter();
-    prices.find(|price| price.currency == new.price.currency)
-}
-
 /// A price that may be a mistake, and why.
 type Doubtful<'a> = (&'a NewPrice, Vec<PriceDoubt>);
-
-fn doubts<'a>(
-    instance: &Instance,
-    prices: &'a [NewPrice],
-    before: &BTreeMap<String, Vec<Price>>,
-) -> Vec<Doubtful<'a>> {
-    let doubts = prices.iter().map(|new| {
-        let about = PriceDoubt::about(&new.price, present(before, new), &instance.currency);
-        (new, about)
-    });
-    doubts.filter(|(_, about)| !about.is_empty()).collect()
-}
 
 /// Names the doubtful prices, each with the reasons.
 fn doubtful(doubts: &[Doubtful<'_>]) -> String {

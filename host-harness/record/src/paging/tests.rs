@@ -427,16 +427,19 @@ async fn every_list_is_read_from_an_index_in_its_order_whatever_it_is_filtered_b
             .assert_indexed(&charges::CREDITS, is_filtered, credits)
             .await;
     }
-    for is in choices(5) {
+    for is in choices(6) {
         let filter = MailFilter {
             state: is(0).then_some(MailState::Failed),
             order: is(1).then_some(one),
             asset: is(2).then_some(one),
             kind: is(3).then_some(MailKind::Return),
             customer: is(4).then(|| customer(1)),
+            instance: is(5).then_some(one),
         };
         let query = || outbox::mails_query(&filter);
-        shelf.assert_indexed(&outbox::MAILS, (0..5).any(&is), query).await;
+        // An instance alone, or with a kind, is looked at e-mail by e-mail, in their order.
+        let is_filtered = is(0) || is(1) || is(2) || is(4) || (is(3) && !is(5));
+        shelf.assert_indexed(&outbox::MAILS, is_filtered, query).await;
     }
     for is in choices(2) {
         let filter = DeliveryFilter {

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use bss_model::{
-    AssetStatus, AttemptResult, CancellationState, LicenseState, LicenseTokenStatus, OutcomeKind,
-    RequesterKind, ReturnResult, ReturnStatus, RunState, Standing, SyncStatus, WithdrawalEnd, event_type,
+    Act, ActorKind, AlertKind, AssetStatus, AttemptResult, CancellationState, CreditReason, Decision,
+    DifferenceKind, LicenseState, LicenseTokenStatus, MailKind, MailState, OutcomeKind, RequesterKind,
+    ReturnResult, ReturnStatus, RunLogLevel, RunState, Standing, SubjectKind, SyncStatus, WithdrawalEnd,
+    event_type,
 };
 use host_harness::view;
 use serde_json::Value;
@@ -13,7 +15,10 @@ use utoipa::openapi::schema::{AdditionalProperties, KnownFormat, SchemaFormat, S
 use utoipa::openapi::{ArrayBuilder, Object, ObjectBuilder, Ref, RefOr, Schema, Type};
 
 use crate::fields::shown;
-use crate::{assets, cancellations, health, orders, problem, services_runs, settings};
+use crate::{
+    alerts, assets, cancellations, certificates, health, instances, mails, orders, problem, products,
+    services_runs, settings,
+};
 
 /// A schema with its name.
 type Named = (String, RefOr<Schema>);
@@ -39,6 +44,27 @@ pub(super) fn all() -> BTreeMap<String, RefOr<Schema>> {
     add::<orders::UnreadOrder>(&mut found);
     add::<cancellations::UnreadCancellation>(&mut found);
     add::<services_runs::UnreadRun>(&mut found);
+    add::<view::SpendingToday>(&mut found);
+    add::<view::ConnectionCheck>(&mut found);
+    add::<view::CertificateRotation>(&mut found);
+    add::<view::DecidedProducts>(&mut found);
+    add::<view::PricedProducts>(&mut found);
+    add::<view::RecordedPriceChange>(&mut found);
+    add::<view::ServicesRunLogLine>(&mut found);
+    add::<view::RunDifference>(&mut found);
+    add::<view::SettingsVersion>(&mut found);
+    add::<view::Certificate>(&mut found);
+    add::<view::CertificateWithPem>(&mut found);
+    add::<view::CertificateRequest>(&mut found);
+    add::<view::RemovedCertificate>(&mut found);
+    add::<view::RemovedCertificateRequest>(&mut found);
+    add::<view::Charge>(&mut found);
+    add::<view::Credit>(&mut found);
+    add::<view::Mail>(&mut found);
+    add::<view::Alert>(&mut found);
+    add::<view::AcknowledgedAlerts>(&mut found);
+    add::<view::Act>(&mut found);
+    add::<view::AuditedActs>(&mut found);
     let mut schemas: BTreeMap<_, _> = found.into_iter().collect();
     for (schema, field, words) in words() {
         if let Some(property) = schemas.get_mut(schema).and_then(|schema| property(schema, field)) {
@@ -55,9 +81,20 @@ pub(super) fn all() -> BTreeMap<String, RefOr<Schema>> {
         "Instance",
         "Product",
         "ServicesRun",
+        "ServicesRunLogLine",
+        "RunDifference",
+        "RecordedPriceChange",
+        "SettingsVersion",
+        "Certificate",
+        "CertificateRequest",
         "Order",
         "Asset",
         "Cancellation",
+        "Charge",
+        "Credit",
+        "Mail",
+        "Alert",
+        "Act",
     ] {
         schemas.insert(format!("{rows}Page"), page_of(rows));
     }
@@ -73,6 +110,16 @@ fn asked() -> Vec<Named> {
     add::<cancellations::CancellationBody>(&mut found);
     add::<cancellations::DecisionBody>(&mut found);
     add::<settings::SettingsBody>(&mut found);
+    add::<instances::InstanceBody>(&mut found);
+    add::<instances::RenamingBody>(&mut found);
+    add::<instances::RotationBody>(&mut found);
+    add::<products::ProductDecisionBody>(&mut found);
+    add::<products::PricesBody>(&mut found);
+    add::<certificates::CertificateBody>(&mut found);
+    add::<certificates::SelfSignedBody>(&mut found);
+    add::<certificates::CertificateRequestBody>(&mut found);
+    add::<mails::MailCopyBody>(&mut found);
+    add::<alerts::AcknowledgementBody>(&mut found);
     for (_, schema) in &mut found {
         if let RefOr::T(Schema::Object(object)) = schema {
             object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
@@ -157,6 +204,28 @@ pub(super) fn words() -> Vec<(&'static str, &'static str, Vec<String>)> {
             "type",
             OutcomeKind::ALL.iter().map(|kind| event_type(*kind)).collect(),
         ),
+        (
+            "ProductDecisionBody",
+            "decision",
+            shown(Decision::ALL, Decision::word),
+        ),
+        (
+            "ServicesRunLogLine",
+            "level",
+            shown(RunLogLevel::ALL, RunLogLevel::word),
+        ),
+        (
+            "ProductDifference",
+            "kind",
+            shown(DifferenceKind::ALL, DifferenceKind::word),
+        ),
+        ("Credit", "reason", shown(CreditReason::ALL, CreditReason::word)),
+        ("Mail", "state", shown(MailState::ALL, MailState::word)),
+        ("Mail", "kind", shown(MailKind::ALL, MailKind::word)),
+        ("Alert", "kind", shown(AlertKind::ALL, AlertKind::word)),
+        ("Actor", "kind", shown(ActorKind::ALL, ActorKind::word)),
+        ("Subject", "kind", shown(SubjectKind::ALL, SubjectKind::word)),
+        ("Act", "act", shown(Act::ALL, Act::word)),
         ("Health", "status", vec!["alive".to_owned(), "ready".to_owned()]),
     ]
 }

@@ -396,7 +396,7 @@ fn filled(path: &str) -> String {
 /// A value of a schema, with all of its fields.
 fn made_up(document: &Value, schema: &Value) -> Value {
     let schema = resolved(document, schema);
-    if let Some(word) = schema["enum"].get(0) {
+    if let Some(word) = schema["enum"].get(0).or_else(|| schema["examples"].get(0)) {
         return word.clone();
     }
     if let Some(choices) = schema["oneOf"].as_array() {

@@ -1,0 +1,125 @@
+//! `/v1/mails`: the e-mails to customers, without their texts; sent again, and made due.
+
+use axum::Extension;
+use axum::extract::Path;
+use axum::response::Response;
+use bss_model::{AssetId, Mail, MailFilter, MailKind, MailState, OrderId, Rows};
+use host_harness::{Error, ResendMailError, RetryMailError};
+use http::{StatusCode, Uri};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::access::Caller;
+use crate::answer::with_status;
+use crate::body::Json;
+use crate::fields::{Fields, Problems};
+use crate::lists;
+use crate::problem::Problem;
+use crate::read_id::read_id;
+
+/// A copy of an e-mail, which brings the same key.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(
+    dead_code,
+    reason = "only described by it: `resend` reads it with all of its problems"
+)]
+pub(crate) struct MailCopyBody {
+    /// Another address. Left out: the one in the order.
+    to: Option<String>,
+}
+
+/// E-mails, the latest first.
+pub(crate) async fn list(Extension(caller): Extension<Caller>, uri: Uri) -> Result<Response, Problem> {
+    let mut problems = Problems::default();
+    let mut query = Fields::of_query(uri.query(), &mut problems);
+    let instance = query.text("instance", &mut problems);
+    let filter = MailFilter {
+        instance: None,
+        state: query.word("state", MailState::ALL, MailState::word, &mut problems),
+        kind: query.word("kind", MailKind::ALL, MailKind::word, &mut problems),
+        order: query.parsed::<OrderId>("order", &mut problems).map(Into::into),
+        asset: query.parsed::<AssetId>("asset", &mut problems).map(Into::into),
+        customer: query.text("customer", &mut problems),
+    };
+    let page = lists::page(&mut query, &mut problems);
+    query.end(&mut problems);
+    problems.check()?;
+    let filter = MailFilter {
+        instance: caller.listed(instance.as_deref()).await?,
+        ..filter
+    };
+    let mails = caller.host().record().mails(&filter, &page).await?;
+    let rows = caller.host().mail_views(&mails.rows).await?;
+    let next = mails.next;
+    Ok(lists::answer(&uri, &Rows { rows, next }))
+}
+
+/// Answers with an e-mail.
+pub(crate) async fn show(
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let mail = caller.mail(read(&id)?).await?;
+    shown(&caller, StatusCode::OK, &mail).await
+}
+
+/// Has an e-mail sent once more, as a copy, to the contact of its order or to another address.
+pub(crate) async fn resend(
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    Json(body): Json,
+) -> Result<Response, Problem> {
+    let mut problems = Problems::default();
+    let mut to = None;
+    if let Some(body) = body {
+        let mut fields = Fields::of_body(body, &mut problems);
+        to = fields.text("to", &mut problems);
+        fields.end(&mut problems);
+    }
+    problems.check()?;
+    let mail = caller.mail(read(&id)?).await?.id;
+    let record = caller.host().record();
+    let copies = record.resend_mails(&[mail], to.as_deref(), &caller.actor()).await;
+    let copies = copies.map_err(|error| {
+        let problem = Problem::of(&error);
+        match error {
+            ResendMailError::Address { .. } => problem.in_field("to"),
+            _ => problem,
+        }
+    })?;
+    match copies.first() {
+        Some(copy) => shown(&caller, StatusCode::CREATED, copy).await,
+        None => Err(absent(mail)),
+    }
+}
+
+/// Makes an e-mail due now that waits, was refused or is held back.
+pub(crate) async fn retry(
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let mail = caller.mail(read(&id)?).await?.id;
+    let record = caller.host().record();
+    record
+        .retry_mail(mail, &caller.actor())
+        .await
+        .map_err(Error::from)?;
+    let mail = caller.mail(mail).await?;
+    shown(&caller, StatusCode::OK, &mail).await
+}
+
+/// The problem of an e-mail that is not there.
+pub(crate) fn absent(id: Uuid) -> Problem {
+    Problem::of(&RetryMailError::NoMail { id })
+}
+
+fn read(id: &str) -> Result<Uuid, Problem> {
+    read_id(id, "an e-mail")
+}
+
+async fn shown(caller: &Caller, status: StatusCode, mail: &Mail) -> Result<Response, Problem> {
+    let views = caller.host().mail_views(std::slice::from_ref(mail)).await?;
+    // A view for the one e-mail that was asked about.
+    Ok(with_status(status, &views.first()))
+}
