@@ -15,6 +15,7 @@ use crate::connection::{CheckError, failed_step};
 use crate::host::Host;
 use crate::instance_settings::{ConfigureError, allowed_hosts};
 use crate::settings_gate::OperatorsWord;
+use crate::view;
 
 /// A certificate that has taken over from another one.
 #[derive(Clone, Debug)]
@@ -81,6 +82,20 @@ pub enum RotateError {
         /// All steps, one of which did not pass.
         steps: Vec<Step>,
     },
+}
+
+impl RotateError {
+    /// The reasons of the plugin, or those of the steps that failed. Empty: the error says all.
+    pub fn reasons(&self) -> Vec<view::Problem> {
+        match self {
+            Self::Refused { problems, .. } => problems.iter().map(view::Problem::from).collect(),
+            Self::CheckFailed { name, steps, .. } => {
+                let steps = view::ConnectionCheck::new(name, steps).steps;
+                steps.into_iter().filter_map(|step| step.problem).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
 }
 
 impl Diagnose for RotateError {

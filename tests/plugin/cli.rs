@@ -158,6 +158,29 @@ impl Desk {
     /// Runs the commands of the README, up to an instance that is ready.
     pub(crate) fn ready(&self) {
         self.import();
+        self.create();
+        self.set(&self.credentials());
+        self.set(&[
+            ("certificate-thumbprint", self.detail("thumbprint")),
+            ("country", "DE"),
+            ("language", "de-DE"),
+        ]);
+    }
+
+    /// What the form is given first.
+    pub(crate) fn credentials(&self) -> [(&'static str, &str); 6] {
+        [
+            ("system-name", "esd"),
+            ("resource-api", self.detail("resourceApi")),
+            ("service-url", self.detail("serviceUrl")),
+            ("tenant", self.detail("tenant")),
+            ("channel-id", self.detail("channelId")),
+            ("client-id", self.detail("clientId")),
+        ]
+    }
+
+    /// Creates an instance that may reach the simulator.
+    pub(crate) fn create(&self) {
         let login = format!("login-authority={}", self.detail("loginAuthority"));
         let create = [
             "instance",
@@ -171,19 +194,6 @@ impl Desk {
         let reach = ["--trust", self.detail("caFile"), "--allow-network", "127.0.0.0/8"];
         let reach = [&reach[..], &["--allow-network", "::1/128"]].concat();
         assert_ends(&self.run(&[&create[..], &reach].concat()), DONE);
-        self.set(&[
-            ("system-name", "esd"),
-            ("resource-api", self.detail("resourceApi")),
-            ("service-url", self.detail("serviceUrl")),
-            ("tenant", self.detail("tenant")),
-            ("channel-id", self.detail("channelId")),
-            ("client-id", self.detail("clientId")),
-        ]);
-        self.set(&[
-            ("certificate-thumbprint", self.detail("thumbprint")),
-            ("country", "DE"),
-            ("language", "de-DE"),
-        ]);
     }
 
     /// Makes the first product one that can be ordered, as the README does, and answers with its code.

@@ -63,6 +63,7 @@ mod scenario;
 mod second_vendor;
 mod secrets_cli;
 mod serve;
+mod serve_desk;
 mod services_cli;
 mod services_definition;
 mod services_runs;

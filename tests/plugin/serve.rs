@@ -23,8 +23,8 @@ use crate::webhook_receiver::Receiver;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A desk that sells its first product, and a server of its host.
-struct Api {
-    desk: Desk,
+pub(crate) struct Api {
+    pub(crate) desk: Desk,
     offer: String,
     server: Server,
 }
@@ -164,7 +164,7 @@ impl Answer {
     }
 
     /// The fields with problems, each with its code.
-    fn fields(&self) -> Vec<(&str, &str)> {
+    pub(crate) fn fields(&self) -> Vec<(&str, &str)> {
         let errors = self.body["errors"].as_array().map_or(&[][..], Vec::as_slice);
         errors
             .iter()
@@ -177,7 +177,7 @@ impl Answer {
 }
 
 impl Api {
-    fn open() -> Self {
+    pub(crate) fn open() -> Self {
         Self::with(&[])
     }
 
@@ -187,6 +187,11 @@ impl Api {
         desk.ready();
         desk.json(&["services", "fetch", "esd"]);
         let offer = desk.sells();
+        Self::of(desk, offer, arguments)
+    }
+
+    /// The server of a desk, which may sell nothing yet.
+    pub(crate) fn of(desk: Desk, offer: String, arguments: &[&str]) -> Self {
         Self {
             server: Server::start(serve(&desk, arguments)),
             desk,
@@ -195,13 +200,13 @@ impl Api {
     }
 
     /// A key of a new client.
-    fn key(&self, name: &str, scopes: &str, more: &[&str]) -> String {
+    pub(crate) fn key(&self, name: &str, scopes: &str, more: &[&str]) -> String {
         let made = ["api-client", "create", name, "--scopes", scopes];
         let made = self.desk.json(&[&made, more].concat());
         made["key"].as_str().expect("a key").to_owned()
     }
 
-    fn ask(
+    pub(crate) fn ask(
         &self,
         method: &str,
         path: &str,
@@ -221,15 +226,15 @@ impl Api {
         Answer::read(connection)
     }
 
-    fn get(&self, path: &str, key: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str, key: &str) -> Answer {
         self.ask("GET", path, key, &[], None)
     }
 
-    fn post(&self, path: &str, key: &str, body: &Value) -> Answer {
+    pub(crate) fn post(&self, path: &str, key: &str, body: &Value) -> Answer {
         self.ask("POST", path, key, &[], Some(body))
     }
 
-    fn order(&self, quantity: u32) -> Value {
+    pub(crate) fn order(&self, quantity: u32) -> Value {
         json!({
             "instance": "esd",
             "customer": { "id": "C-1", "name": "Beispiel GmbH", "country": "DE" },
@@ -238,7 +243,7 @@ impl Api {
         })
     }
 
-    fn place(&self, key: &str, name: &str, headers: &[(&str, &str)], order: &Value) -> Answer {
+    pub(crate) fn place(&self, key: &str, name: &str, headers: &[(&str, &str)], order: &Value) -> Answer {
         let headers = [&[("Idempotency-Key", name)], headers].concat();
         self.ask("POST", "/v1/orders", key, &headers, Some(order))
     }
@@ -434,6 +439,12 @@ fn settings_are_changed_by_who_has_seen_them_and_the_catalog_is_read_after_it() 
             json!({ "values": [{ "field": "county", "value": "AT" }] }),
             (422, "request-invalid"),
             vec![("values.county", "no-field")],
+        ),
+        (
+            &seen,
+            json!({ "secrets": [{ "field": "county", "value": "a-secret-of-some-length" }] }),
+            (422, "request-invalid"),
+            vec![("secrets.county", "no-field")],
         ),
         (
             &seen,

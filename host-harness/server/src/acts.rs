@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use axum::Extension;
 use axum::response::Response;
 use bss_model::{ActFilter, SubjectKind};
-use host_harness::view;
+use host_harness::{AuditError, view};
 use http::Uri;
 
 use crate::access::Caller;
@@ -49,6 +49,10 @@ pub(crate) async fn verify(Extension(caller): Extension<Caller>, uri: Uri) -> Re
     query.end(&mut problems);
     problems.check()?;
     let audited = caller.host().record().verify_acts(noted.as_deref()).await;
-    let audited = audited.map_err(|error| Problem::of(&error))?;
+    let audited = audited.map_err(|error| match &error {
+        AuditError::NotNoted { .. } => Problem::finding(&error).in_field("noted"),
+        AuditError::Broken { .. } | AuditError::CutOff { .. } => Problem::finding(&error),
+        error => Problem::of(error),
+    })?;
     Ok(ok(&view::AuditedActs::from(&audited)))
 }

@@ -1,10 +1,12 @@
 //! Instances as who configures them sees them: created, renamed, disabled and removed, their history, and the check of their connection.
 
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
 use bss_model::{NewInstance, Rows, Thumbprint};
-use host_harness::{CreateError, CreateInstanceError, Error, InstanceHandle, OfPlugin, view};
+use host_harness::{CreateError, CreateInstanceError, InstanceHandle, OfPlugin, RotateError, view};
 use http::{StatusCode, Uri};
 use utoipa::ToSchema;
 
@@ -13,7 +15,7 @@ use crate::answer::{ok, with_status};
 use crate::body::Json;
 use crate::fields::{Fields, Problems};
 use crate::lists;
-use crate::problem::Problem;
+use crate::problem::{FieldProblem, Problem};
 
 /// A new instance.
 #[derive(ToSchema)]
@@ -178,15 +180,26 @@ pub(crate) async fn rotate_certificate(
     let instance = unbound(&caller, &name).await?;
     // There is a certificate where there is no problem.
     let to = to.ok_or_else(|| Problems::default().problem())?;
-    let rotated = instance.rotate_certificate(to, &caller.actor()).await;
-    Ok(ok(&rotated.map_err(in_to)?))
+    let (host, unheard) = (caller.host(), Arc::new(|_| ()));
+    let rotated = host
+        .rotate_certificate(instance.id(), to, &caller.actor(), unheard)
+        .await;
+    let rotated = rotated.map_err(|error| not_rotated(&error))?;
+    Ok(ok(&view::CertificateRotation::from(&rotated)))
 }
 
-/// The problem of a certificate that did not take over. What is not there is the one that was named.
-fn in_to(error: Error) -> Problem {
-    let problem = Problem::from(error);
-    match problem.status() {
-        StatusCode::NOT_FOUND => problem.in_field("to"),
+/// The problem of a certificate that did not take over, with the reasons of the plugin or of the vendor.
+fn not_rotated(error: &RotateError) -> Problem {
+    let problem = Problem::of(error);
+    let reasons = error.reasons();
+    match error {
+        _ if !reasons.is_empty() => {
+            let reasons = reasons
+                .into_iter()
+                .map(|reason| FieldProblem::of_reason("to", reason));
+            problem.with_errors(reasons.collect())
+        }
+        RotateError::AlreadyUsed { .. } => problem.in_field("to"),
         _ => problem,
     }
 }

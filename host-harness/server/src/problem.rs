@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bss_model::{Advice, Diagnose, ErrorKind, with_causes};
+use host_harness::view;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -89,6 +90,18 @@ impl FieldProblem {
     }
 }
 
+impl FieldProblem {
+    /// The problem that somebody else has with a field: a plugin or a vendor.
+    pub(crate) fn of_reason(field: impl Into<String>, reason: view::Problem) -> Self {
+        Self {
+            field: field.into(),
+            code: reason.code,
+            message: reason.message,
+            advice: (!reason.advice.is_empty()).then_some(reason.advice),
+        }
+    }
+}
+
 fn sentence(advice: &Advice) -> String {
     advice.sentence().into_owned()
 }
@@ -124,6 +137,11 @@ impl Problem {
     /// The problem of an address that names nothing that could be there.
     pub(crate) fn absent(error: &(impl Diagnose + 'static)) -> Self {
         Self::of(error).with_status(StatusCode::NOT_FOUND)
+    }
+
+    /// The problem of what was looked into and is not as it should be, which is no failure of this server.
+    pub(crate) fn finding(error: &(impl Diagnose + 'static)) -> Self {
+        Self::of(error).with_status(StatusCode::CONFLICT)
     }
 
     fn with_status(mut self, status: StatusCode) -> Self {

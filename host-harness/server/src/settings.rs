@@ -179,12 +179,8 @@ fn form_problems(form: &view::InstanceForm) -> Vec<FieldProblem> {
             FieldKind::Text | FieldKind::Url | FieldKind::Choice => "values",
         };
         let at = format!("{list}.{}", field.id);
-        let problems = field.problems.iter().map(move |problem| FieldProblem {
-            field: at.clone(),
-            code: problem.code.clone(),
-            message: problem.message.clone(),
-            advice: (!problem.advice.is_empty()).then(|| problem.advice.clone()),
-        });
+        let problems = field.problems.iter();
+        let problems = problems.map(move |problem| FieldProblem::of_reason(at.clone(), problem.clone()));
         problems.collect::<Vec<_>>()
     };
     form.form.fields.iter().flat_map(of_field).collect()

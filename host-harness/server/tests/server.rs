@@ -686,6 +686,79 @@ async fn keys_that_open_nothing_are_slowed_down_and_told_and_hold_up_no_other() 
     assert!(!told.message.contains(&guessed));
 }
 
+/// Keys that are nearly one that opens: each with one other character, or with a part of it missing or repeated.
+fn nearly(key: &str, count: usize) -> Vec<String> {
+    const CHARACTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let nearly = (0..).map(|n: usize| {
+        let place = n % key.len();
+        let character = CHARACTERS[(n / key.len()) % CHARACTERS.len()];
+        match n % 100 {
+            97 => key[..place].to_owned(),
+            98 => key[place..].to_owned(),
+            99 => format!("{key}{}", &key[place..]),
+            _ => format!("{}{}{}", &key[..place], char::from(character), &key[place + 1..]),
+        }
+    });
+    let wrong = nearly.filter(|guess| guess != key && !guess.is_empty());
+    wrong.take(count).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_ten_thousand_wrong_keys_none_opens_and_the_right_one_is_answered_meanwhile() {
+    let running = Running::start().await;
+    let key = running.key("shop", &[ApiScope::Read]).await;
+    // As many on each of many connections as one may carry at a time, so that the answers are held back together.
+    let (connections, at_once) = (20, 100);
+    let mut guessing = tokio::task::JoinSet::new();
+    for guesses in nearly(&key, 10_000).chunks(10_000 / connections) {
+        let io = TokioIo::new(running.tls(HTTP_2).await);
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await.expect("HTTP/2");
+        tokio::spawn(connection);
+        let guesses = guesses.to_vec();
+        guessing.spawn(async move {
+            let mut statuses = HashMap::<StatusCode, usize>::new();
+            for some in guesses.chunks(at_once) {
+                let mut asked = tokio::task::JoinSet::new();
+                for guess in some {
+                    let (mut sender, request) = (sender.clone(), get("/v1/orders", Some(guess)));
+                    asked.spawn(async move { sender.send_request(request).await });
+                }
+                while let Some(answer) = asked.join_next().await {
+                    let status = answer.expect("no panic").expect("an answer").status();
+                    *statuses.entry(status).or_default() += 1;
+                }
+            }
+            statuses
+        });
+    }
+    let mut statuses = HashMap::<StatusCode, usize>::new();
+    let mut right = 0;
+    while let Some(told) = {
+        let answer = running.ask(HTTP_1, get("/v1/orders", Some(&key))).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        right += 1;
+        guessing.join_next().await
+    } {
+        for (status, count) in told.expect("no panic") {
+            *statuses.entry(status).or_default() += count;
+        }
+    }
+    assert!(right > 1);
+    assert_eq!(statuses.values().sum::<usize>(), 10_000);
+    let refused = [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS];
+    assert!(
+        statuses.keys().all(|status| refused.contains(status)),
+        "{statuses:?}"
+    );
+    // Ten at once, and one more for each six seconds that it took.
+    assert!(
+        (10..40).contains(&statuses[&StatusCode::UNAUTHORIZED]),
+        "{statuses:?}"
+    );
+    let alerts = running.host.alerts(&AlertFilter::default(), 10).await;
+    assert_eq!(alerts.expect("alerts").len(), 1);
+}
+
 #[tokio::test]
 async fn every_route_is_there_and_opens_to_its_scope_alone() {
     let running = Running::start().await;

@@ -1,11 +1,13 @@
 //! An instance, and all that can be asked of it.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use bss_model::{
     Actor, Choice, CorrectedCustomer, CustomerCorrection, CustomerErasure, Decision, InstanceId, OrderFilter,
     Page, Placed, PluginDigest, Price, ProductFilter, Rows, Spending, SpendingToday, Thumbprint, UnsentMails,
 };
-
 use bss_record::ProductError;
+use bss_sandbox::{CallEvent, CallListener};
 use uuid::Uuid;
 
 use super::order::OrderHandle;
@@ -169,8 +171,19 @@ impl InstanceHandle {
     /// # Errors
     /// When it could not be checked. A step that failed is no error: the view has it.
     pub async fn check_connection(&self) -> Result<view::ConnectionCheck, Error> {
-        let steps = self.host.check_connection(self.id, self.host.listener()).await?;
-        Ok(view::ConnectionCheck::new(&self.on_record().await?.name, &steps))
+        let ways = Arc::new(Mutex::new(Vec::new()));
+        let (heard, noted) = (self.host.listener(), Arc::clone(&ways));
+        let listener: CallListener = Arc::new(move |event| {
+            if let CallEvent::Connected { authority, way } = &event {
+                let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
+                noted.push((authority.clone(), way.clone()));
+            }
+            heard(event);
+        });
+        let steps = self.host.check_connection(self.id, listener).await?;
+        let check = view::ConnectionCheck::new(&self.on_record().await?.name, &steps);
+        let ways = std::mem::take(&mut *ways.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(check.with_connections(&ways))
     }
 
     /// Reads the vendor's catalog, and brings the instance's products up to date. Where the caller is dropped, the run ends as

@@ -3,16 +3,11 @@
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use bss_model::{Change, ErrorKind, NewInstance, Proxy, ProxyChoice, Reach, Secret, SortOrder, Thumbprint};
 use clap::{Args, Subcommand};
-use host_harness::view::{
-    self, CertificateRotation, ConnectionCheck, Problem, SettingsVersion, Step, StepResult,
-};
-use host_harness::{
-    Authority, CallEvent, CallListener, Host, OfPlugin, RotateError, SettingsChange, TrustChange,
-};
+use host_harness::view::{self, CertificateRotation, ConnectionCheck, SettingsVersion, Step, StepResult};
+use host_harness::{Authority, Host, OfPlugin, RotateError, SettingsChange, TrustChange};
 use ipnet::IpNet;
 use uuid::Uuid;
 
@@ -460,19 +455,13 @@ impl Consequences {
 /// Checks each step on the way to the vendor. A step that did not pass is a failure.
 async fn check(host: &Host, name: &str, json: bool) -> Outcome {
     // An error that keeps the check from being run says nothing of the connection.
-    let ways = Arc::new(Mutex::new(Vec::new()));
-    let (shown, noted) = (listener(), Arc::clone(&ways));
-    let listening: CallListener = Arc::new(move |event| {
-        if let CallEvent::Connected { authority, way } = &event {
-            let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
-            noted.push((authority.clone(), way.clone()));
-        }
-        shown(event);
-    });
-    let steps = host.check_connection(name, listening).await;
-    let steps = steps.map_err(|error| Failure::from(error).unsettled())?;
-    let ways = std::mem::take(&mut *ways.lock().unwrap_or_else(PoisonError::into_inner));
-    let check = ConnectionCheck::new(name, &steps).with_connections(&ways);
+    let unsettled = |error| Failure::from(error).unsettled();
+    let instance = host
+        .heard_by(listener())
+        .instance(name)
+        .await
+        .map_err(unsettled)?;
+    let check = instance.check_connection().await.map_err(unsettled)?;
     show_check(&check, json)?;
     match step_failure(
         &check.steps,
@@ -506,10 +495,7 @@ async fn rotate_certificate(host: &Host, name: &str, to: Thumbprint, json: bool)
 
 fn rotate_failure(error: &RotateError, json: bool) -> Failure {
     match error {
-        RotateError::Refused { problems, .. } => {
-            let problems: Vec<_> = problems.iter().map(Problem::from).collect();
-            Failure::of(error).reasons(&problems)
-        }
+        RotateError::Refused { .. } => Failure::of(error).reasons(&error.reasons()),
         RotateError::CheckFailed { name, steps, .. } => {
             let check = ConnectionCheck::new(name, steps);
             if let Err(failure) = show_check(&check, json) {

@@ -209,6 +209,7 @@ pub(super) fn words() -> Vec<(&'static str, &'static str, Vec<String>)> {
             "decision",
             shown(Decision::ALL, Decision::word),
         ),
+        ("SettingsVersion", "state", shown(Standing::ALL, Standing::word)),
         (
             "ServicesRunLogLine",
             "level",
