@@ -179,6 +179,8 @@ async fn from_registration_to_a_license_and_back(dialect: Dialect) {
     bss.license("Create", &order).with_code(RETURNED);
     assert_eq!(bss.scenario.issued().await.len(), 1);
 
+    let orders = bss.scenario.json(&["order", "list"]);
+    assert_eq!(orders[0]["platform"], NAME);
     let acts = bss.scenario.json(&["audit", "list"]);
     let of_platform: BTreeSet<_> = acts
         .as_array()

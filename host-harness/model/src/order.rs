@@ -167,6 +167,8 @@ pub struct OrderParties {
     pub customer: Party,
     /// The party that sells, if a reseller is involved.
     pub reseller: Option<Party>,
+    /// The name of the platform that ordered. `None`: none did.
+    pub platform: Option<String>,
 }
 
 impl OrderParties {

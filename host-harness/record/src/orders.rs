@@ -402,8 +402,10 @@ impl Record {
         let orders: Vec<Uuid> = orders.iter().copied().collect();
         for some in orders.chunks(ROWS_PER_STATEMENT) {
             let mut query = QueryBuilder::new(
-                "SELECT orders.id, orders.instance_id, orders.customer, orders.reseller, instances.name AS instance
-                 FROM orders JOIN instances ON instances.id = orders.instance_id WHERE orders.id IN (",
+                "SELECT orders.id, orders.instance_id, orders.customer, orders.reseller, instances.name AS instance,
+                        platforms.name AS platform
+                 FROM orders JOIN instances ON instances.id = orders.instance_id
+                             LEFT JOIN platforms ON platforms.id = orders.platform_id WHERE orders.id IN (",
             );
             push_ids(&mut query, some);
             let rows = query.push(")").build().persistent(false);
@@ -927,6 +929,7 @@ fn read_parties(row: &SqliteRow) -> Result<OrderParties, RecordError> {
         instance: row.try_get("instance")?,
         customer: from_json(row, "customer")?,
         reseller: optional(row, "reseller", from_json)?,
+        platform: row.try_get("platform")?,
     })
 }
 

@@ -87,6 +87,7 @@ pub(super) fn parties() -> OrderParties {
         instance: "esd".to_owned(),
         customer: party("C-1", "Beispiel GmbH"),
         reseller: Some(party("R-1", "Handel AG")),
+        platform: None,
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Order {
     pub contact: Option<Contact>,
     /// The basket's own id, as in `Idempotency-Key`. `None`: the order was placed without.
     pub idempotency_key: Option<String>,
+    /// The platform that ordered, which charges and writes to its customer itself. `None`: none did.
+    pub platform: Option<String>,
     /// When the order was placed, in milliseconds.
     pub placed_at_ms: i64,
     /// When the customer and the contact were erased, in milliseconds. `None`: they were not.
@@ -77,6 +79,7 @@ impl Order {
             parties: parties.into(),
             contact: order.contact.as_ref().map(Contact::from),
             idempotency_key: order.idempotency_key.clone(),
+            platform: parties.platform.clone(),
             placed_at_ms: order.placed_at_ms,
             customer_erased_at_ms: order.customer_erased_at_ms,
             state: settlement_word(settlement),
@@ -176,6 +179,7 @@ mod tests {
     "language": "de-DE"
   },
   "idempotencyKey": "BASKET-7",
+  "platform": null,
   "placedAtMs": 1000,
   "customerErasedAtMs": null,
   "state": "licensed",

@@ -205,6 +205,7 @@ async fn who_takes_part_in_an_order_is_found_by_the_order_and_the_order_by_its_a
         instance: record.instances().await.unwrap().remove(0).name,
         customer: first.customer.clone(),
         reseller: first.reseller.clone(),
+        platform: None,
     };
     assert_eq!(parties, HashMap::from([(first.id, expected)]));
 

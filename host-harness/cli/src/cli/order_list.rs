@@ -15,7 +15,7 @@ use super::pages::{self, PageArguments};
 use super::period::PeriodArguments;
 use super::{instances, show};
 
-const COLUMNS: [Column; 12] = [
+const COLUMNS: [Column; 13] = [
     Column::Of("id"),
     Column::Time("placedAtMs"),
     Column::Of("state"),
@@ -27,6 +27,7 @@ const COLUMNS: [Column; 12] = [
     Column::Of("assets.productCode"),
     Column::Of("assets.quantity"),
     Column::Of("idempotencyKey"),
+    Column::Of("platform"),
     Column::Time("customerErasedAtMs"),
 ];
 

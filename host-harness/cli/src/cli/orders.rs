@@ -341,10 +341,15 @@ async fn show_order(host: &Host, order_id: Uuid, json: bool) -> Result<Settlemen
             .await?
             .remove(&order_id);
         output::line(format!(
-            "order {order_id} of {} at {}, placed {}{}",
+            "order {order_id} of {} at {}, placed {}{}{}",
             show::party(&order.customer.name, &order.customer.id),
-            parties.map_or_else(String::new, |parties| parties.instance),
+            parties
+                .as_ref()
+                .map_or_else(String::new, |parties| parties.instance.clone()),
             show::time(order.placed_at_ms),
+            parties
+                .and_then(|parties| parties.platform)
+                .map_or_else(String::new, |platform| format!(" by platform {platform}")),
             key.map_or_else(String::new, |key| format!(", with key {key}"))
         ));
         show_assets(&assets, &BTreeMap::new());

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use utoipa::openapi::header::Header;
+use utoipa::openapi::link::LinkBuilder;
 use utoipa::openapi::path::{HttpMethod, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::response::ResponseBuilder;
@@ -150,6 +151,19 @@ impl Described {
 
     fn answer(mut self, status: u16, answer: ResponseBuilder) -> Self {
         self.answers.push((status, answer));
+        self
+    }
+
+    /// Says that the last answer leads to another operation: with which parameters of its path, each taken from this exchange by an
+    /// expression (OpenAPI 3.1, section 4.8.20.3).
+    fn leads_to<const N: usize>(mut self, operation: &str, parameters: [(&str, &str); N]) -> Self {
+        let mut link = LinkBuilder::new().operation_id(operation);
+        for (name, value) in parameters {
+            link = link.parameter(name, value);
+        }
+        if let Some((status, answer)) = self.answers.pop() {
+            self.answers.push((status, answer.link(operation, link.build())));
+        }
         self
     }
 

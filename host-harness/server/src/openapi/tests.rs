@@ -144,6 +144,35 @@ fn each_operation_has_a_name_of_its_own_a_summary_answers_and_the_scope_of_its_r
 }
 
 #[test]
+fn every_link_leads_to_an_operation_with_all_that_its_path_needs() {
+    let document = document();
+    let all = operations(&document);
+    let mut links = 0;
+    for (_, path, operation) in &all {
+        let answers = operation["responses"].as_object().unwrap().values();
+        for (name, link) in answers.filter_map(|answer| answer["links"].as_object()).flatten() {
+            links += 1;
+            assert_eq!(link["operationId"], json!(name), "{path}");
+            let (_, _, other) = all
+                .iter()
+                .find(|(_, _, other)| other["operationId"] == json!(name))
+                .unwrap_or_else(|| panic!("{name} of {path} is no operation"));
+            let needed: BTreeSet<_> = parameters(other, "path")
+                .map(|parameter| parameter["name"].as_str().unwrap())
+                .collect();
+            let given: BTreeSet<_> = link["parameters"]
+                .as_object()
+                .unwrap()
+                .keys()
+                .map(String::as_str)
+                .collect();
+            assert_eq!(given, needed, "{name} of {path}");
+        }
+    }
+    assert!(links > 20, "{links}");
+}
+
+#[test]
 fn every_reference_leads_somewhere_and_every_schema_is_used() {
     let document = document();
     let mut references = Vec::new();

@@ -24,11 +24,18 @@ fn of_instances() -> Vec<Described> {
         )
         .about("By name, all on one page.")
         .query([])
-        .answer(200, one("The instances.", "InstancePage")),
+        .answer(200, one("The instances.", "InstancePage"))
+.leads_to("getInstance", [("instance", "$response.body#/rows/0/name")])
+.leads_to("listProducts", [("instance", "$response.body#/rows/0/name")])
+.leads_to("getSettings", [("instance", "$response.body#/rows/0/name")])
+.leads_to("checkConnection", [("instance", "$response.body#/rows/0/name")])
+.leads_to("startServicesRun", [("instance", "$response.body#/rows/0/name")]),
         post("/v1/instances", "createInstance", "instances", "Creates an instance, whose form is filled in next")
             .about("With the plugin's default options; others, trust and networks are for the operator at the host. Not for clients that are bound to instances (`client-bound`).")
             .body("InstanceBody", true, json!({ "name": "esd", "currency": "EUR", "plugin": "microsoft-esd" }))
-            .answer(201, one("The instance.", "Instance")),
+            .answer(201, one("The instance.", "Instance"))
+.leads_to("getServicesRun", [("instance", "$request.path.instance"), ("run", "$response.body#/id")])
+.leads_to("getProduct", [("instance", "$request.path.instance"), ("product", "$response.body#/rows/0/productCode")]),
         get(
             "/v1/instances/{instance}",
             "getInstance",
@@ -121,7 +128,10 @@ fn of_runs() -> Vec<Described> {
         .about("The latest first.")
         .query([])
         .paged()
-        .answer(200, page("ServicesRun")),
+        .answer(200, page("ServicesRun"))
+.leads_to("getServicesRun", [("instance", "$request.path.instance"), ("run", "$response.body#/rows/0/id")])
+.leads_to("listServicesRunLog", [("instance", "$request.path.instance"), ("run", "$response.body#/rows/0/id")])
+.leads_to("listServicesRunDifferences", [("instance", "$request.path.instance"), ("run", "$response.body#/rows/0/id")]),
         post(
             "/v1/instances/{instance}/services-runs",
             "startServicesRun",

@@ -30,7 +30,8 @@ fn of_orders() -> Vec<Described> {
                 time("untilMs", "Orders that were placed before that time."),
             ])
             .paged()
-            .answer(200, page("Order")),
+            .answer(200, page("Order"))
+.leads_to("getOrder", [("order", "$response.body#/rows/0/id")]),
         post("/v1/orders", "placeOrder", "orders", "Places an order, once for its idempotency key")
             .about(
                 "Sent again with the same key, the same products and the same parties, it is answered 200 with the order as it \
@@ -50,7 +51,11 @@ fn of_orders() -> Vec<Described> {
                 "Idempotency-Replayed",
                 header_of(Type::String, "`true`."),
             ))
-            .answer(201, placed("The order is placed.")),
+.leads_to("getOrder", [("order", "$response.body#/id")])
+.leads_to("withdrawOrder", [("order", "$response.body#/id")])
+            .answer(201, placed("The order is placed."))
+.leads_to("getOrder", [("order", "$response.body#/id")])
+.leads_to("withdrawOrder", [("order", "$response.body#/id")]),
         post("/v1/order-checks", "checkOrder", "orders", "Checks an order, here and in the plugin, and places none")
             .body("OrderBody", true, order_example())
             .answer(200, one("The order could be placed.", "OrderCheck")),
@@ -95,14 +100,23 @@ fn of_assets() -> Vec<Described> {
             time("untilMs", "Licenses that were ordered before that time."),
         ])
         .paged()
-        .answer(200, page("Asset")),
+        .answer(200, page("Asset"))
+.leads_to("getAsset", [("asset", "$response.body#/rows/0/id")])
+.leads_to("listAttempts", [("asset", "$response.body#/rows/0/id")])
+.leads_to("revealKey", [("asset", "$response.body#/rows/0/id")])
+.leads_to("refreshAsset", [("asset", "$response.body#/rows/0/id")])
+.leads_to("cancelAsset", [("asset", "$response.body#/rows/0/id")]),
         get(
             "/v1/assets/{asset}",
             "getAsset",
             "assets",
             "Shows a license that was ordered, its key masked",
         )
-        .answer(200, one("The asset.", "Asset")),
+        .answer(200, one("The asset.", "Asset"))
+.leads_to("getCancellation", [("cancellation", "$response.body#/id")])
+.leads_to("confirmCancellation", [("cancellation", "$response.body#/id")])
+.leads_to("declineCancellation", [("cancellation", "$response.body#/id")])
+.leads_to("withdrawCancellation", [("cancellation", "$response.body#/id")]),
         post(
             "/v1/assets/{asset}/retry",
             "retryAsset",

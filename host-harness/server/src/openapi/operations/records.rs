@@ -77,7 +77,9 @@ fn of_mails() -> Vec<Described> {
             text("customer", "The customer's id."),
         ])
         .paged()
-        .answer(200, page("Mail")),
+        .answer(200, page("Mail"))
+        .leads_to("getMail", [("mail", "$response.body#/rows/0/id")])
+        .leads_to("resendMail", [("mail", "$response.body#/rows/0/id")]),
         get(
             "/v1/mails/{mail}",
             "getMail",
