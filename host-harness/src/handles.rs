@@ -37,8 +37,8 @@ impl Host {
     /// # Errors
     /// When there is none (`no-order`), or the record can't be read.
     pub async fn order(&self, id: OrderId) -> Result<OrderHandle, Error> {
-        match self.own_order(id.into()).await? {
-            Some(_) => Ok(OrderHandle::new(self.clone(), id)),
+        match self.instance_of_order(id.into()).await? {
+            Some(instance) => Ok(OrderHandle::new(self.clone(), id, instance)),
             None => Err(PlaceError::NoOrder(id.into()).into()),
         }
     }
@@ -48,8 +48,8 @@ impl Host {
     /// # Errors
     /// When there is none (`no-asset`), or the record can't be read.
     pub async fn asset(&self, id: AssetId) -> Result<AssetHandle, Error> {
-        match self.own_asset(id.into()).await? {
-            Some(_) => Ok(AssetHandle::new(self.clone(), id)),
+        match self.instance_of_asset(id.into()).await? {
+            Some(instance) => Ok(AssetHandle::new(self.clone(), id, instance)),
             None => Err(RetryError::NoAsset { id: id.into() }.into()),
         }
     }

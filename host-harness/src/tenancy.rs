@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bss_keys::InstalledCertificate;
-use bss_model::{Asset, AssetSelection, Cancellation, Instance, Order};
+use bss_model::{Asset, AssetSelection, Cancellation, Instance, InstanceId, Order};
 use bss_record::{CertificateStore, RecordError};
 #[cfg(feature = "trace-files")]
 use bss_sandbox::call_trace::CallTrace;
@@ -104,6 +104,25 @@ impl Host {
         };
         let asset = self.own_asset(cancellation.asset_id).await?;
         Ok(asset.map(|_| cancellation))
+    }
+
+    /// The instance of an order. `None`: there is no such order, or it is another owner's.
+    pub(crate) async fn instance_of_order(&self, id: Uuid) -> Result<Option<InstanceId>, RecordError> {
+        let instance = self.record().instance_of_order(id).await?;
+        self.if_own(instance).await
+    }
+
+    /// The instance of an asset. `None`: there is no such asset, or it is another owner's.
+    pub(crate) async fn instance_of_asset(&self, id: Uuid) -> Result<Option<InstanceId>, RecordError> {
+        let instance = self.record().instance_of_asset(id).await?;
+        self.if_own(instance).await
+    }
+
+    async fn if_own(&self, instance: Option<Uuid>) -> Result<Option<InstanceId>, RecordError> {
+        let Some(instance) = instance else {
+            return Ok(None);
+        };
+        Ok(self.owns(instance).await?.then_some(InstanceId(instance)))
     }
 
     async fn owns(&self, instance_id: Uuid) -> Result<bool, RecordError> {

@@ -6,6 +6,7 @@ mod jwt;
 mod manual;
 mod openapi;
 mod pfx;
+mod shells;
 mod units;
 mod webhooks;
 

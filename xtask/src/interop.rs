@@ -55,13 +55,15 @@ const PARTS: [Part; 6] = [
     },
     Part {
         name: "readers",
-        about: "what this project writes, read by PyJWT, jsonschema, redocly, schemathesis, standardwebhooks, groff and systemd; PFX files of Java",
+        about: "what this project writes, read by PyJWT, jsonschema, redocly, schemathesis, standardwebhooks, groff, systemd, zsh and fish; PFX files of Java",
         programs: &[
             ("python3", "python3-venv"),
             ("openssl", "openssl"),
             ("keytool", "default-jre-headless"),
             ("groff", "groff-base"),
             ("systemd-analyze", "systemd"),
+            ("zsh", "zsh"),
+            ("fish", "fish"),
         ],
         prepare: readers::install,
     },

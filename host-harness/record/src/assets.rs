@@ -178,6 +178,18 @@ fn of_state(state: LicenseState) -> &'static str {
 }
 
 impl Record {
+    /// The instance of an asset. `None`: there is no such asset.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn instance_of_asset(&self, asset_id: Uuid) -> Result<Option<Uuid>, RecordError> {
+        let row = sqlx::query("SELECT instance_id FROM assets WHERE id = $1")
+            .bind(asset_id.to_string())
+            .fetch_optional(&self.readers)
+            .await?;
+        row.map(|row| id(&row, "instance_id")).transpose()
+    }
+
     /// Reads an asset by its id. `None`: it does not exist.
     ///
     /// # Errors

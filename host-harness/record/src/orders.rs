@@ -469,6 +469,18 @@ impl Record {
         read_order(&mut connection, order_id).await
     }
 
+    /// The instance of an order. `None`: there is no such order.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn instance_of_order(&self, order_id: Uuid) -> Result<Option<Uuid>, RecordError> {
+        let row = sqlx::query("SELECT instance_id FROM orders WHERE id = $1")
+            .bind(order_id.to_string())
+            .fetch_optional(&self.readers)
+            .await?;
+        row.map(|row| id(&row, "instance_id")).transpose()
+    }
+
     /// Writes an order that passed [`check`] and whose idempotency key has no [`earlier`] order.
     async fn write_order(
         &self,

@@ -216,20 +216,18 @@ impl Caller {
 
     /// The order of an id.
     pub(crate) async fn order(&self, id: Uuid) -> Result<OrderHandle, Problem> {
-        let handle = self.host.order(id.into()).await?;
-        let order = self.host.record().order(id).await?;
-        match order.is_some_and(|order| self.client.is_bound_to(order.instance_id)) {
-            true => Ok(handle),
+        let order = self.host.order(id.into()).await?;
+        match self.client.is_bound_to(order.instance_id().into()) {
+            true => Ok(order),
             false => Err(Problem::of(&PlaceError::NoOrder(id))),
         }
     }
 
     /// The asset of an id.
     pub(crate) async fn asset(&self, id: Uuid) -> Result<AssetHandle, Problem> {
-        let handle = self.host.asset(id.into()).await?;
-        let asset = self.host.record().asset(id).await?;
-        match asset.is_some_and(|asset| self.client.is_bound_to(asset.instance_id)) {
-            true => Ok(handle),
+        let asset = self.host.asset(id.into()).await?;
+        match self.client.is_bound_to(asset.instance_id().into()) {
+            true => Ok(asset),
             false => Err(Problem::of(&RetryError::NoAsset { id })),
         }
     }

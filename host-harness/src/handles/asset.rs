@@ -2,7 +2,7 @@
 
 use std::slice;
 
-use bss_model::{Actor, AssetId, LicenseSecrets, Requester};
+use bss_model::{Actor, AssetId, InstanceId, LicenseSecrets, Requester};
 use bss_record::{RecordError, RetryError};
 
 use crate::error::Error;
@@ -14,16 +14,26 @@ use crate::view::{self, Keys};
 pub struct AssetHandle {
     host: Host,
     id: AssetId,
+    instance_id: InstanceId,
 }
 
 impl AssetHandle {
-    pub(super) fn new(host: Host, id: AssetId) -> Self {
-        Self { host, id }
+    pub(super) fn new(host: Host, id: AssetId, instance_id: InstanceId) -> Self {
+        Self {
+            host,
+            id,
+            instance_id,
+        }
     }
 
     /// The asset's id.
     pub fn id(&self) -> AssetId {
         self.id
+    }
+
+    /// The instance that it belongs to.
+    pub fn instance_id(&self) -> InstanceId {
+        self.instance_id
     }
 
     /// The asset as it stands now, with its product key masked.

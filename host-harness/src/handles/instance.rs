@@ -405,6 +405,6 @@ impl InstanceHandle {
     }
 
     fn order(&self, order: &bss_model::Order) -> OrderHandle {
-        OrderHandle::new(self.host.clone(), order.id.into())
+        OrderHandle::new(self.host.clone(), order.id.into(), order.instance_id.into())
     }
 }

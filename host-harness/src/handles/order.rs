@@ -1,6 +1,6 @@
 //! An order, and all that can be asked of it.
 
-use bss_model::{Actor, AssetFilter, AssetId, OrderId, Page};
+use bss_model::{Actor, AssetFilter, AssetId, InstanceId, OrderId, Page};
 use uuid::Uuid;
 
 use super::asset::AssetHandle;
@@ -14,16 +14,26 @@ use crate::view::{self, Keys};
 pub struct OrderHandle {
     host: Host,
     id: OrderId,
+    instance_id: InstanceId,
 }
 
 impl OrderHandle {
-    pub(super) fn new(host: Host, id: OrderId) -> Self {
-        Self { host, id }
+    pub(super) fn new(host: Host, id: OrderId, instance_id: InstanceId) -> Self {
+        Self {
+            host,
+            id,
+            instance_id,
+        }
     }
 
     /// The order's id.
     pub fn id(&self) -> OrderId {
         self.id
+    }
+
+    /// The instance that it belongs to.
+    pub fn instance_id(&self) -> InstanceId {
+        self.instance_id
     }
 
     /// The order with all of its assets, as they stand now. Product keys are masked: [`AssetHandle::license`] has them.
@@ -43,7 +53,8 @@ impl OrderHandle {
     /// When the record can't be read.
     pub async fn assets(&self) -> Result<Vec<AssetHandle>, Error> {
         let assets = self.on_record().await?.into_iter();
-        let handles = assets.map(|asset| AssetHandle::new(self.host.clone(), asset.id.into()));
+        let handles = assets
+            .map(|asset| AssetHandle::new(self.host.clone(), asset.id.into(), asset.instance_id.into()));
         Ok(handles.collect())
     }
 

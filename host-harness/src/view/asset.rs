@@ -175,6 +175,16 @@ impl Host {
     ) -> Result<Vec<Asset>, RecordError> {
         let orders = assets.iter().map(|asset| asset.order_id);
         let parties = self.parties_of_orders(orders).await?;
+        self.asset_views_of(assets, &parties, keys).await
+    }
+
+    /// The views of assets, in their order, whose orders have these parties.
+    pub(super) async fn asset_views_of(
+        &self,
+        assets: &[bss_model::Asset],
+        parties: &HashMap<Uuid, OrderParties>,
+        keys: Keys<'_>,
+    ) -> Result<Vec<Asset>, RecordError> {
         let ids: Vec<Uuid> = assets.iter().map(|asset| asset.id).collect();
         let secrets = match keys {
             Keys::Masked => BTreeMap::new(),
@@ -182,7 +192,7 @@ impl Host {
         };
         let now_ms = now_ms();
         let view = |asset: &bss_model::Asset| {
-            let parties = parties_of(&parties, asset.order_id)?;
+            let parties = parties_of(parties, asset.order_id)?;
             Ok(Asset::new(asset, parties, secrets.get(&asset.id), now_ms))
         };
         assets.iter().map(view).collect()

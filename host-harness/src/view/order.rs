@@ -105,7 +105,8 @@ impl Host {
             .iter()
             .map(|id| assets.remove(id).unwrap_or_default())
             .collect();
-        let mut shown = self.asset_views(&assets.concat(), keys).await?.into_iter();
+        let shown = self.asset_views_of(&assets.concat(), &parties, keys).await?;
+        let mut shown = shown.into_iter();
         let mut views = Vec::with_capacity(orders.len());
         for (order, of_order) in orders.iter().zip(&assets) {
             let shown = shown.by_ref().take(of_order.len()).collect();
@@ -126,8 +127,8 @@ impl Host {
         keys: Keys<'_>,
     ) -> Result<Order, RecordError> {
         let parties = self.parties_of_orders([order.id]).await?;
+        let views = self.asset_views_of(assets, &parties, keys).await?;
         let parties = parties_of(&parties, order.id)?;
-        let views = self.asset_views(assets, keys).await?;
         Ok(Order::new(order, parties, settlement(assets), views))
     }
 }
