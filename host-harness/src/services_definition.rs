@@ -166,18 +166,21 @@ impl Host {
         Ok(started?)
     }
 
-    /// Starts a run as [`Host::begin_accepting_run`] does, and leaves it to a worker.
+    /// Starts a run as [`Host::begin_accepting_run`] does, which accepts the run of that id, and leaves it to a worker.
     ///
     /// # Errors
-    /// When no run awaits acceptance, the instance is not ready, or has a run already; nothing is on record then.
+    /// When that run does not await acceptance, the instance is not ready, or has a run already; nothing is on record then.
     pub async fn start_accepting_run(
         &self,
         asked: impl Into<AskedInstance>,
+        accepted: Uuid,
         actor: &Actor,
     ) -> Result<Uuid, ServicesError> {
         let instance = self.prepared_instance(asked).await?;
-        let started = self.record().start_accepting_run(instance.id, None, actor).await;
-        Ok(started?)
+        let started = self
+            .record()
+            .start_accepting_run(instance.id, Some(accepted), None, actor);
+        Ok(started.await?)
     }
 
     /// Starts a run that is this process's to execute.
@@ -208,7 +211,9 @@ impl Host {
     ) -> Result<BegunRun, ServicesError> {
         let (instance, lease) = (self.prepared_instance(asked).await?, new_lease());
         self.plugin_of(&instance).await?;
-        let started = self.record().start_accepting_run(instance.id, Some(lease), actor);
+        let started = self
+            .record()
+            .start_accepting_run(instance.id, None, Some(lease), actor);
         let run = started.await?;
         Ok(BegunRun { run, instance, lease })
     }

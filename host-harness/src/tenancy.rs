@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bss_keys::InstalledCertificate;
-use bss_model::{Asset, AssetSelection, Cancellation, Instance, InstanceId, Order};
+use bss_model::{Asset, AssetSelection, Cancellation, Instance, InstanceId, Mail, Order};
 use bss_record::{CertificateStore, RecordError};
 #[cfg(feature = "trace-files")]
 use bss_sandbox::call_trace::CallTrace;
@@ -104,6 +104,18 @@ impl Host {
         };
         let asset = self.own_asset(cancellation.asset_id).await?;
         Ok(asset.map(|_| cancellation))
+    }
+
+    /// The e-mail of an id, and the instance of its order. `None`: there is none, or it is about another owner's order.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn mail(&self, id: Uuid) -> Result<Option<(Mail, InstanceId)>, RecordError> {
+        let Some((mail, instance)) = self.record().mail(id).await? else {
+            return Ok(None);
+        };
+        let is_own = self.owns(instance).await?;
+        Ok(is_own.then_some((mail, InstanceId(instance))))
     }
 
     /// The instance of an order. `None`: there is no such order, or it is another owner's.

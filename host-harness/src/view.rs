@@ -87,8 +87,8 @@ pub use prerequisites::{Prerequisite, Prerequisites};
 pub use price::Price;
 pub use problem::{Problem, Reason};
 pub use product::{
-    DecidedProducts, PriceChange, PricedProducts, Product, ProductDifference, RecordedPriceChange,
-    RunDifference,
+    DecidedProducts, DoubtfulPrice, PriceChange, PricePreview, PricedProducts, Product, ProductDifference,
+    RecordedPriceChange, RunDifference,
 };
 pub use reconciliation::{Reconciliation, StatementDifference};
 pub use record::{Backup, MadeRecord, Record, Restoration, RestoredRecord};

@@ -2,6 +2,7 @@
 
 mod api;
 mod definition;
+mod interworks;
 mod jwt;
 mod manual;
 mod openapi;

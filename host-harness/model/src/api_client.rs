@@ -17,17 +17,18 @@ const NAME_LENGTH_MAX: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ApiScope {
-    /// See everything but product keys and activation links.
+    /// See everything but product keys and activation links, forms and certificates, and who did what.
     Read,
-    /// Place and check orders.
+    /// Place and check orders, have refused licenses tried again, and e-mails that were not sent.
     Order,
     /// Withdraw and cancel what was ordered, and decide about requests for that.
     Cancel,
-    /// See and change settings of instances, and have their catalogs read.
+    /// Change settings, products and prices of instances, and have their catalogs read; without bounds, make and remove instances and
+    /// certificates.
     Configure,
-    /// Be shown product keys and activation links.
+    /// Be shown product keys and activation links, and have them mailed again, to any address.
     Reveal,
-    /// Do what concerns the whole host: for the operator's clients that are bound to no instance alone.
+    /// See metrics and who did what, and take note of alerts: for the operator's clients that are bound to no instance alone.
     Administer,
 }
 

@@ -118,7 +118,7 @@ impl Record {
 
     /// Writes copies of e-mails down, to be sent to the contacts of their orders, or all to another address. Each is an e-mail
     /// of its own that names the one it repeats, and brings the same key. A copy of one that was refused for good takes its
-    /// place. Returns the copies.
+    /// place. One that waits already to be sent to the same address is not written again. Returns the copies.
     ///
     /// # Errors
     /// When an e-mail does not exist or waits still, its license was returned or its customer erased, or the address is none;
@@ -138,6 +138,11 @@ impl Record {
         let mut copies = Vec::with_capacity(mails.len());
         for mail in mails {
             let instance_id = check(&mut transaction, *mail).await?;
+            // Asked for again before it was sent, it is one copy: the first answer may have been lost.
+            if let Some(waiting) = waiting(&mut transaction, *mail, to).await? {
+                copies.push(waiting);
+                continue;
+            }
             let copy = copy(&mut transaction, *mail, to).await?;
             let (act, subject) = (Act::ResendMail, Subject::mail(copy.id));
             let detail =
@@ -175,6 +180,22 @@ async fn check(transaction: &mut SqliteConnection, mail: Uuid) -> Result<Uuid, R
     }
 }
 
+/// The copy of an e-mail to an address, or to the contact, that waits to be sent.
+async fn waiting(
+    transaction: &mut SqliteConnection,
+    mail: Uuid,
+    to: Option<&str>,
+) -> Result<Option<Mail>, RecordError> {
+    let query = format!("{MAILS_WITH_CONTACT} WHERE copy_of = $1 AND recipient IS $2 AND state = $3 LIMIT 1");
+    let row = sqlx::query(sqlx::AssertSqlSafe(query))
+        .bind(mail.to_string())
+        .bind(to)
+        .bind(MailState::Pending.word())
+        .fetch_optional(transaction)
+        .await?;
+    row.as_ref().map(read_mail).transpose()
+}
+
 fn is_returned(row: &SqliteRow) -> Result<bool, RecordError> {
     let status = AssetStatus::from_word(row.try_get("status")?)?;
     let return_status = ReturnStatus::from_word(row.try_get("return_status")?)?;
@@ -186,7 +207,7 @@ async fn copy(transaction: &mut SqliteConnection, mail: Uuid, to: Option<&str>) 
     sqlx::query(
         "INSERT INTO mails (id, kind, asset_id, order_id, position, customer_id, state, attempts, due_at_ms, created_at_ms, copy_of,
                             recipient)
-         SELECT $1, kind, asset_id, order_id, position, customer_id, $3, 0, $4, $4, id, COALESCE($5, recipient)
+         SELECT $1, kind, asset_id, order_id, position, customer_id, $3, 0, $4, $4, id, $5
          FROM mails WHERE id = $2",
     )
     .bind(copy.to_string())

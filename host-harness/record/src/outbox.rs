@@ -40,6 +40,12 @@ pub enum RetryMailError {
         /// The e-mail.
         id: Uuid,
     },
+    /// The e-mail is held back, and may have been sent by another copy of the record.
+    #[error("e-mail `{id}` is held back, because it may have been sent before the record was restored")]
+    Held {
+        /// The e-mail.
+        id: Uuid,
+    },
     /// The e-mail was withdrawn: its license was returned, its customer erased, or mailing taken over from the host.
     #[error(
         "e-mail `{id}` is not sent, because its license was returned, its customer erased, mailing taken over from this host, or a copy has taken its place"
@@ -58,6 +64,8 @@ impl Diagnose for RetryMailError {
         match self {
             Self::NoMail { .. } => Diagnosis::new(ErrorKind::NotFound, "no-mail").advise(Advice::ListMails),
             Self::Sent { .. } => Diagnosis::new(ErrorKind::Conflict, "mail-sent"),
+            Self::Held { .. } => Diagnosis::new(ErrorKind::Conflict, "mail-held")
+                .say("whoever operates the host releases it, once it is certain that it was not sent"),
             Self::Withdrawn { .. } => Diagnosis::new(ErrorKind::Conflict, "mail-withdrawn"),
             Self::Record(error) => error.diagnosis(),
         }
@@ -486,6 +494,19 @@ impl Record {
     /// # Errors
     /// When the e-mail does not exist, was sent or was withdrawn, and when the record can't be written.
     pub async fn retry_mail(&self, mail_id: Uuid, actor: &Actor) -> Result<(), RetryMailError> {
+        self.make_one_due(mail_id, MadeDue::One(mail_id), actor).await
+    }
+
+    /// Makes an e-mail due now that waits or was refused for good. Without an operator's word, so that a program may ask for it: what
+    /// is held back stays so (`mail-held`), and a [stop](Self::mail_stop) of all e-mails goes on.
+    ///
+    /// # Errors
+    /// As [`Self::retry_mail`], and when the e-mail is held back.
+    pub async fn retry_unheld_mail(&self, mail_id: Uuid, actor: &Actor) -> Result<(), RetryMailError> {
+        self.make_one_due(mail_id, MadeDue::Unheld(mail_id), actor).await
+    }
+
+    async fn make_one_due(&self, mail_id: Uuid, which: MadeDue, actor: &Actor) -> Result<(), RetryMailError> {
         let mut transaction = begin_write(&self.writer).await?;
         let state: Option<String> = sqlx::query_scalar("SELECT state FROM mails WHERE id = $1")
             .bind(mail_id.to_string())
@@ -496,9 +517,12 @@ impl Record {
         match MailState::from_word(&state).map_err(RecordError::from)? {
             MailState::Sent => return Err(RetryMailError::Sent { id: mail_id }),
             MailState::Withdrawn => return Err(RetryMailError::Withdrawn { id: mail_id }),
+            MailState::Held if matches!(which, MadeDue::Unheld(_)) => {
+                return Err(RetryMailError::Held { id: mail_id });
+            }
             MailState::Pending | MailState::Failed | MailState::Held => {}
         }
-        make_due(&mut transaction, MadeDue::One(mail_id), actor).await?;
+        make_due(&mut transaction, which, actor).await?;
         transaction.commit().await.map_err(RecordError::from)?;
         Ok(())
     }
@@ -543,6 +567,8 @@ impl Record {
 enum MadeDue {
     /// An e-mail, even one that is held back, with those that are one message with it.
     One(Uuid),
+    /// An e-mail, with those that are one message with it, but for what is held back. A stop of all e-mails goes on.
+    Unheld(Uuid),
     /// All that wait.
     Waiting,
     /// All that were refused for good.
@@ -558,6 +584,7 @@ async fn make_due(
 ) -> Result<u64, RecordError> {
     let states: &[MailState] = match which {
         MadeDue::One(_) => &[MailState::Pending, MailState::Failed, MailState::Held],
+        MadeDue::Unheld(_) => &[MailState::Pending, MailState::Failed],
         MadeDue::Waiting => &[MailState::Pending],
         MadeDue::Refused => &[MailState::Failed],
         MadeDue::Held => &[MailState::Held],
@@ -571,7 +598,7 @@ async fn make_due(
         list.push_bind(state.word());
     }
     query.push(")");
-    if let MadeDue::One(mail_id) = which {
+    if let MadeDue::One(mail_id) | MadeDue::Unheld(mail_id) = which {
         // E-mails that are one message go together: a part of it would be taken for all of it.
         query.push(" AND (id = ").push_bind(mail_id.to_string());
         query.push(" OR sent_with = (SELECT sent_with FROM mails WHERE id = ");
@@ -579,7 +606,9 @@ async fn make_due(
     }
     query.push(" RETURNING id, (SELECT instance_id FROM assets WHERE assets.id = asset_id) AS instance_id");
     let rows = query.build().fetch_all(&mut *transaction).await?;
-    mail_stop::end(transaction).await?;
+    if !matches!(which, MadeDue::Unheld(_)) {
+        mail_stop::end(transaction).await?;
+    }
     for row in &rows {
         let (act, subject) = (Act::RetryMail, Subject::mail(id(row, "id")?));
         let instance_id = Some(id(row, "instance_id")?);

@@ -17,6 +17,9 @@ use super::services::read_product;
 use super::stored::ROWS_PER_STATEMENT;
 use super::{Record, RecordError, begin_write};
 
+/// The codes that an error names; the others are counted.
+const NAMED_MAX: usize = 20;
+
 /// Why no decision was recorded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -100,11 +103,13 @@ impl From<sqlx::Error> for ProductError {
     }
 }
 
+/// The codes for a sentence: the first ones, and how many more there are.
 fn quoted(codes: &[String]) -> String {
-    let quoted: Vec<String> = codes
-        .iter()
-        .map(|code| format!("`{}`", code.escape_debug()))
-        .collect();
+    let first = codes.iter().take(NAMED_MAX);
+    let mut quoted: Vec<String> = first.map(|code| format!("`{}`", code.escape_debug())).collect();
+    if let Some(more) = codes.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
+        quoted.push(format!("and {more} more"));
+    }
     quoted.join(", ")
 }
 

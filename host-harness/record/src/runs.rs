@@ -194,16 +194,18 @@ impl Record {
     }
 
     /// Starts a run as [`Record::start_services_run`] does, which may discontinue what the run would that awaits acceptance.
+    /// `accepted`: the run that somebody has seen, or whichever awaits it.
     ///
     /// # Errors
-    /// Like there, and when no run of the instance awaits acceptance.
+    /// Like there, and when no run of the instance awaits acceptance, or another one does.
     pub async fn start_accepting_run(
         &self,
         instance_id: Uuid,
+        accepted: Option<Uuid>,
         lease: Option<RunLease>,
         actor: &Actor,
     ) -> Result<Uuid, StartRunError> {
-        self.start_run(instance_id, lease, Acceptance::Awaited, actor)
+        self.start_run(instance_id, lease, Acceptance::Awaited(accepted), actor)
             .await
     }
 
@@ -226,8 +228,10 @@ impl Record {
         }
         let accepts = match acceptance {
             Acceptance::Nothing => None,
-            Acceptance::Awaited => match awaiting(&mut transaction, instance_id).await? {
-                None => return Err(StartRunError::NothingToAccept { instance }),
+            Acceptance::Awaited(seen) => match awaiting(&mut transaction, instance_id).await? {
+                awaiting if awaiting.is_none() || (seen.is_some() && awaiting != seen) => {
+                    return Err(StartRunError::NothingToAccept { instance });
+                }
                 awaiting => awaiting,
             },
         };
@@ -674,7 +678,7 @@ async fn append(
 enum Acceptance {
     Nothing,
     /// What the run would discontinue that awaits acceptance.
-    Awaited,
+    Awaited(Option<Uuid>),
 }
 
 /// The run of an instance that awaits acceptance.

@@ -1,6 +1,7 @@
 //! Access: who asks, by the key that is shown, and whether that client may.
 
 use std::net::IpAddr;
+use std::panic::resume_unwind;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State as Shared};
@@ -10,10 +11,14 @@ use bss_model::{
     Actor, ApiClient, ApiScope, Diagnose as _, ErrorKind, Instance, InstanceId, Platform,
     Problem as RecordedProblem,
 };
-use host_harness::{AssetHandle, DecideError, Host, InstanceHandle, OrderHandle, PlaceError, RetryError};
+use host_harness::{
+    AssetHandle, ConfigureError, DecideError, Host, InstanceHandle, OrderHandle, PlaceError, RetryError,
+};
 use http::header::{ALLOW, AUTHORIZATION, CONNECTION};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
+use percent_encoding::percent_decode_str;
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use crate::failed_tries::{Failed, HELD_BACK};
@@ -49,6 +54,10 @@ pub(crate) async fn guard(Shared(state): Shared<State>, request: Request, next: 
     if of_path.is_empty() {
         return Problem::from(RequestError::NoRoute).into_response();
     }
+    // Parameters of a path are texts.
+    if percent_decode_str(request.uri().path()).decode_utf8().is_err() {
+        return Problem::from(RequestError::NoRoute).into_response();
+    }
     let method = request.method().as_str();
     let route = of_path
         .iter()
@@ -69,9 +78,19 @@ pub(crate) async fn guard(Shared(state): Shared<State>, request: Request, next: 
             parts.extensions.insert(caller);
         }),
     };
-    match let_in {
-        Ok(()) => next.run(Request::from_parts(parts, body)).await,
-        Err(problem) => problem,
+    let answered = match let_in {
+        Ok(()) => next.run(Request::from_parts(parts, body)),
+        Err(problem) => return problem,
+    };
+    if route.method == "GET" {
+        return answered.await;
+    }
+    // What is changed is changed to its end, whether its client waits or not: the files that a key was in are emptied after it is gone
+    // from the record.
+    let task = tokio::spawn(answered.instrument(Span::current()));
+    match task.await {
+        Ok(response) => response,
+        Err(error) => resume_unwind(error.into_panic()),
     }
 }
 
@@ -182,19 +201,23 @@ impl Caller {
         &self.host
     }
 
-    /// The instance of a name. One that the client is not bound to is answered as if it were not there.
-    pub(crate) async fn instance(&self, name: &str) -> Result<InstanceHandle, Problem> {
-        let instance = self
-            .host
-            .named_instance(name)
-            .await
-            .map_err(|error| Problem::of(&error))?;
-        match self.client.is_bound_to(instance.id) {
-            true => Ok(self.host.instance_of_id(instance.id.into()).await?),
-            false => {
-                let absent = host_harness::ConfigureError::NoInstance(name.to_owned());
-                Err(Problem::of(&absent))
+    /// The instance of a name, or else of an id: a tenant's may have the name of one of the operator's. One that the client is not
+    /// bound to is answered as if it were not there.
+    pub(crate) async fn instance(&self, named: &str) -> Result<InstanceHandle, Problem> {
+        let absent = || Problem::of(&ConfigureError::NoInstance(named.to_owned()));
+        let instance = match (self.host.instance(named).await, Uuid::try_parse(named)) {
+            (Err(error), Ok(id)) if error.kind() == ErrorKind::NotFound => {
+                let of_id = self.host.instance_of_id(id.into()).await;
+                of_id.map_err(|error| match error.kind() {
+                    ErrorKind::NotFound => absent(),
+                    _ => error.into(),
+                })?
             }
+            (found, _) => found?,
+        };
+        match self.client.is_bound_to(instance.id().into()) {
+            true => Ok(instance),
+            false => Err(absent()),
         }
     }
 
@@ -245,22 +268,14 @@ impl Caller {
 
     /// The e-mail of an id, by the instance of its order.
     pub(crate) async fn mail(&self, id: Uuid) -> Result<bss_model::Mail, Problem> {
-        let found = self.host.record().mail(id).await?;
-        let (mail, instance) = found.ok_or_else(|| mails::absent(id))?;
-        let is_own = self.client.is_bound_to(instance) && self.owns(instance).await?;
-        match is_own {
-            true => Ok(mail),
-            false => Err(mails::absent(id)),
-        }
+        let found = self.host.mail(id).await?;
+        let own = found.filter(|(_, instance)| self.client.is_bound_to((*instance).into()));
+        own.map(|(mail, _)| mail).ok_or_else(|| mails::absent(id))
     }
 
-    /// Whether an instance is one of the host as the client is given it.
-    async fn owns(&self, instance: Uuid) -> Result<bool, Problem> {
-        match self.host.instance_of_id(instance.into()).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+    /// Whether the client is the operator's, and bound to no instance.
+    pub(crate) fn is_of_the_whole_host(&self) -> bool {
+        self.client.owner.is_none() && self.client.instances.is_none()
     }
 
     /// The instance that a query names.

@@ -2,7 +2,7 @@
 
 use axum::Extension;
 use axum::response::Response;
-use bss_model::{AlertChoice, AlertFilter};
+use bss_model::{AlertChoice, AlertFilter, AlertKind};
 use host_harness::{Error, view};
 use http::{StatusCode, Uri};
 use utoipa::ToSchema;
@@ -23,6 +23,7 @@ use crate::problem::Problem;
 )]
 pub(crate) struct AcknowledgementBody {
     /// The alerts' numbers. Where there is no alert of one of them, none is acknowledged.
+    #[schema(max_items = 10_000)]
     numbers: Option<Vec<i64>>,
     /// The number of the last alert that was looked at: all open ones up to it.
     up_to: Option<i64>,
@@ -45,8 +46,20 @@ pub(crate) async fn list(Extension(caller): Extension<Caller>, uri: Uri) -> Resu
         instances: instances.map(|ids| ids.into_iter().map(Into::into).collect()),
         after,
     };
-    let alerts = caller.host().alerts(&filter, limit).await?;
+    let mut alerts = caller.host().alerts(&filter, limit).await?;
+    alerts.iter_mut().for_each(without_paths);
     Ok(lists::numbered(&uri, limit, alerts, |alert| alert.number))
+}
+
+/// Leaves out what an alert says of this machine: why a plugin can't be used names its file.
+fn without_paths(alert: &mut view::Alert) {
+    if alert.kind == view::word(AlertKind::PluginUnusable.word())
+        && let Some(problem) = &mut alert.problem
+    {
+        "the instance's plugin can't be used; whoever operates the host finds the causes"
+            .clone_into(&mut problem.message);
+        problem.advice.clear();
+    }
 }
 
 /// Acknowledges alerts.
@@ -71,7 +84,6 @@ pub(crate) async fn acknowledge(
         return Err(problems.problem());
     };
     problems.check()?;
-    caller.check_unbound()?;
     let acknowledged = caller.host().acknowledge_alerts(&choice, &caller.actor()).await;
     let acknowledged = acknowledged.map_err(not_there)?;
     Ok(ok(&view::AcknowledgedAlerts { acknowledged }))

@@ -4,9 +4,11 @@ use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
 use bss_model::clock::now_ms;
-use bss_model::{AssetFilter, AssetId, LicenseState, OrderId, Rows, Secret, SyncStatus, overdue_since_ms};
+use bss_model::{
+    AssetFilter, AssetId, LicenseState, OrderId, Rows, Secret, SyncStatus, overdue_since_ms, with_causes,
+};
 use host_harness::AssetHandle;
-use host_harness::view::Keys;
+use host_harness::view::{self, Keys};
 use http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -29,6 +31,17 @@ pub(crate) struct LicenseKey<'a> {
     product_key: &'a str,
     /// The link at which the customer redeems the license.
     activation_link: Option<&'a str>,
+}
+
+/// An asset that can't be read at this moment: ask for it by its id.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UnreadAsset {
+    /// The id.
+    #[schema(value_type = Uuid)]
+    id: AssetId,
+    /// `open`: whether its license is bought is not known yet.
+    state: String,
 }
 
 /// Assets, the latest first.
@@ -102,7 +115,19 @@ pub(crate) async fn retry(
 ) -> Result<Response, Problem> {
     let asset = named(&caller, &id).await?;
     asset.retry_refused(&caller.actor()).await?;
-    Ok(ok(&asset.read().await?))
+    Ok(match asset.read().await {
+        Ok(shown) => ok(&shown),
+        // The purchase is due, whatever can't be read of it.
+        Err(error) => {
+            let causes = with_causes(&error);
+            tracing::warn!(asset = %asset.id(), causes, "an asset whose purchase was made due can't be read");
+            let state = view::word(LicenseState::Open.word());
+            ok(&UnreadAsset {
+                id: asset.id(),
+                state,
+            })
+        }
+    })
 }
 
 /// Asks the vendor how a license stands.

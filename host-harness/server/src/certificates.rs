@@ -4,10 +4,12 @@ use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
 use bss_keys::{InspectError, PfxCode, PfxError, to_pem};
+use bss_model::clock::now_ms;
 use bss_model::{Rows, Thumbprint};
 use host_harness::view::{self, CertificateWarning};
 use host_harness::{Error, ImportError, NewCertificate};
 use http::{StatusCode, Uri};
+use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
@@ -18,6 +20,9 @@ use crate::fields::{Fields, Problems};
 use crate::lists;
 use crate::problem::Problem;
 use crate::request_error::RequestError;
+
+/// One key at a time is made or unlocked: it takes a processor for seconds, whoever asks.
+static KEY_WORK: Semaphore = Semaphore::const_new(1);
 
 /// The days for which a self-signed certificate is valid, unless others are asked for.
 const DAYS: u32 = 365;
@@ -49,6 +54,7 @@ pub(crate) struct SelfSignedBody {
     /// The common name of the subject, such as the hostname.
     common_name: String,
     /// The DNS names that the certificate is for.
+    #[schema(max_items = 100)]
     dns_names: Option<Vec<String>>,
     /// The days for which it is valid. Left out: 365.
     days: Option<u32>,
@@ -65,6 +71,7 @@ pub(crate) struct CertificateRequestBody {
     /// The common name of the subject, such as the hostname.
     common_name: String,
     /// The DNS names that the certificate is for.
+    #[schema(max_items = 100)]
     dns_names: Option<Vec<String>>,
 }
 
@@ -72,7 +79,7 @@ pub(crate) struct CertificateRequestBody {
 pub(crate) async fn list(Extension(caller): Extension<Caller>, uri: Uri) -> Result<Response, Problem> {
     lists::check_no_query(&uri)?;
     caller.check_unbound()?;
-    let installed = caller.host().installed_certificates().await?;
+    let installed = caller.host().certificates().list().await?;
     let rows = caller.host().certificate_views(&installed).await?;
     Ok(lists::answer(&uri, &Rows { rows, next: None }))
 }
@@ -82,7 +89,7 @@ pub(crate) async fn show(
     Extension(caller): Extension<Caller>,
     Path(thumbprint): Path<String>,
 ) -> Result<Response, Problem> {
-    let thumbprint = read(&thumbprint)?;
+    let thumbprint = digest(&thumbprint)?;
     caller.check_unbound()?;
     let store = caller.host().certificates();
     let (Some(installed), Some(der)) = (store.get(&thumbprint).await?, store.der(&thumbprint).await?) else {
@@ -107,6 +114,7 @@ pub(crate) async fn import(
     problems.check()?;
     caller.check_unbound()?;
     let store = caller.host().certificates();
+    let _one = KEY_WORK.acquire().await;
     let imported = store.import(&file, &code, &caller.actor()).await;
     let imported = imported.map_err(|error| not_imported(&error))?;
     let mut shown = caller.host().certificate_view(&imported.installed).await?;
@@ -137,10 +145,12 @@ pub(crate) async fn make(
     let days = fields.number("days", &mut problems);
     let new = new_certificate(fields, days.unwrap_or(DAYS), problems)?;
     caller.check_unbound()?;
+    let _one = KEY_WORK.acquire().await;
     let made = caller.host().certificates().make(&new, &caller.actor()).await;
     let made = made.map_err(Error::from)?;
     let shown = view::CertificateWithPem {
-        certificate: caller.host().certificate_view(&made.imported.installed).await?,
+        // Of what was only just made, nobody makes use.
+        certificate: view::Certificate::new(&made.imported.installed, Vec::new(), now_ms()),
         certificate_pem: to_pem("CERTIFICATE", &made.certificate),
     };
     Ok(with_status(StatusCode::CREATED, &shown))
@@ -151,7 +161,7 @@ pub(crate) async fn remove(
     Extension(caller): Extension<Caller>,
     Path(thumbprint): Path<String>,
 ) -> Result<Response, Problem> {
-    let thumbprint = read(&thumbprint)?;
+    let thumbprint = digest(&thumbprint)?;
     caller.check_unbound()?;
     let store = caller.host().certificates();
     store
@@ -181,6 +191,7 @@ pub(crate) async fn request(
     let fields = Fields::of_body(body.unwrap_or_default(), &mut problems);
     let new = new_certificate(fields, DAYS, problems)?;
     caller.check_unbound()?;
+    let _one = KEY_WORK.acquire().await;
     let request = caller
         .host()
         .certificates()
@@ -198,7 +209,7 @@ pub(crate) async fn remove_request(
     Extension(caller): Extension<Caller>,
     Path(public_key): Path<String>,
 ) -> Result<Response, Problem> {
-    let public_key = read(&public_key)?;
+    let public_key = digest(&public_key)?;
     caller.check_unbound()?;
     let store = caller.host().certificates();
     store
@@ -223,7 +234,7 @@ fn new_certificate(mut fields: Fields, days: u32, mut problems: Problems) -> Res
 }
 
 /// The SHA-1 of a certificate or a public key in an address.
-fn read(text: &str) -> Result<Thumbprint, Problem> {
+fn digest(text: &str) -> Result<Thumbprint, Problem> {
     text.parse()
         .map_err(|error: bss_model::NotAThumbprint| Problem::absent(&error))
 }

@@ -93,6 +93,11 @@ impl Problems {
         }
     }
 
+    /// Says that a field has what another one has, too.
+    pub(crate) fn repeated(&mut self, field: &str) {
+        self.add(field, &FieldError::Repeated);
+    }
+
     /// Whether no further problem is taken, and what is left need not be read.
     pub(crate) fn is_full(&self) -> bool {
         self.0.len() >= PROBLEMS_MAX
@@ -443,10 +448,10 @@ impl Fields {
     /// A list of texts, which may be left out, but not empty.
     pub(crate) fn filled_texts(&mut self, name: &str, problems: &mut Problems) -> Vec<String> {
         let text = |value: Value| match value {
-            Value::String(text) => Some(text),
+            Value::String(text) if text.chars().count() <= TEXT_LENGTH_MAX => Some(text),
             _ => None,
         };
-        self.filled(name, "a text", text, problems)
+        self.filled(name, "a text of up to 4,000 characters", text, problems)
     }
 
     /// A list of numbers of rows, which may be left out, but not empty.
@@ -505,6 +510,12 @@ impl Fields {
             problems.add(&self.at(name), &FieldError::Unseen);
         }
         Some(text)
+    }
+
+    /// A text that people see and that has to be there. Empty where it is not.
+    pub(crate) fn needed_seen_text(&mut self, name: &str, problems: &mut Problems) -> String {
+        self.check_there(name, problems);
+        self.seen_text(name, problems).unwrap_or_default()
     }
 
     /// Says that a field has what another row of the list has, too.

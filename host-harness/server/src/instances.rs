@@ -6,7 +6,10 @@ use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
 use bss_model::{NewInstance, Rows, Thumbprint};
-use host_harness::{CreateError, CreateInstanceError, InstanceHandle, OfPlugin, RotateError, view};
+use host_harness::{
+    ConfigureError, CreateError, CreateInstanceError, InstanceHandle, OfPlugin, PluginError, RotateError,
+    view,
+};
 use http::{StatusCode, Uri};
 use utoipa::ToSchema;
 
@@ -64,7 +67,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let mut problems = Problems::default();
     let mut fields = Fields::of_body(body.unwrap_or_default(), &mut problems);
-    let name = fields.needed_text("name", &mut problems);
+    let name = fields.needed_seen_text("name", &mut problems);
     let currency = fields.needed_text("currency", &mut problems);
     let plugin = fields.text("plugin", &mut problems);
     fields.end(&mut problems);
@@ -81,7 +84,12 @@ pub(crate) async fn create(
 fn not_created(error: &CreateInstanceError) -> Problem {
     let problem = Problem::of(error);
     match error {
-        CreateInstanceError::Plugin(_) if problem.status().is_client_error() => problem.in_field("plugin"),
+        // Other problems with plugins name files of this machine.
+        CreateInstanceError::Plugin(PluginError::NoPlugin { .. } | PluginError::Several { .. }) => {
+            problem.in_field("plugin")
+        }
+        CreateInstanceError::Plugin(_) => problem.of_the_host(),
+        CreateInstanceError::Create(CreateError::NoPlugin { .. }) => problem.in_field("plugin"),
         CreateInstanceError::Create(CreateError::InvalidCurrency { .. }) => problem.in_field("currency"),
         CreateInstanceError::Create(_) if problem.status().is_client_error() => problem.in_field("name"),
         _ => problem,
@@ -96,7 +104,7 @@ pub(crate) async fn rename(
 ) -> Result<Response, Problem> {
     let mut problems = Problems::default();
     let mut fields = Fields::of_body(body.unwrap_or_default(), &mut problems);
-    let new = fields.needed_text("name", &mut problems);
+    let new = fields.needed_seen_text("name", &mut problems);
     fields.end(&mut problems);
     problems.check()?;
     let renamed = unbound(&caller, &name).await?.rename(&new, &caller.actor()).await;
@@ -163,7 +171,12 @@ pub(crate) async fn check_connection(
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
-    Ok(ok(&caller.instance(&name).await?.check_connection().await?))
+    let mut check = caller.instance(&name).await?.check_connection().await?;
+    if !caller.is_of_the_whole_host() {
+        // The addresses and proxies of the host's own network are the operator's.
+        check.connections.clear();
+    }
+    Ok(ok(&check))
 }
 
 /// Has another certificate take over, if the vendor takes it.
@@ -176,10 +189,10 @@ pub(crate) async fn rotate_certificate(
     let mut fields = Fields::of_body(body.unwrap_or_default(), &mut problems);
     let to = fields.needed_parsed::<Thumbprint>("to", &mut problems);
     fields.end(&mut problems);
-    problems.check()?;
+    let (Some(to), true) = (to, problems.is_empty()) else {
+        return Err(problems.problem());
+    };
     let instance = unbound(&caller, &name).await?;
-    // There is a certificate where there is no problem.
-    let to = to.ok_or_else(|| Problems::default().problem())?;
     let (host, unheard) = (caller.host(), Arc::new(|_| ()));
     let rotated = host
         .rotate_certificate(instance.id(), to, &caller.actor(), unheard)
@@ -193,13 +206,21 @@ fn not_rotated(error: &RotateError) -> Problem {
     let problem = Problem::of(error);
     let reasons = error.reasons();
     match error {
-        _ if !reasons.is_empty() => {
+        RotateError::Refused { .. } => {
             let reasons = reasons
                 .into_iter()
                 .map(|reason| FieldProblem::of_reason("to", reason));
             problem.with_errors(reasons.collect())
         }
+        RotateError::CheckFailed { .. } => {
+            let steps: Vec<String> = reasons.into_iter().map(|reason| reason.message).collect();
+            let detail = format!("{}: {}", problem.detail(), steps.join("; "));
+            problem.saying(detail)
+        }
         RotateError::AlreadyUsed { .. } => problem.in_field("to"),
+        RotateError::Configure(ConfigureError::NoInstance(_)) => problem,
+        // Anything else that is not there is what the body names.
+        _ if problem.status() == StatusCode::NOT_FOUND => problem.in_field("to"),
         _ => problem,
     }
 }

@@ -4,8 +4,9 @@ use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
 use bss_model::{AssetId, Mail, MailFilter, MailKind, MailState, OrderId, Rows};
-use host_harness::{Error, ResendMailError, RetryMailError};
+use host_harness::{Error, ResendMailError, RetryMailError, view};
 use http::{StatusCode, Uri};
+use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -27,6 +28,16 @@ use crate::read_id::read_id;
 pub(crate) struct MailCopyBody {
     /// Another address. Left out: the one in the order.
     to: Option<String>,
+}
+
+/// An e-mail that is on record and can't be read at this moment: ask for it by its id.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UnreadMail {
+    /// The id.
+    id: Uuid,
+    /// The e-mail's state.
+    state: String,
 }
 
 /// E-mails, the latest first.
@@ -60,7 +71,7 @@ pub(crate) async fn show(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let mail = caller.mail(read(&id)?).await?;
+    let mail = caller.mail(mail_id(&id)?).await?;
     shown(&caller, StatusCode::OK, &mail).await
 }
 
@@ -78,7 +89,7 @@ pub(crate) async fn resend(
         fields.end(&mut problems);
     }
     problems.check()?;
-    let mail = caller.mail(read(&id)?).await?.id;
+    let mail = caller.mail(mail_id(&id)?).await?.id;
     let record = caller.host().record();
     let copies = record.resend_mails(&[mail], to.as_deref(), &caller.actor()).await;
     let copies = copies.map_err(|error| {
@@ -89,24 +100,22 @@ pub(crate) async fn resend(
         }
     })?;
     match copies.first() {
-        Some(copy) => shown(&caller, StatusCode::CREATED, copy).await,
+        Some(copy) => Ok(written(&caller, StatusCode::CREATED, copy).await),
         None => Err(absent(mail)),
     }
 }
 
-/// Makes an e-mail due now that waits, was refused or is held back.
+/// Makes an e-mail due now that waits or was refused. What is held back is for whoever operates the host to release.
 pub(crate) async fn retry(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let mail = caller.mail(read(&id)?).await?.id;
+    let mail = caller.mail(mail_id(&id)?).await?;
     let record = caller.host().record();
-    record
-        .retry_mail(mail, &caller.actor())
-        .await
-        .map_err(Error::from)?;
-    let mail = caller.mail(mail).await?;
-    shown(&caller, StatusCode::OK, &mail).await
+    let retried = record.retry_unheld_mail(mail.id, &caller.actor()).await;
+    retried.map_err(Error::from)?;
+    let due = caller.mail(mail.id).await.unwrap_or(mail);
+    Ok(written(&caller, StatusCode::OK, &due).await)
 }
 
 /// The problem of an e-mail that is not there.
@@ -114,8 +123,20 @@ pub(crate) fn absent(id: Uuid) -> Problem {
     Problem::of(&RetryMailError::NoMail { id })
 }
 
-fn read(id: &str) -> Result<Uuid, Problem> {
+fn mail_id(id: &str) -> Result<Uuid, Problem> {
     read_id(id, "an e-mail")
+}
+
+/// The answer about an e-mail that was just written. Where it can't be read, what is known of it: the act is done, and a client that
+/// asked again would have a second copy sent.
+async fn written(caller: &Caller, status: StatusCode, mail: &Mail) -> Response {
+    let shown = shown(caller, status, mail).await;
+    shown.unwrap_or_else(|problem| {
+        let causes = problem.causes();
+        tracing::warn!(mail = %mail.id, causes, "an e-mail that was written can't be read");
+        let state = view::word(mail.state.word());
+        with_status(status, &UnreadMail { id: mail.id, state })
+    })
 }
 
 async fn shown(caller: &Caller, status: StatusCode, mail: &Mail) -> Result<Response, Problem> {

@@ -139,6 +139,22 @@ impl Problem {
         Self::of(error).with_status(StatusCode::NOT_FOUND)
     }
 
+    /// The problem without what it says of this machine, which the log has.
+    pub(crate) fn of_the_host(mut self) -> Self {
+        self.0.detail = format!(
+            "`{}` is in the way; whoever operates the host finds the causes in the log",
+            self.0.code
+        );
+        self.0.advice = None;
+        self
+    }
+
+    /// The problem with another sentence for people.
+    pub(crate) fn saying(mut self, detail: String) -> Self {
+        self.0.detail = detail;
+        self
+    }
+
     /// The problem of what was looked into and is not as it should be, which is no failure of this server.
     pub(crate) fn finding(error: &(impl Diagnose + 'static)) -> Self {
         Self::of(error).with_status(StatusCode::CONFLICT)

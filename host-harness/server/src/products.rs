@@ -1,5 +1,7 @@
 //! Products as who configures an instance decides about them: what is sold and shown, and at what price.
 
+use std::collections::BTreeSet;
+
 use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
@@ -28,6 +30,7 @@ pub(crate) struct ProductDecisionBody {
     /// What becomes of the products.
     decision: String,
     /// Their codes. Where one of them can't be decided about, nothing is changed.
+    #[schema(max_items = 10_000)]
     product_codes: Option<Vec<String>>,
     /// The run of Get Services Definition in which they were new.
     new_in_run: Option<Uuid>,
@@ -167,24 +170,37 @@ pub(crate) async fn set_prices(
             },
         })
         .collect();
+    check_repeated(&prices)?;
     let (record, id, actor) = (caller.host().record(), instance.id().into(), caller.actor());
-    if !accepts_doubtful {
-        let before = record.prices(id).await?;
-        check_doubts(&prices, &PriceDoubt::about_each(&prices, &before, &sells_in))?;
+    // What would change says what is wrong with the prices, before what may be.
+    let preview = record.preview_each_price(id, &prices, &actor).await;
+    let preview = preview.map_err(|error| not_priced(&error, &prices))?;
+    let doubts = PriceDoubt::about_each(&prices, &record.prices(id).await?, &sells_in);
+    if is_dry {
+        return Ok(ok(&view::PricePreview::new(&preview, &doubts)));
     }
-    let changes = match is_dry {
-        true => record.preview_each_price(id, &prices, &actor).await,
-        false => record.set_each_price(id, &prices, &actor).await,
-    };
+    if !doubts.is_empty() && !accepts_doubtful {
+        return Err(doubtful(&prices, &doubts));
+    }
+    let changes = record.set_each_price(id, &prices, &actor).await;
     let changes = changes.map_err(|error| not_priced(&error, &prices))?;
-    Ok(ok(&view::PricedProducts::from(&changes[..])))
+    Ok(ok(&view::PricePreview::new(&changes, &doubts)))
 }
 
-/// Fails where a price may be a mistake, with all of those.
-fn check_doubts(prices: &[NewPrice], doubts: &[(&NewPrice, Vec<PriceDoubt>)]) -> Result<(), Problem> {
-    if doubts.is_empty() {
-        return Ok(());
+/// Fails where two rows are about the same price.
+fn check_repeated(prices: &[NewPrice]) -> Result<(), Problem> {
+    let mut seen = BTreeSet::new();
+    let mut problems = Problems::default();
+    for (index, price) in prices.iter().enumerate() {
+        if !seen.insert((&price.code, &price.price.currency)) {
+            problems.repeated(&format!("prices[{index}].productCode"));
+        }
     }
+    problems.check()
+}
+
+/// The problem of prices that may be a mistake.
+fn doubtful(prices: &[NewPrice], doubts: &[(&NewPrice, Vec<PriceDoubt>)]) -> Problem {
     let told = prices.iter().enumerate().filter_map(|(index, price)| {
         let (_, reasons) = doubts
             .iter()
@@ -198,7 +214,8 @@ fn check_doubts(prices: &[NewPrice], doubts: &[(&NewPrice, Vec<PriceDoubt>)]) ->
     });
     let mut problems = Problems::default();
     problems.extend(told);
-    Err(Problem::from(RequestError::DoubtfulPrices).with_errors(problems.into_errors()))
+    let count = doubts.len();
+    Problem::from(RequestError::DoubtfulPrices { count }).with_errors(problems.into_errors())
 }
 
 /// The problem of prices that were not set, with the fields that it is about.
@@ -215,8 +232,19 @@ fn not_priced(error: &ProductError, prices: &[NewPrice]) -> Problem {
         _ => "productCode",
     };
     let meant = prices.iter().enumerate().filter(|(_, price)| is_meant(price));
+    let meant = meant.map(|(index, price)| {
+        let at = format!("prices[{index}].{field}");
+        match error {
+            // Of a code, that one alone: of ten thousand, each row would name them all.
+            ProductError::NoProduct { .. } => {
+                let codes = vec![price.code.clone()];
+                FieldProblem::of(at, &ProductError::NoProduct { codes })
+            }
+            error => FieldProblem::of(at, error),
+        }
+    });
     let mut problems = Problems::default();
-    problems.extend(meant.map(|(index, _)| FieldProblem::of(format!("prices[{index}].{field}"), error)));
+    problems.extend(meant);
     Problem::of(error).with_errors(problems.into_errors())
 }
 

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bss_model::{ApiScope, Diagnose, Diagnosis, ErrorKind, Thumbprint};
 use http::StatusCode;
-use uuid::Uuid;
 
 /// Seconds after which a client may try another key.
 const TRIES_AGAIN_AFTER: u64 = 60;
@@ -62,10 +61,8 @@ pub(crate) enum RequestError {
     NoCertificate { thumbprint: Thumbprint },
     #[error("{price} may be a mistake: {reasons}")]
     DoubtfulPrice { price: String, reasons: String },
-    #[error("there are prices that may be a mistake, and none was set")]
-    DoubtfulPrices,
-    #[error("run `{run}` does not await acceptance")]
-    RunNotAwaiting { run: Uuid },
+    #[error("{count} of the prices may be a mistake, and none was set")]
+    DoubtfulPrices { count: usize },
     #[error("the asset has no license")]
     NoLicense,
     #[error("the server is about to end")]
@@ -93,10 +90,9 @@ impl RequestError {
             Self::TooManyTries => StatusCode::TOO_MANY_REQUESTS,
             Self::Scope { .. } | Self::Bound => StatusCode::FORBIDDEN,
             Self::OtherVersion { .. } => StatusCode::PRECONDITION_FAILED,
-            Self::NoLicense
-            | Self::DoubtfulPrice { .. }
-            | Self::DoubtfulPrices
-            | Self::RunNotAwaiting { .. } => StatusCode::CONFLICT,
+            Self::NoLicense | Self::DoubtfulPrice { .. } | Self::DoubtfulPrices { .. } => {
+                StatusCode::CONFLICT
+            }
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Fields | Self::InstanceNeeded | Self::NotSaved | Self::UnsentSecret => {
                 StatusCode::UNPROCESSABLE_ENTITY
@@ -170,10 +166,8 @@ impl Diagnose for RequestError {
             }
             Self::DoubtfulPrice { .. } => Diagnosis::new(ErrorKind::Conflict, "price-doubtful")
                 .say("correct it, or send `acceptDoubtful` if it is meant"),
-            Self::DoubtfulPrices => Diagnosis::new(ErrorKind::Conflict, "prices-doubtful")
+            Self::DoubtfulPrices { .. } => Diagnosis::new(ErrorKind::Conflict, "prices-doubtful")
                 .say("correct the prices that `errors` names, or send `acceptDoubtful` if all of them are meant"),
-            Self::RunNotAwaiting { .. } => Diagnosis::new(ErrorKind::Conflict, "nothing-to-accept")
-                .say("read the run for its state"),
             Self::NoLicense => {
                 Diagnosis::new(ErrorKind::Conflict, "no-license").say("read the asset for its state")
             }

@@ -141,7 +141,7 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/v1/mails/{mail}/retry", Order),
     route("POST", "/v1/mails/{mail}/copies", Reveal),
     route("GET", "/v1/alerts", Read),
-    route("POST", "/v1/alert-acknowledgements", Configure),
+    route("POST", "/v1/alert-acknowledgements", ApiScope::Administer),
     route("GET", "/v1/acts", ApiScope::Administer),
     route("GET", "/v1/acts/digest", ApiScope::Administer),
     platform("GET"),

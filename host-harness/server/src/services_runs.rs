@@ -16,7 +16,6 @@ use crate::answer::{ok, with_status};
 use crate::lists;
 use crate::problem::Problem;
 use crate::read_id::read_id;
-use crate::request_error::RequestError;
 
 /// What the ids here are of.
 const OF: &str = "a run";
@@ -74,13 +73,10 @@ pub(crate) async fn accept(
 ) -> Result<Response, Problem> {
     let id = read_id(&id, OF)?;
     let instance = caller.instance(&name).await?;
-    // The record takes the run that waits, whichever it is; the client has seen this one.
-    if found(&caller, &instance, id).await?.state != RunState::AwaitsAcceptance {
-        return Err(RequestError::RunNotAwaiting { run: id }.into());
-    }
+    found(&caller, &instance, id).await?;
     let started = caller
         .host()
-        .start_accepting_run(instance.id(), &caller.actor())
+        .start_accepting_run(instance.id(), id, &caller.actor())
         .await;
     let started = started.map_err(Error::from)?;
     let runs = uri.path().trim_end_matches('/').rsplitn(3, '/').nth(2);

@@ -83,17 +83,19 @@ pub(crate) async fn change(
     let secrets = typed("secrets", &mut fields, &mut problems);
     fields.end(&mut problems);
     problems.check()?;
+    let instance = caller.instance(&name).await?;
     let saved = caller
         .host()
-        .named_instance(&name)
-        .await
-        .map_err(|error| Problem::of(&error))?;
+        .record()
+        .instance_by_id(instance.id().into())
+        .await?;
+    let saved = saved.ok_or_else(|| Problem::of(&ConfigureError::NoInstance(name)))?;
     if based_on != Some(saved.version) {
         let found = saved.version;
         return Err(RequestError::OtherVersion { found }.into());
     }
     if values.is_empty() && secrets.is_empty() {
-        return Ok(tagged(&caller.instance(&name).await?.form().await?));
+        return Ok(tagged(&instance.form().await?));
     }
     check_unsent_secrets(&saved, &secrets)?;
     let of_secrets: BTreeSet<String> = secrets.keys().cloned().collect();

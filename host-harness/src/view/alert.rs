@@ -17,6 +17,8 @@ pub struct Alert {
     pub kind: String,
     /// The instance's name. `None`: the whole host is concerned.
     pub instance: Option<String>,
+    /// The instance.
+    pub instance_id: Option<Uuid>,
     /// The asset. `None` in all four: the whole instance or host is concerned.
     pub asset_id: Option<Uuid>,
     /// The order.
@@ -66,6 +68,7 @@ impl From<&bss_model::Alert> for Alert {
             number: alert.number,
             kind: alert.kind.word().to_owned(),
             instance: alert.instance.as_ref().map(|instance| instance.name.clone()),
+            instance_id: alert.instance.as_ref().map(|instance| instance.id),
             asset_id: license.map(|license| license.asset_id),
             order_id: license.map(|license| license.order_id),
             product_code: license.map(|license| license.product_code.clone()),
@@ -114,6 +117,7 @@ mod tests {
   "number": 7,
   "kind": "license-refused",
   "instance": "esd",
+  "instanceId": "00000000-0000-0000-0000-000000000009",
   "assetId": "00000000-0000-0000-0000-000000000001",
   "orderId": "00000000-0000-0000-0000-000000000002",
   "productCode": "EP2-06798",

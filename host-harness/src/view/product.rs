@@ -1,6 +1,6 @@
 //! Products as views show them.
 
-use bss_model::Decided;
+use bss_model::{Decided, NewPrice, PriceDoubt};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -102,6 +102,43 @@ pub struct PriceChange {
     pub before: Option<Price>,
     /// The price now. `None`: the product has none in that currency.
     pub price: Option<Price>,
+}
+
+/// Prices that would be set, or were, with what may be a mistake in them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct PricePreview {
+    /// The prices.
+    #[serde(flatten)]
+    pub prices: PricedProducts,
+    /// The products whose price may be a mistake.
+    pub doubts: Vec<DoubtfulPrice>,
+}
+
+/// A price that may be a mistake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct DoubtfulPrice {
+    /// The product's code.
+    pub product_code: String,
+    /// Why: `zero`, `far-from-last`, `other-currency`.
+    pub doubts: Vec<&'static str>,
+}
+
+impl PricePreview {
+    /// The view of changes, and of the prices among them that may be a mistake.
+    pub fn new(changes: &[bss_model::PriceChange], doubts: &[(&NewPrice, Vec<PriceDoubt>)]) -> Self {
+        let doubts = doubts.iter().map(|(new, about)| DoubtfulPrice {
+            product_code: new.code.clone(),
+            doubts: about.iter().map(PriceDoubt::word).collect(),
+        });
+        Self {
+            prices: changes.into(),
+            doubts: doubts.collect(),
+        }
+    }
 }
 
 /// The change of a price as it is on record.

@@ -32,7 +32,11 @@ async fn read(
 ) -> (Uuid, Result<Difference, EndRunError>) {
     let lease = lease();
     let started = match accepts {
-        true => record.start_accepting_run(instance, Some(lease), &actor()).await,
+        true => {
+            record
+                .start_accepting_run(instance, None, Some(lease), &actor())
+                .await
+        }
         false => record.start_services_run(instance, Some(lease), &actor()).await,
     };
     let run = started.unwrap();
@@ -111,7 +115,7 @@ async fn a_catalog_without_more_than_a_tenth_of_what_is_on_sale_changes_nothing_
         "what failed has changed nothing"
     );
     assert_eq!(alerts(&record).await, [] as [&str; 0]);
-    let nothing = record.start_accepting_run(esd, None, &actor()).await;
+    let nothing = record.start_accepting_run(esd, None, None, &actor()).await;
     assert!(
         matches!(nothing, Err(StartRunError::NothingToAccept { .. })),
         "{nothing:?}"
@@ -151,7 +155,7 @@ async fn a_catalog_that_is_whole_again_is_applied_and_nothing_awaits_acceptance_
         (10, RunState::Failed)
     );
     assert_eq!(alerts(&record).await, [] as [&str; 0]);
-    let nothing = record.start_accepting_run(esd, None, &actor()).await;
+    let nothing = record.start_accepting_run(esd, None, None, &actor()).await;
     assert!(
         matches!(nothing, Err(StartRunError::NothingToAccept { .. })),
         "{nothing:?}"

@@ -17,6 +17,9 @@ const SEED: &str = "2026";
 /// What an answer is held to. Whether a request that fits the document is carried out depends on what is on record, too.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance";
 
+/// The phases of a run. The one that follows links is none of them.
+pub(super) const EVERY_PHASE: &str = "examples,coverage,fuzzing";
+
 /// How many requests schemathesis makes up for each operation.
 const CONFIGURATION: &str = "
     [generation]
@@ -33,14 +36,15 @@ impl Drop for Running {
     }
 }
 
-/// Holds a running server to a document.
-async fn schemathesis(document: &Path) -> Output {
-    let scenario = Scenario::selling().await;
-    let offers = scenario.offers().await;
-    scenario.order(&offers[0], 1).await;
-    let scopes = "read,order,cancel,configure,reveal,administer";
-    let made = scenario.json(&["api-client", "create", "schemathesis", "--scopes", scopes]);
-    let key = made["key"].as_str().expect("a key").to_owned();
+/// Holds the server of a scenario to a document. `files`, each with its name, lie where schemathesis runs: its configuration, and
+/// what that names.
+pub(super) async fn hold(
+    scenario: &Scenario,
+    document: &Path,
+    phases: &str,
+    files: &[(&str, &str)],
+    headers: &[String],
+) -> Output {
     let mut server = scenario
         .command(&["serve", "--plain-http", "--listen", "127.0.0.1:0", "--json"])
         .stdout(Stdio::piped())
@@ -56,32 +60,53 @@ async fn schemathesis(document: &Path) -> Output {
     let listening: Value = serde_json::from_str(&line).expect("JSON");
     let url = listening["url"].as_str().expect("an address");
     let folder = tempfile::tempdir().expect("a temporary directory");
-    std::fs::write(folder.path().join("schemathesis.toml"), CONFIGURATION).expect("a file");
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).expect("a file");
+    }
     let mut schemathesis = program("schemathesis");
     schemathesis
         .arg("run")
         .arg(document)
         .args(["--url", url, "--seed", SEED, "--checks", CHECKS])
-        .args(["--phases", "examples,coverage,fuzzing", "--continue-on-failure"])
-        .args(["--header", &format!("Authorization: Bearer {key}")])
+        .args(["--phases", phases, "--continue-on-failure"])
         // Longer than an order that prefers to wait.
         .args(["--request-timeout", "60"])
         .args(["--no-color", "--generation-database", "none"])
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .current_dir(folder.path());
+    for header in headers {
+        schemathesis.args(["--header", header]);
+    }
     let run = tokio::task::spawn_blocking(move || schemathesis.output());
     run.await.expect("it ends").expect("schemathesis starts")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn schemathesis_finds_no_disagreement_between_the_api_and_its_document() {
-    let output = schemathesis(Path::new(DOCUMENT)).await;
+/// Checks that schemathesis went through every phase and found nothing.
+pub(super) fn assert_agrees(output: &Output) {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
     for phase in ["Examples", "Coverage", "Fuzzing"] {
         assert!(said.contains(&format!("✅ {phase}")), "{phase}: {said}");
     }
     println!("{said}");
+}
+
+/// Holds a server with an order on record to a document.
+async fn schemathesis(document: &Path) -> Output {
+    let scenario = Scenario::selling().await;
+    let offers = scenario.offers().await;
+    scenario.order(&offers[0], 1).await;
+    let scopes = "read,order,cancel,configure,reveal,administer";
+    let made = scenario.json(&["api-client", "create", "schemathesis", "--scopes", scopes]);
+    let key = made["key"].as_str().expect("a key");
+    let files = [("schemathesis.toml", CONFIGURATION)];
+    let headers = [format!("Authorization: Bearer {key}")];
+    hold(&scenario, document, EVERY_PHASE, &files, &headers).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schemathesis_finds_no_disagreement_between_the_api_and_its_document() {
+    assert_agrees(&schemathesis(Path::new(DOCUMENT)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

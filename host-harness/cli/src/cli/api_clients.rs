@@ -52,17 +52,17 @@ pub(super) struct CreateClient {
 /// A scope, as it is typed in and shown.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Scope {
-    /// See everything but product keys and activation links
+    /// See everything but product keys and activation links, forms and certificates, and who did what
     Read,
-    /// Place and check orders
+    /// Place and check orders, have refused licenses tried again, and e-mails that were not sent
     Order,
     /// Withdraw and cancel what was ordered
     Cancel,
-    /// Change instances, products and prices
+    /// Change settings, products and prices; without --instance, make and remove instances and certificates
     Configure,
-    /// Be shown product keys and activation links
+    /// Be shown product keys and activation links, and have them mailed again, to any address
     Reveal,
-    /// Do what concerns the whole host
+    /// See metrics and who did what, and take note of alerts
     Administer,
 }
 

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use bss_model::{Instance, NewPrice, Page, Price, PriceChange, PriceDoubt, ProductFilter};
 use clap::{ArgGroup, Args};
 use host_harness::{Host, view};
-use serde::Serialize;
 
 use super::bulk::BulkArguments;
 use super::exit_status::ExitStatus;
@@ -195,35 +194,11 @@ async fn remove(
     show_changes(&changes, json)
 }
 
-/// Changes that would be made, for programs: what is asked about them, too.
-#[derive(Serialize)]
-struct Preview {
-    #[serde(flatten)]
-    changes: view::PricedProducts,
-    doubts: Vec<Doubt>,
-}
-
-/// The doubts about the price of a product.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Doubt {
-    product_code: String,
-    /// `zero`, `far-from-last`, `other-currency`.
-    doubts: Vec<&'static str>,
-}
-
 fn show_preview(changes: &[PriceChange], doubts: &[Doubtful<'_>], json: bool) -> Outcome {
     if !json {
         return show_changes(changes, json);
     }
-    let doubts = doubts.iter().map(|(new, about)| Doubt {
-        product_code: new.code.clone(),
-        doubts: about.iter().map(PriceDoubt::word).collect(),
-    });
-    show::dry_json(&Preview {
-        changes: changes.into(),
-        doubts: doubts.collect(),
-    })?;
+    show::dry_json(&view::PricePreview::new(changes, doubts))?;
     Ok(ExitStatus::Done)
 }
 

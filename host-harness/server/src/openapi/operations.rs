@@ -17,6 +17,15 @@ mod records;
 
 const JSON: &str = "application/json";
 
+/// The id of what is answered, for links.
+const OWN: &str = "$response.body#/id";
+
+/// The id of the first row of what is answered.
+const ROW: &str = "$response.body#/rows/0/id";
+
+/// The instance of the request's own path.
+const INSTANCE: (&str, &str) = ("instance", "$request.path.instance");
+
 /// An operation as it is described: what its route does not say.
 pub(super) struct Described {
     pub(super) method: HttpMethod,
@@ -176,7 +185,11 @@ impl Described {
 /// A parameter in the path, by its name.
 pub(super) fn path_parameter(name: &str) -> Parameter {
     let (schema, about) = match name {
-        "instance" => (plain(Type::String), "The name of an instance.".to_owned()),
+        "instance" => (
+            plain(Type::String),
+            "The name of an instance, or its id: a tenant's may have the name of one of the operator's."
+                .to_owned(),
+        ),
         "product" => (plain(Type::String), "The code of a product.".to_owned()),
         "currency" => (plain(Type::String), "The currency, ISO 4217.".to_owned()),
         "thumbprint" => (plain(Type::String), "The thumbprint of a certificate.".to_owned()),
@@ -325,11 +338,11 @@ fn form(about: &str) -> ResponseBuilder {
     )
 }
 
-/// A cancellation that was written: whole, or what is known of it where it can't be read at that moment.
-fn written(about: &str) -> ResponseBuilder {
+/// What was written: whole, or what is known of it where it can't be read at that moment.
+fn known(about: &str, schema: &str) -> ResponseBuilder {
     let schema = AnyOfBuilder::new()
-        .item(Ref::from_schema_name("Cancellation"))
-        .item(Ref::from_schema_name("UnreadCancellation"));
+        .item(Ref::from_schema_name(schema))
+        .item(Ref::from_schema_name(format!("Unread{schema}")));
     json_answer(about, schema)
 }
 

@@ -49,6 +49,9 @@ pub(super) fn all() -> BTreeMap<String, RefOr<Schema>> {
     add::<view::CertificateRotation>(&mut found);
     add::<view::DecidedProducts>(&mut found);
     add::<view::PricedProducts>(&mut found);
+    add::<view::PricePreview>(&mut found);
+    add::<mails::UnreadMail>(&mut found);
+    add::<assets::UnreadAsset>(&mut found);
     add::<view::RecordedPriceChange>(&mut found);
     add::<view::ServicesRunLogLine>(&mut found);
     add::<view::RunDifference>(&mut found);
@@ -157,6 +160,8 @@ pub(super) fn words() -> Vec<(&'static str, &'static str, Vec<String>)> {
         ("Instance", "state", shown(Standing::ALL, Standing::word)),
         ("ServicesRun", "state", shown(RunState::ALL, RunState::word)),
         ("UnreadRun", "state", vec!["not-started".to_owned()]),
+        ("UnreadAsset", "state", vec!["open".to_owned()]),
+        ("UnreadMail", "state", shown(MailState::ALL, MailState::word)),
         ("Order", "state", shown(&view::SETTLEMENTS, view::settlement_word)),
         ("UnreadOrder", "state", vec!["open".to_owned()]),
         (

@@ -27,6 +27,35 @@ use crate::state::State;
 /// The environment variable that has the committed document written anew, whatever its value is.
 const WRITE: &str = "BSS_WRITE_OPENAPI";
 
+/// What an operation is led to with: the kind of thing whose id, name or digest it takes.
+const LEADS: &[(&str, &str)] = &[
+    ("Order", "getOrder"),
+    ("Order", "withdrawOrder"),
+    ("Asset", "getAsset"),
+    ("Asset", "listAttempts"),
+    ("Asset", "revealKey"),
+    ("Asset", "refreshAsset"),
+    ("Asset", "cancelAsset"),
+    ("Cancellation", "getCancellation"),
+    ("Cancellation", "confirmCancellation"),
+    ("Cancellation", "declineCancellation"),
+    ("Cancellation", "withdrawCancellation"),
+    ("Instance", "getInstance"),
+    ("Instance", "listProducts"),
+    ("Instance", "getSettings"),
+    ("Instance", "checkConnection"),
+    ("Instance", "startServicesRun"),
+    ("Product", "getProduct"),
+    ("ServicesRun", "getServicesRun"),
+    ("ServicesRun", "listServicesRunLog"),
+    ("ServicesRun", "listServicesRunDifferences"),
+    ("Certificate", "getCertificate"),
+    ("CertificateWithPem", "removeCertificate"),
+    ("CertificateRequest", "removeCertificateRequest"),
+    ("Mail", "getMail"),
+    ("Mail", "resendMail"),
+];
+
 /// The field that is needed and not told to be missing: a list that is left out is read as an empty one, which the host refuses.
 const NEEDED_BY_THE_HOST: &str = "lines";
 
@@ -143,6 +172,34 @@ fn each_operation_has_a_name_of_its_own_a_summary_answers_and_the_scope_of_its_r
     }
 }
 
+/// Checks that an answer has what an operation is led to with, and that it is of the kind that the operation names.
+fn assert_answered(document: &Value, answer: &Value, pointer: &str, operation: &str) {
+    let answered = &answer["content"]["application/json"]["schema"];
+    // What is whole is the first of what may be answered.
+    let answered = answered["anyOf"].get(0).unwrap_or(answered);
+    let mut named = answered["$ref"].as_str().unwrap_or_default().to_owned();
+    let mut schema = resolved(document, answered).clone();
+    for part in pointer.split('/') {
+        let parts = schema["allOf"].as_array().cloned();
+        let parts = parts.unwrap_or_else(|| vec![schema.clone()]);
+        let mut of_parts = parts.iter().map(|part| resolved(document, part));
+        let next = match part.parse::<usize>() {
+            Ok(_) => {
+                let items = &schema["items"];
+                items["$ref"].as_str().unwrap_or_default().clone_into(&mut named);
+                Some(resolved(document, items).clone())
+            }
+            Err(_) => of_parts.find_map(|of| of["properties"].get(part)).cloned(),
+        };
+        schema = next.unwrap_or_else(|| panic!("{operation}: no {part} in {schema}"));
+    }
+    let kind = named.rsplit('/').next().unwrap_or_default();
+    assert!(
+        LEADS.contains(&(kind, operation)),
+        "{operation} is led to with a {kind}"
+    );
+}
+
 #[test]
 fn every_link_leads_to_an_operation_with_all_that_its_path_needs() {
     let document = document();
@@ -150,7 +207,10 @@ fn every_link_leads_to_an_operation_with_all_that_its_path_needs() {
     let mut links = 0;
     for (_, path, operation) in &all {
         let answers = operation["responses"].as_object().unwrap().values();
-        for (name, link) in answers.filter_map(|answer| answer["links"].as_object()).flatten() {
+        let of_answers = answers.filter_map(|answer| Some((answer, answer["links"].as_object()?)));
+        for (answer, name, link) in
+            of_answers.flat_map(|(answer, links)| links.iter().map(move |(name, link)| (answer, name, link)))
+        {
             links += 1;
             assert_eq!(link["operationId"], json!(name), "{path}");
             let (_, _, other) = all
@@ -167,6 +227,16 @@ fn every_link_leads_to_an_operation_with_all_that_its_path_needs() {
                 .map(String::as_str)
                 .collect();
             assert_eq!(given, needed, "{name} of {path}");
+            for expression in link["parameters"].as_object().unwrap().values() {
+                let expression = expression.as_str().unwrap();
+                match expression.strip_prefix("$response.body#/") {
+                    Some(pointer) => assert_answered(&document, answer, pointer, name),
+                    None => {
+                        let own = expression.strip_prefix("$request.path.").unwrap();
+                        assert!(path.contains(&format!("{{{own}}}")), "{name} of {path}");
+                    }
+                }
+            }
         }
     }
     assert!(links > 20, "{links}");

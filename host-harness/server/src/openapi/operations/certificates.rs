@@ -14,7 +14,7 @@ pub(super) fn described() -> Vec<Described> {
             .about("In the order in which they expire, all on one page. Not for clients that are bound to instances (`client-bound`).")
             .query([])
             .answer(200, whole("The certificates.", "Certificate"))
-.leads_to("getCertificate", [("thumbprint", "$response.body#/rows/0/thumbprint")]),
+            .leads_to("getCertificate", [("thumbprint", "$response.body#/rows/0/thumbprint")]),
         post("/v1/certificates", "importCertificate", tag, "Imports a certificate with its private key")
             .about(
                 "From a PFX file; or the certificate that answers a request, whose key waits here. A certificate that is installed stays so. \
@@ -33,7 +33,7 @@ pub(super) fn described() -> Vec<Described> {
             .about(ABOUT)
             .body("SelfSignedBody", true, json!({ "commonName": "esd.beispiel.example", "dnsNames": ["esd.beispiel.example"], "days": 365 }))
             .answer(201, one("The certificate, to be registered with the vendor.", "CertificateWithPem"))
-.leads_to("removeCertificate", [("thumbprint", "$response.body#/thumbprint")]),
+            .leads_to("removeCertificate", [("thumbprint", "$response.body#/thumbprint")]),
         get("/v1/certificate-requests", "listCertificateRequests", tag, "Lists the requests whose certificates were not imported yet")
             .about("The oldest first, all on one page. Not for clients that are bound to instances (`client-bound`).")
             .query([])
@@ -42,7 +42,7 @@ pub(super) fn described() -> Vec<Described> {
             .about("What the authority answers is imported as a certificate. Not for clients that are bound to instances (`client-bound`).")
             .body("CertificateRequestBody", true, json!({ "commonName": "esd.beispiel.example", "dnsNames": ["esd.beispiel.example"] }))
             .answer(201, one("The request, to be sent to an authority.", "CertificateRequest"))
-.leads_to("removeCertificateRequest", [("publicKey", "$response.body#/publicKey")]),
+            .leads_to("removeCertificateRequest", [("publicKey", "$response.body#/publicKey")]),
         delete("/v1/certificate-requests/{publicKey}", "removeCertificateRequest", tag, "Removes a request and its private key")
             .about(ABOUT)
             .answer(200, one("The request is gone.", "RemovedCertificateRequest")),

@@ -6,7 +6,8 @@ use utoipa::openapi::schema::AnyOfBuilder;
 use utoipa::openapi::{Ref, Required, Type};
 
 use super::{
-    Described, delete, flag, form, get, header, header_of, json_answer, one, page, patch, plain, post, whole,
+    Described, INSTANCE, OWN, ROW, delete, flag, form, get, header, header_of, json_answer, one, page, patch,
+    plain, post, whole,
 };
 
 pub(super) fn described() -> Vec<Described> {
@@ -25,17 +26,15 @@ fn of_instances() -> Vec<Described> {
         .about("By name, all on one page.")
         .query([])
         .answer(200, one("The instances.", "InstancePage"))
-.leads_to("getInstance", [("instance", "$response.body#/rows/0/name")])
-.leads_to("listProducts", [("instance", "$response.body#/rows/0/name")])
-.leads_to("getSettings", [("instance", "$response.body#/rows/0/name")])
-.leads_to("checkConnection", [("instance", "$response.body#/rows/0/name")])
-.leads_to("startServicesRun", [("instance", "$response.body#/rows/0/name")]),
+        .leads_to("getInstance", [("instance", ROW)])
+        .leads_to("listProducts", [("instance", ROW)])
+        .leads_to("getSettings", [("instance", ROW)])
+        .leads_to("checkConnection", [("instance", ROW)])
+        .leads_to("startServicesRun", [("instance", ROW)]),
         post("/v1/instances", "createInstance", "instances", "Creates an instance, whose form is filled in next")
             .about("With the plugin's default options; others, trust and networks are for the operator at the host. Not for clients that are bound to instances (`client-bound`).")
             .body("InstanceBody", true, json!({ "name": "esd", "currency": "EUR", "plugin": "microsoft-esd" }))
-            .answer(201, one("The instance.", "Instance"))
-.leads_to("getServicesRun", [("instance", "$request.path.instance"), ("run", "$response.body#/id")])
-.leads_to("getProduct", [("instance", "$request.path.instance"), ("product", "$response.body#/rows/0/productCode")]),
+            .answer(201, one("The instance.", "Instance")),
         get(
             "/v1/instances/{instance}",
             "getInstance",
@@ -90,7 +89,8 @@ fn of_products() -> Vec<Described> {
             ),
         ])
         .paged()
-        .answer(200, page("Product")),
+        .answer(200, page("Product"))
+        .leads_to("getProduct", [INSTANCE, ("product", "$response.body#/rows/0/productCode")]),
         get("/v1/instances/{instance}/products/{product}", "getProduct", "instances", "Shows a product")
             .answer(200, one("The product.", "Product")),
         post("/v1/instances/{instance}/product-decisions", "decideProducts", "instances", "Has products be sold, or shown in the storefront, or not any more")
@@ -99,7 +99,7 @@ fn of_products() -> Vec<Described> {
             .answer(200, one("How many products were changed, were so before, and were left out.", "DecidedProducts")),
         post("/v1/instances/{instance}/prices", "setPrices", "instances", "Sets prices, all or none")
             .about(
-                "Where a price may be a mistake (it is 0, 20 times off the last, or in another currency than the instance sells in), none is \
+                "Where a price may be a mistake (it is 0, ten times off the last, or in another currency than the instance sells in), none is \
                  set and `errors` names them (`prices-doubtful`): `acceptDoubtful` sets them.",
             )
             .body(
@@ -107,7 +107,7 @@ fn of_products() -> Vec<Described> {
                 true,
                 json!({ "prices": [{ "productCode": "EP2-06798", "minorUnits": 24_900, "currency": "EUR" }], "acceptDoubtful": false, "dryRun": false }),
             )
-            .answer(200, one("What was changed, or would be.", "PricedProducts")),
+            .answer(200, one("What was changed, or would be.", "PricePreview")),
         get("/v1/instances/{instance}/products/{product}/price-changes", "listPriceChanges", "instances", "Lists who changed the price of a product, and when")
             .about("The oldest first, all on one page.")
             .query([])
@@ -129,9 +129,9 @@ fn of_runs() -> Vec<Described> {
         .query([])
         .paged()
         .answer(200, page("ServicesRun"))
-.leads_to("getServicesRun", [("instance", "$request.path.instance"), ("run", "$response.body#/rows/0/id")])
-.leads_to("listServicesRunLog", [("instance", "$request.path.instance"), ("run", "$response.body#/rows/0/id")])
-.leads_to("listServicesRunDifferences", [("instance", "$request.path.instance"), ("run", "$response.body#/rows/0/id")]),
+        .leads_to("getServicesRun", [INSTANCE, ("run", ROW)])
+        .leads_to("listServicesRunLog", [INSTANCE, ("run", ROW)])
+        .leads_to("listServicesRunDifferences", [INSTANCE, ("run", ROW)]),
         post(
             "/v1/instances/{instance}/services-runs",
             "startServicesRun",
@@ -144,7 +144,8 @@ fn of_runs() -> Vec<Described> {
         .answer(
             202,
             started(),
-        ),
+        )
+        .leads_to("getServicesRun", [INSTANCE, ("run", OWN)]),
         get(
             "/v1/instances/{instance}/services-runs/{run}",
             "getServicesRun",

@@ -6,8 +6,8 @@ use serde_json::json;
 use utoipa::openapi::{Required, Type};
 
 use super::{
-    Described, flag, get, header, header_of, id_schema, in_query, instance_filter, listed, one,
-    order_example, page, placed, post, text, time, word, written,
+    Described, OWN, ROW, flag, get, header, header_of, id_schema, in_query, instance_filter, known, listed,
+    one, order_example, page, placed, post, text, time, word,
 };
 use crate::fields::shown;
 
@@ -31,7 +31,7 @@ fn of_orders() -> Vec<Described> {
             ])
             .paged()
             .answer(200, page("Order"))
-.leads_to("getOrder", [("order", "$response.body#/rows/0/id")]),
+            .leads_to("getOrder", [("order", ROW)]),
         post("/v1/orders", "placeOrder", "orders", "Places an order, once for its idempotency key")
             .about(
                 "Sent again with the same key, the same products and the same parties, it is answered 200 with the order as it \
@@ -51,11 +51,11 @@ fn of_orders() -> Vec<Described> {
                 "Idempotency-Replayed",
                 header_of(Type::String, "`true`."),
             ))
-.leads_to("getOrder", [("order", "$response.body#/id")])
-.leads_to("withdrawOrder", [("order", "$response.body#/id")])
+            .leads_to("getOrder", [("order", OWN)])
+            .leads_to("withdrawOrder", [("order", OWN)])
             .answer(201, placed("The order is placed."))
-.leads_to("getOrder", [("order", "$response.body#/id")])
-.leads_to("withdrawOrder", [("order", "$response.body#/id")]),
+            .leads_to("getOrder", [("order", OWN)])
+            .leads_to("withdrawOrder", [("order", OWN)]),
         post("/v1/order-checks", "checkOrder", "orders", "Checks an order, here and in the plugin, and places none")
             .body("OrderBody", true, order_example())
             .answer(200, one("The order could be placed.", "OrderCheck")),
@@ -101,22 +101,18 @@ fn of_assets() -> Vec<Described> {
         ])
         .paged()
         .answer(200, page("Asset"))
-.leads_to("getAsset", [("asset", "$response.body#/rows/0/id")])
-.leads_to("listAttempts", [("asset", "$response.body#/rows/0/id")])
-.leads_to("revealKey", [("asset", "$response.body#/rows/0/id")])
-.leads_to("refreshAsset", [("asset", "$response.body#/rows/0/id")])
-.leads_to("cancelAsset", [("asset", "$response.body#/rows/0/id")]),
+        .leads_to("getAsset", [("asset", ROW)])
+        .leads_to("listAttempts", [("asset", ROW)])
+        .leads_to("revealKey", [("asset", ROW)])
+        .leads_to("refreshAsset", [("asset", ROW)])
+        .leads_to("cancelAsset", [("asset", ROW)]),
         get(
             "/v1/assets/{asset}",
             "getAsset",
             "assets",
             "Shows a license that was ordered, its key masked",
         )
-        .answer(200, one("The asset.", "Asset"))
-.leads_to("getCancellation", [("cancellation", "$response.body#/id")])
-.leads_to("confirmCancellation", [("cancellation", "$response.body#/id")])
-.leads_to("declineCancellation", [("cancellation", "$response.body#/id")])
-.leads_to("withdrawCancellation", [("cancellation", "$response.body#/id")]),
+        .answer(200, one("The asset.", "Asset")),
         post(
             "/v1/assets/{asset}/retry",
             "retryAsset",
@@ -125,7 +121,7 @@ fn of_assets() -> Vec<Described> {
         )
         .about("A worker tries it; what an earlier attempt may have bought is looked up first. Where nothing was refused, nothing is done (`not-refused`).")
         .problem(409)
-        .answer(200, one("The asset as it stands.", "Asset")),
+        .answer(200, known("The asset as it stands.", "Asset")),
         post(
             "/v1/assets/{asset}/refresh",
             "refreshAsset",
@@ -160,7 +156,7 @@ fn of_cancellations() -> Vec<Described> {
         post(path, id, "cancellations", summary)
             .about(about)
             .body("DecisionBody", false, decision())
-            .answer(200, written("The cancellation."))
+            .answer(200, known("The cancellation.", "Cancellation"))
     };
     vec![
         get("/v1/assets/{asset}/cancellations", "listCancellations", "cancellations", "Lists the cancellations of an asset")
@@ -175,7 +171,11 @@ fn of_cancellations() -> Vec<Described> {
                 false,
                 json!({ "comment": "too many", "requestedBy": { "kind": "customer", "name": "Jo" }, "requestOnly": true }),
             )
-            .answer(201, written("The cancellation is on record.")),
+            .answer(201, known("The cancellation is on record.", "Cancellation"))
+            .leads_to("getCancellation", [("cancellation", OWN)])
+            .leads_to("confirmCancellation", [("cancellation", OWN)])
+            .leads_to("declineCancellation", [("cancellation", OWN)])
+            .leads_to("withdrawCancellation", [("cancellation", OWN)]),
         get("/v1/cancellations/{cancellation}", "getCancellation", "cancellations", "Shows a cancellation")
             .answer(200, one("The cancellation.", "Cancellation")),
         decided(

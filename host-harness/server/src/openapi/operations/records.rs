@@ -5,7 +5,9 @@ use serde_json::json;
 use utoipa::openapi::path::Parameter;
 use utoipa::openapi::{ObjectBuilder, Type};
 
-use super::{Described, flag, get, id_schema, in_query, instance_filter, one, page, post, text, time, word};
+use super::{
+    Described, ROW, flag, get, id_schema, in_query, instance_filter, known, one, page, post, text, time, word,
+};
 use crate::fields::shown;
 
 pub(super) fn described() -> Vec<Described> {
@@ -78,8 +80,8 @@ fn of_mails() -> Vec<Described> {
         ])
         .paged()
         .answer(200, page("Mail"))
-        .leads_to("getMail", [("mail", "$response.body#/rows/0/id")])
-        .leads_to("resendMail", [("mail", "$response.body#/rows/0/id")]),
+        .leads_to("getMail", [("mail", ROW)])
+        .leads_to("resendMail", [("mail", ROW)]),
         get(
             "/v1/mails/{mail}",
             "getMail",
@@ -91,11 +93,11 @@ fn of_mails() -> Vec<Described> {
             "/v1/mails/{mail}/retry",
             "retryMail",
             "mails",
-            "Makes an e-mail due now that waits, was refused or is held back",
+            "Makes an e-mail due now that waits or was refused",
         )
-        .about("A worker sends it.")
+        .about("A worker sends it. What is held back stays so (`mail-held`), and what stops all e-mails goes on.")
         .problem(409)
-        .answer(200, one("The e-mail as it stands.", "Mail")),
+        .answer(200, known("The e-mail as it stands.", "Mail")),
         post(
             "/v1/mails/{mail}/copies",
             "resendMail",
@@ -106,7 +108,7 @@ fn of_mails() -> Vec<Described> {
             "The copy says that it brings the same key. To the contact of the order where no body is sent.",
         )
         .body("MailCopyBody", false, json!({ "to": "kontakt@beispiel.example" }))
-        .answer(201, one("The copy, which a worker sends.", "Mail")),
+        .answer(201, known("The copy, which a worker sends.", "Mail")),
     ]
 }
 
@@ -134,7 +136,7 @@ fn of_alerts() -> Vec<Described> {
             "alerts",
             "Takes note of alerts",
         )
-        .about("Not for clients that are bound to instances (`client-bound`).")
+        .about("Whomever they concern, they are nobody's open alerts any more: for the operator's clients alone.")
         .body("AcknowledgementBody", true, json!({ "numbers": [7] }))
         .answer(200, one("How many of them were open.", "AcknowledgedAlerts")),
     ]
