@@ -2,12 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use bss_simulator::{CertificateRequest, Fault, Operation, Repeat};
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 use crate::cli::Desk;
 use crate::orders_cli::text;
-use crate::serve::{Answer, Api, PATIENCE};
+use crate::scenario::{DONE, INSTANCE, Scenario, assert_ends};
+use crate::serve::{Answer, Api, PATIENCE, Server, send};
 
 /// A certificate that nobody has.
 const NO_CERTIFICATE: &str = "0000000000000000000000000000000000000000";
@@ -48,17 +50,21 @@ fn fill(api: &Api, key: &str, values: &[(&str, &str)]) {
         .expect(200);
 }
 
-/// A run that has ended.
-fn ended(api: &Api, key: &str, path: &str) -> Value {
+/// What is answered once it is as it is waited for.
+fn once(ask: impl Fn() -> Value, is_so: impl Fn(&Value) -> bool) -> Value {
     let until = Instant::now() + PATIENCE;
     loop {
-        let run = api.get(path, key).expect(200);
-        if !["not-started", "in-progress"].contains(&text(&run, "state")) {
-            return run;
+        let answered = ask();
+        if is_so(&answered) {
+            return answered;
         }
-        assert!(Instant::now() < until, "the run ends: {run}");
+        assert!(Instant::now() < until, "{answered}");
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+fn has_ended(run: &Value) -> bool {
+    !["not-started", "in-progress"].contains(&text(run, "state"))
 }
 
 #[test]
@@ -125,7 +131,7 @@ fn a_desk_gets_from_a_file_with_a_key_to_a_product_on_sale_over_http() {
     let started = api.ask("POST", runs, &key, &[], None);
     let at = started.header("location").expect("where it is").to_owned();
     started.expect(202);
-    let run = ended(&api, &key, &at);
+    let run = once(|| api.get(&at, &key).expect(200), has_ended);
     assert_eq!(text(&run, "state"), "completed");
     let accepted = api.ask("POST", &format!("{at}/acceptance"), &key, &[], None);
     assert_eq!(refused(&accepted), (409, "nothing-to-accept", vec![]));
@@ -207,6 +213,22 @@ fn a_price_that_may_be_a_mistake_is_told_and_set_once_it_is_said_to_be_meant() {
             ),
         ),
         (
+            json!([{ "productCode": product, "minorUnits": 0, "currency": "eur" }]),
+            (
+                422,
+                "invalid-currency",
+                vec![("prices[0].currency", "invalid-currency")],
+            ),
+        ),
+        (
+            json!([of(14_900), of(15_000)]),
+            (
+                422,
+                "request-invalid",
+                vec![("prices[1].productCode", "field-repeated")],
+            ),
+        ),
+        (
             json!([of(900_000)]),
             (
                 409,
@@ -247,9 +269,13 @@ fn a_price_that_may_be_a_mistake_is_told_and_set_once_it_is_said_to_be_meant() {
         assert_eq!(refused(&answer), expected, "{rows}: {answer:?}");
         assert_eq!(present(), before, "{rows}");
     }
-    let dry = api.post(prices, &key, &json!({ "prices": [of(15_900)], "dryRun": true }));
+    let dry = api.post(prices, &key, &json!({ "prices": [of(900_000)], "dryRun": true }));
     let dry = dry.expect(200);
     assert_eq!((&dry["changed"], present()), (&json!(1), before));
+    assert_eq!(
+        dry["doubts"],
+        json!([{ "productCode": product, "doubts": ["far-from-last"] }])
+    );
     let set = api.post(
         prices,
         &key,
@@ -309,15 +335,11 @@ fn what_was_sold_is_found_with_its_money_its_e_mails_its_alert_and_who_did_it() 
     let asset = text(&order["assets"][0], "id");
     let cancellations = format!("/v1/assets/{asset}/cancellations");
     api.post(&cancellations, &desk, &json!({})).expect(201);
-    let until = Instant::now() + PATIENCE;
-    let credits = loop {
-        let credits = api.get(&format!("/v1/credits?order={id}"), &desk).expect(200);
-        if !rows(&credits).is_empty() {
-            break credits;
-        }
-        assert!(Instant::now() < until, "it is credited");
-        std::thread::sleep(Duration::from_millis(100));
-    };
+    let credits = format!("/v1/credits?order={id}");
+    let credits = once(
+        || api.get(&credits, &desk).expect(200),
+        |credits| !rows(credits).is_empty(),
+    );
     let credited = text(&rows(&credits)[0], "chargeNumber");
     let charge = api.get(&format!("/v1/charges?number={credited}"), &desk);
     assert_eq!(charge.expect(200)["rows"][0]["credits"], credits["rows"]);
@@ -344,6 +366,37 @@ fn what_was_sold_is_found_with_its_money_its_e_mails_its_alert_and_who_did_it() 
     assert_eq!(bad.fields(), [("to", bad.code())], "{bad:?}");
     // What was not sent yet is not sent again.
     assert_eq!(api.ask("POST", &copies, &desk, &[], None).status, 409);
+    let folder = api.desk.folder.path().join("mails");
+    let folder = folder.to_str().expect("text");
+    let configure = [
+        "mail",
+        "configure",
+        "--from",
+        "shop@host.example",
+        "--directory",
+        folder,
+    ];
+    assert_ends(&api.desk.run(&configure), DONE);
+    once(
+        || api.get(&path, &desk).expect(200),
+        |mail| text(mail, "state") == "sent",
+    );
+    let elsewhere = json!({ "to": "desk@beispiel.example" });
+    let copy = api.post(&copies, &desk, &elsewhere).expect(201);
+    assert_eq!(
+        (text(&copy, "copyOf"), text(&copy["contact"], "email")),
+        (mail, "desk@beispiel.example")
+    );
+    // A copy of that copy goes to the contact of the order again, unless somebody says where.
+    let at = format!("/v1/mails/{}", text(&copy, "id"));
+    once(
+        || api.get(&at, &desk).expect(200),
+        |mail| text(mail, "state") == "sent",
+    );
+    let again = api
+        .ask("POST", &format!("{at}/copies"), &desk, &[], None)
+        .expect(201);
+    assert_eq!(text(&again["contact"], "email"), "it@beispiel.example");
 
     // The day's limit is reached, which is an alert of this instance and of no other.
     api.desk
@@ -362,10 +415,12 @@ fn what_was_sold_is_found_with_its_money_its_e_mails_its_alert_and_who_did_it() 
     );
     let acknowledge = |client: &str, body: &Value| api.post("/v1/alert-acknowledgements", client, body);
     let these = json!({ "numbers": [alert["number"]] });
-    assert_eq!(
-        refused(&acknowledge(&bound, &these)),
-        (403, "client-bound", vec![])
-    );
+    for client in [&bound, &desk] {
+        assert_eq!(
+            refused(&acknowledge(client, &these)),
+            (403, "scope-missing", vec![])
+        );
+    }
     for (body, fields) in [
         (
             json!({ "numbers": [alert["number"], 99] }),
@@ -378,17 +433,17 @@ fn what_was_sold_is_found_with_its_money_its_e_mails_its_alert_and_who_did_it() 
             vec![("upTo", "fields-exclude-each-other")],
         ),
     ] {
-        let answer = acknowledge(&desk, &body);
+        let answer = acknowledge(&auditor, &body);
         assert_eq!(refused(&answer), (422, "request-invalid", fields), "{body}");
     }
     assert_eq!(rows(&api.get("/v1/alerts", &desk).expect(200)).len(), 1);
     assert_eq!(
-        acknowledge(&desk, &these).expect(200),
+        acknowledge(&auditor, &these).expect(200),
         json!({ "acknowledged": 1 })
     );
     assert_eq!(rows(&api.get("/v1/alerts", &desk).expect(200)).len(), 0);
     let all = api.get("/v1/alerts?all=true&limit=1", &desk).expect(200);
-    assert_eq!(rows(&all)[0]["acknowledgedBy"], "desk");
+    assert_eq!(rows(&all)[0]["acknowledgedBy"], "auditor");
     let next = all["next"].as_str().expect("a full page has a next one");
     let after = api
         .get(&format!("/v1/alerts?all=true&after={next}"), &desk)
@@ -440,6 +495,10 @@ fn instances_and_certificates_are_made_and_removed_and_one_that_sells_keeps_its_
             (409, "name-taken", vec![("name", "name-taken")]),
         ),
         (
+            json!({ "name": "th\u{202e}ird", "currency": "EUR" }),
+            (422, "request-invalid", vec![("name", "field-unseen-characters")]),
+        ),
+        (
             json!({ "name": "third", "currency": "euros" }),
             (422, "invalid-currency", vec![("currency", "invalid-currency")]),
         ),
@@ -469,7 +528,7 @@ fn instances_and_certificates_are_made_and_removed_and_one_that_sells_keeps_its_
     api.ask("POST", "/v1/instances/esd/disablement", &key, &[], None)
         .expect(200);
     let refused_order = api.post("/v1/order-checks", &key, &api.order(1));
-    assert_ne!(refused_order.status, 200, "{refused_order:?}");
+    assert_eq!(refused_order.status, 409, "{refused_order:?}");
     api.ask("POST", "/v1/instances/esd/enablement", &key, &[], None)
         .expect(200);
     api.post("/v1/order-checks", &key, &api.order(1)).expect(200);
@@ -491,7 +550,9 @@ fn instances_and_certificates_are_made_and_removed_and_one_that_sells_keeps_its_
     let rotation = "/v1/instances/esd/certificate-rotation";
     let kept = api.post(rotation, &key, &json!({ "to": to }));
     assert_eq!((kept.status, kept.code()), (422, "check-failed"), "{kept:?}");
+    assert!(text(&kept.body, "detail").contains("unknown_ca"), "{kept:?}");
     let absent = api.post(rotation, &key, &json!({ "to": NO_CERTIFICATE }));
+    assert_eq!((absent.status, absent.code()), (422, "certificate-refused"));
     assert_eq!(
         absent.fields().first().map(|(field, _)| *field),
         Some("to"),
@@ -535,11 +596,29 @@ fn a_desk_of_one_instance_or_tenant_sees_and_changes_nothing_of_another() {
     let all = "read,order,cancel,configure,reveal";
     let elsewhere = api.key("elsewhere", all, &["--instance", "other"]);
     let bound = api.key("bound", all, &["--instance", "esd"]);
+    // A tenant with an instance of the same name, which has sold nothing.
+    let create = [
+        "instance",
+        "create",
+        "esd",
+        "--currency",
+        "EUR",
+        "--owner",
+        "reseller-7",
+    ];
+    let own = api.desk.json(&create);
     let tenant = api.key("tenant", all, &["--owner", "reseller-7"]);
+    let mine = api.post(
+        "/v1/self-signed-certificates",
+        &tenant,
+        &json!({ "commonName": "a" }),
+    );
+    let mine = mine.expect(201);
+    let id = text(&api.get("/v1/instances/esd", &desk).expect(200), "id").to_owned();
     let before = api.desk.json(&["audit", "verify"]);
 
     // By name or by id, another's instance and what belongs to it are not there.
-    let instance = "/v1/instances/esd";
+    let instance = &format!("/v1/instances/{id}");
     for (method, path, body) in [
         ("GET", format!("{instance}/spending"), Value::Null),
         ("POST", format!("{instance}/connection-checks"), Value::Null),
@@ -600,15 +679,35 @@ fn a_desk_of_one_instance_or_tenant_sees_and_changes_nothing_of_another() {
     // Lists of another's instance, and those of one's own, which has nothing.
     for list in ["charges", "credits", "mails", "alerts"] {
         for stranger in [&elsewhere, &tenant] {
-            let answer = api.get(&format!("/v1/{list}?instance=esd"), stranger);
+            let answer = api.get(&format!("/v1/{list}?instance={id}"), stranger);
             assert_eq!(
                 refused(&answer),
                 (422, "request-invalid", vec![("instance", "no-instance")]),
                 "{list}"
             );
         }
-        let own = api.get(&format!("/v1/{list}"), &elsewhere).expect(200);
-        assert_eq!(rows(&own), [] as [Value; 0], "{list}");
+        for stranger in [&elsewhere, &tenant] {
+            let own = api.get(&format!("/v1/{list}"), stranger).expect(200);
+            assert_eq!(rows(&own), [] as [Value; 0], "{list}");
+        }
+    }
+    let number = api.get("/v1/charges", &desk).expect(200)["rows"][0]["number"].clone();
+    let number = number.as_str().expect("a number");
+    let (of_order, placed) = (format!("order={}", text(&order, "id")), text(&order, "id"));
+    for path in [
+        format!("/v1/charges?{of_order}"),
+        format!("/v1/charges?number={number}"),
+        format!("/v1/mails?{of_order}"),
+        format!("/v1/mails?asset={asset}"),
+    ] {
+        assert!(
+            !rows(&api.get(&path, &desk).expect(200)).is_empty(),
+            "{path} of {placed}"
+        );
+        for stranger in [&elsewhere, &tenant] {
+            let found = api.get(&path, stranger).expect(200);
+            assert_eq!(rows(&found), [] as [Value; 0], "{path}");
+        }
     }
     // What concerns all instances of an owner is not for a client that is bound to some, not even to this one.
     for (method, path, body) in [
@@ -647,11 +746,6 @@ fn a_desk_of_one_instance_or_tenant_sees_and_changes_nothing_of_another() {
             json!({ "to": thumbprint }),
         ),
         ("GET", format!("{instance}/settings-versions"), Value::Null),
-        (
-            "POST",
-            "/v1/alert-acknowledgements".to_owned(),
-            json!({ "upTo": 99 }),
-        ),
     ] {
         for client in [&bound, &elsewhere] {
             let body = (!body.is_null()).then_some(&body);
@@ -663,25 +757,135 @@ fn a_desk_of_one_instance_or_tenant_sees_and_changes_nothing_of_another() {
             );
         }
     }
-    // A tenant has no certificate of the operator's, and takes none away.
-    assert_eq!(
-        rows(&api.get("/v1/certificates", &tenant).expect(200)),
-        [] as [Value; 0]
-    );
-    for (method, path) in [
-        ("GET", format!("/v1/certificates/{thumbprint}")),
-        ("DELETE", format!("/v1/certificates/{thumbprint}")),
-        ("POST", format!("{instance}/disablement")),
-        ("DELETE", instance.to_owned()),
-        ("GET", format!("{instance}/settings-versions")),
+    // A tenant has its own certificate alone, and neither uses nor takes away the operator's.
+    let certificates = api.get("/v1/certificates", &tenant).expect(200);
+    assert_eq!(rows(&certificates).len(), 1);
+    assert_eq!(rows(&certificates)[0]["thumbprint"], mine["thumbprint"]);
+    for (method, path, body) in [
+        ("GET", format!("/v1/certificates/{thumbprint}"), Value::Null),
+        ("DELETE", format!("/v1/certificates/{thumbprint}"), Value::Null),
+        ("POST", format!("{instance}/disablement"), Value::Null),
+        ("POST", format!("{instance}/enablement"), Value::Null),
+        ("POST", format!("{instance}/renaming"), json!({ "name": "mine" })),
+        ("DELETE", instance.to_owned(), Value::Null),
+        ("GET", format!("{instance}/settings-versions"), Value::Null),
     ] {
-        let answer = api.ask(method, &path, &tenant, &[], None);
+        let body = (!body.is_null()).then_some(&body);
+        let answer = api.ask(method, &path, &tenant, &[], body);
         assert_eq!(answer.status, 404, "{method} {path}: {answer:?}");
     }
     assert_eq!(api.desk.json(&["audit", "verify"]), before);
+    // By the same name, each means its own; the operator reaches the tenant's by its id.
+    let operator = api.key("operator", "read,configure", &[]);
+    let by_name = |key: &str| api.get("/v1/instances/esd", key).expect(200)["id"].clone();
+    assert_eq!(
+        (by_name(&tenant), by_name(&operator)),
+        (own["id"].clone(), json!(id))
+    );
+    let of_tenant = format!("/v1/instances/{}", text(&own, "id"));
+    let shown = api.get(&of_tenant, &operator).expect(200);
+    assert_eq!(text(&shown, "owner"), "reseller-7");
+    api.ask("DELETE", &of_tenant, &operator, &[], None).expect(200);
+    assert_eq!(by_name(&operator), json!(id));
+    assert_eq!(api.get("/v1/instances/esd", &tenant).status, 404);
     // The desk's own client does all of it with its own.
     api.get(&format!("{instance}/products/{product}"), &bound)
         .expect(200);
     api.get(&format!("/v1/mails/{mail}"), &bound).expect(200);
     assert_eq!(rows(&api.get("/v1/charges", &bound).expect(200)).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_word_goes_on_by_one_over_http() {
+    let scenario = Scenario::selling().await;
+    let offers = scenario.offers().await;
+    let made = ["api-client", "create", "desk", "--scopes", "read,order,configure"];
+    let key = format!("Bearer {}", text(&scenario.json(&made), "key"));
+    let server = Server::start(scenario.command(&["serve"]));
+    let ask = |method: &str, path: &str, body: Value| {
+        let mut connection = server.connect();
+        let headers = [
+            ("Authorization", key.as_str()),
+            ("Content-Type", "application/json"),
+            ("Idempotency-Key", "B-1"),
+        ];
+        let body = match body {
+            Value::Null => String::new(),
+            body => body.to_string(),
+        };
+        send(&mut connection, method, path, &headers, body.as_bytes());
+        Answer::read(connection)
+    };
+    let get = |path: &str| ask("GET", path, Value::Null).expect(200);
+
+    // A license that was refused is tried again.
+    let refusal = Fault::Refusal {
+        status: 403,
+        code: "CountryNotAllowed".to_owned(),
+        retry_after: None,
+    };
+    scenario
+        .microsoft
+        .faults()
+        .order(Operation::Purchase, refusal, Repeat::Times(1));
+    let order = json!({
+        "instance": INSTANCE,
+        "customer": { "id": "C-1", "name": "Beispiel GmbH", "country": "DE" },
+        "contact": { "email": "it@beispiel.example", "language": "de-DE" },
+        "lines": [{ "productCode": offers[0], "quantity": 1 }],
+    });
+    let order = ask("POST", "/v1/orders", order).expect(201);
+    let asset = format!("/v1/assets/{}", text(&order["assets"][0], "id"));
+    let is_in = |state: &'static str| move |asset: &Value| text(asset, "state") == state;
+    once(|| get(&asset), is_in("refused"));
+    ask("POST", &format!("{asset}/retry"), Value::Null).expect(200);
+    once(|| get(&asset), is_in("licensed"));
+    assert_eq!(scenario.issued().await.len(), 1);
+    let needless = ask("POST", &format!("{asset}/retry"), Value::Null);
+    assert_eq!(needless.status, 409, "{needless:?}");
+
+    // A catalog that shrank is applied once the run that says so is accepted, and by no other.
+    let mut half = scenario.microsoft.catalog();
+    half.offers.truncate(half.offers.len() / 2);
+    scenario.microsoft.set_catalog(half);
+    let runs = format!("/v1/instances/{INSTANCE}/services-runs");
+    let former = text(&rows(&get(&runs))[0], "id").to_owned();
+    let started = ask("POST", &runs, Value::Null);
+    let at = started.header("location").expect("where it is").to_owned();
+    let run = once(|| get(&at), has_ended);
+    assert_eq!(text(&run, "state"), "awaits-acceptance");
+    let other = ask("POST", &format!("{runs}/{former}/acceptance"), Value::Null);
+    assert_eq!(refused(&other), (409, "nothing-to-accept", vec![]));
+    let accepting = ask("POST", &format!("{at}/acceptance"), Value::Null);
+    assert_eq!(accepting.status, 202, "{accepting:?}");
+    let at = accepting.header("location").expect("where it is").to_owned();
+    let accepted = once(|| get(&at), has_ended);
+    assert_eq!(
+        (
+            text(&accepted, "state"),
+            &accepted["accepts"],
+            &accepted["discontinued"]
+        ),
+        ("completed", &run["id"], &run["discontinued"])
+    );
+    let gone = get(&format!("{at}/differences?limit=500"));
+    assert!(
+        rows(&gone).iter().all(|row| row["kind"] == "discontinued"),
+        "{gone}"
+    );
+
+    // A certificate that the vendor knows takes over.
+    let successor = scenario.install(&CertificateRequest::default()).await.to_string();
+    let rotation = format!("/v1/instances/{INSTANCE}/certificate-rotation");
+    let rotated = ask("POST", &rotation, json!({ "to": successor })).expect(200);
+    assert_eq!(text(&rotated, "certificateThumbprint"), successor);
+    let taken = ask("POST", &rotation, json!({ "to": successor }));
+    assert_eq!(
+        refused(&taken),
+        (
+            409,
+            "certificate-already-used",
+            vec![("to", "certificate-already-used")]
+        )
+    );
 }

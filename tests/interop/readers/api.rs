@@ -1,5 +1,6 @@
 //! The server held by schemathesis to `docs/openapi.json`, which is made from its code.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Output, Stdio};
@@ -91,22 +92,53 @@ pub(super) fn assert_agrees(output: &Output) {
     println!("{said}");
 }
 
+/// How far links are followed: those that the document has, and none that schemathesis makes up.
+const LINKS: &str = "
+    [phases.stateful.generation]
+    max-examples = 200
+    [phases.stateful.inference]
+    algorithms = []
+";
+
 /// Holds a server with an order on record to a document.
-async fn schemathesis(document: &Path) -> Output {
-    let scenario = Scenario::selling().await;
+async fn schemathesis(scenario: &Scenario, document: &Path, phases: &str, configuration: &str) -> Output {
     let offers = scenario.offers().await;
     scenario.order(&offers[0], 1).await;
     let scopes = "read,order,cancel,configure,reveal,administer";
     let made = scenario.json(&["api-client", "create", "schemathesis", "--scopes", scopes]);
     let key = made["key"].as_str().expect("a key");
-    let files = [("schemathesis.toml", CONFIGURATION)];
+    let files = [("schemathesis.toml", configuration)];
     let headers = [format!("Authorization: Bearer {key}")];
-    hold(&scenario, document, EVERY_PHASE, &files, &headers).await
+    hold(scenario, document, phases, &files, &headers).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn schemathesis_finds_no_disagreement_between_the_api_and_its_document() {
-    assert_agrees(&schemathesis(Path::new(DOCUMENT)).await);
+    let scenario = Scenario::selling().await;
+    let output = schemathesis(&scenario, Path::new(DOCUMENT), EVERY_PHASE, CONFIGURATION).await;
+    assert_agrees(&output);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schemathesis_gets_by_the_document_s_links_to_orders_keys_and_cancellations_and_finds_no_disagreement()
+ {
+    let scenario = Scenario::selling().await;
+    let output = schemathesis(&scenario, Path::new(DOCUMENT), "stateful", LINKS).await;
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("✅ Stateful"), "{said}");
+    println!("{said}");
+    // Made-up ids lead to nothing: what is on record was come to by links.
+    let acts = scenario.json(&["audit", "list"]);
+    let done: BTreeSet<&str> = acts
+        .as_array()
+        .expect("acts")
+        .iter()
+        .filter(|act| act["actor"]["name"] == "schemathesis")
+        .map(|act| act["act"].as_str().expect("a word"))
+        .collect();
+    for act in ["show-keys", "start-services-run", "remove-certificate"] {
+        assert!(done.contains(act), "{act} in {done:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,7 +151,7 @@ async fn schemathesis_finds_a_document_that_promises_what_the_api_does_not_keep(
     let folder = tempfile::tempdir().expect("a temporary directory");
     let file = folder.path().join("altered.json");
     std::fs::write(&file, wrong.to_string()).expect("a file");
-    let output = schemathesis(&file).await;
+    let output = schemathesis(&Scenario::selling().await, &file, EVERY_PHASE, CONFIGURATION).await;
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(!output.status.success(), "{said}");
     assert!(said.contains("/healthz") && said.contains("alive"), "{said}");

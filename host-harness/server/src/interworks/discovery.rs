@@ -1,6 +1,7 @@
 //! What the platform may discover of this service manager (`DiscoveryResponse`): names and addresses.
 
 use http::header::HOST;
+use http::uri::Authority;
 use serde_json::{Value, json};
 
 use super::asked::Asked;
@@ -10,7 +11,16 @@ const MODELS: &str = "Interworks.Extensions.Models";
 
 pub(super) fn answer(asked: &Asked<'_>) -> Value {
     let host = asked.headers.get(HOST).and_then(|host| host.to_str().ok());
-    let authority = asked.authority().or(host).unwrap_or("localhost");
+    // What a client writes there need be no address.
+    let is_authority = |text: &&str| {
+        text.parse::<Authority>()
+            .is_ok_and(|read| !read.as_str().contains('@'))
+    };
+    let authority = asked
+        .authority()
+        .or(host)
+        .filter(is_authority)
+        .unwrap_or("localhost");
     let url = |path: &str, check: bool| json!({ "Url": path, "RequiresAuthorization": true, "RequiresPrecheck": check });
     let license = |section: &str| {
         json!({
