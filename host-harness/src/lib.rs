@@ -111,8 +111,8 @@ pub use alert_telling::{AlertAddressesError, AlertListener};
 pub use api_clients::ApiClientRequest;
 pub use asked_instance::AskedInstance;
 pub use bss_keys::{
-    Caution, HostKey, HostKeyError, HostKeySource, InstalledCertificate, NewCertificate, PfxCode,
-    UnusableReason,
+    Caution, HostKey, HostKeyError, HostKeySource, InspectError, InstalledCertificate, NewCertificate,
+    PfxCode, PfxError, UnusableReason,
 };
 pub use bss_model::{
     Actor, AddedPlugin, Advice, AlertChoice, ApiClient, ApiScope, AssetId, Choice, Contact,

@@ -148,12 +148,20 @@ impl Record {
         if search.text.is_empty() {
             return Ok(finds);
         }
-        search.by_id(&mut finds).await?;
-        search.by_number(&mut finds).await?;
-        search.by_party(&mut finds).await?;
-        search.by_sent_address(&mut finds).await?;
-        search.by_product_key(&mut finds).await?;
-        search.by_vendors_names(&mut finds).await?;
+        // Each reads much of the record through, by a connection of its own.
+        let (ids, numbers, parties, addresses, keys, purchases, exchanges) = tokio::try_join!(
+            search.by_id(),
+            search.by_number(),
+            search.by_party(),
+            search.by_sent_address(),
+            search.by_product_key(),
+            search.by_purchase(),
+            search.by_exchange(),
+        )?;
+        for some in [ids, numbers, parties, addresses, keys, purchases, exchanges] {
+            finds.has_more |= some.has_more;
+            finds.found.extend(some.found);
+        }
         // What is like the text in several ways is found once, by the first of them.
         let mut seen = BTreeSet::new();
         finds
@@ -175,9 +183,10 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    async fn by_id(&self, finds: &mut Finds) -> Result<(), RecordError> {
+    async fn by_id(&self) -> Result<Finds, RecordError> {
+        let mut finds = Finds::default();
         let Some(beginning) = beginning(self.text).filter(|beginning| beginning.len() >= ID_CHARS_MIN) else {
-            return Ok(());
+            return Ok(finds);
         };
         for (kind, query) in [
             (FoundKind::Order, ORDERS_BY_ID),
@@ -185,15 +194,16 @@ impl Search<'_> {
             (FoundKind::Cancellation, CANCELLATIONS_BY_ID),
             (FoundKind::Mail, MAILS_BY_ID),
         ] {
-            self.add(finds, (kind, FoundBy::Id), query, &beginning, "")
+            self.add(&mut finds, (kind, FoundBy::Id), query, &beginning, "")
                 .await?;
         }
-        Ok(())
+        Ok(finds)
     }
 
-    async fn by_number(&self, finds: &mut Finds) -> Result<(), RecordError> {
+    async fn by_number(&self) -> Result<Finds, RecordError> {
+        let mut finds = Finds::default();
         let Ok(number) = self.text.parse::<SerialNumber>() else {
-            return Ok(());
+            return Ok(finds);
         };
         for (kind, query) in [
             (FoundKind::Charge, CHARGES_BY_NUMBER),
@@ -201,7 +211,7 @@ impl Search<'_> {
         ] {
             let from = finds.found.len();
             self.add(
-                finds,
+                &mut finds,
                 (kind, FoundBy::Id),
                 query,
                 &number.prefix,
@@ -212,11 +222,12 @@ impl Search<'_> {
                 found.id = number.to_string();
             }
         }
-        Ok(())
+        Ok(finds)
     }
 
     /// Orders by their keys, and customers by the first of their orders that is like the text.
-    async fn by_party(&self, finds: &mut Finds) -> Result<(), RecordError> {
+    async fn by_party(&self) -> Result<Finds, RecordError> {
+        let mut finds = Finds::default();
         let wanted = folded(self.text);
         let mut rows = sqlx::query(ORDERS_BY_PARTY)
             .bind(self.owner.map(Owner::as_str))
@@ -246,36 +257,50 @@ impl Search<'_> {
         customers.sort_by_key(|found| std::cmp::Reverse(found.at_ms));
         finds.found.extend(orders.into_iter().take(limit));
         finds.found.extend(customers.into_iter().take(limit));
-        Ok(())
+        Ok(finds)
     }
 
-    async fn by_sent_address(&self, finds: &mut Finds) -> Result<(), RecordError> {
+    async fn by_sent_address(&self) -> Result<Finds, RecordError> {
+        let mut finds = Finds::default();
         if !self.text.contains('@') {
-            return Ok(());
+            return Ok(finds);
         }
         let address = escaped(self.text);
         let found = (FoundKind::Mail, FoundBy::Email);
-        self.add(finds, found, MAILS_BY_ADDRESS, &address, "").await
+        self.add(&mut finds, found, MAILS_BY_ADDRESS, &address, "")
+            .await?;
+        Ok(finds)
     }
 
-    async fn by_product_key(&self, finds: &mut Finds) -> Result<(), RecordError> {
+    async fn by_product_key(&self) -> Result<Finds, RecordError> {
+        let mut finds = Finds::default();
         let Some(key) = product_key(self.text) else {
-            return Ok(());
+            return Ok(finds);
         };
         let (end, digest) = (escaped(&key), self.record.host_key.digest("product key", &key));
         let found = (FoundKind::Asset, FoundBy::ProductKey);
-        self.add(finds, found, ASSETS_BY_KEY, &end, &digest).await
+        self.add(&mut finds, found, ASSETS_BY_KEY, &end, &digest).await?;
+        Ok(finds)
     }
 
-    async fn by_vendors_names(&self, finds: &mut Finds) -> Result<(), RecordError> {
-        if self.text.chars().count() < NAME_CHARS_MIN || self.text.contains(['"', '\\']) {
-            return Ok(());
+    async fn by_purchase(&self) -> Result<Finds, RecordError> {
+        self.by_vendors_name(FoundBy::PurchaseId, ASSETS_BY_PURCHASE)
+            .await
+    }
+
+    async fn by_exchange(&self) -> Result<Finds, RecordError> {
+        self.by_vendors_name(FoundBy::CorrelationId, ASSETS_BY_EXCHANGE)
+            .await
+    }
+
+    async fn by_vendors_name(&self, by: FoundBy, query: &'static str) -> Result<Finds, RecordError> {
+        let mut finds = Finds::default();
+        if self.text.chars().count() >= NAME_CHARS_MIN && !self.text.contains(['"', '\\']) {
+            let name = escaped(self.text);
+            self.add(&mut finds, (FoundKind::Asset, by), query, &name, "")
+                .await?;
         }
-        let name = escaped(self.text);
-        let purchase = (FoundKind::Asset, FoundBy::PurchaseId);
-        self.add(finds, purchase, ASSETS_BY_PURCHASE, &name, "").await?;
-        let exchange = (FoundKind::Asset, FoundBy::CorrelationId);
-        self.add(finds, exchange, ASSETS_BY_EXCHANGE, &name, "").await
+        Ok(finds)
     }
 
     /// Adds what a query finds for the owner `$1`, the text `$2`, `$3` rows at most, and another text `$4`.

@@ -13,6 +13,7 @@ use bss_model::{
 };
 use host_harness::{
     AssetHandle, ConfigureError, DecideError, Host, InstanceHandle, OrderHandle, PlaceError, RetryError,
+    RetryMailError,
 };
 use http::header::{ALLOW, AUTHORIZATION, CONNECTION};
 use http::request::Parts;
@@ -24,7 +25,6 @@ use uuid::Uuid;
 use crate::failed_tries::{Failed, HELD_BACK};
 use crate::interworks::Credentials;
 use crate::listener::Peer;
-use crate::mails;
 use crate::problem::Problem;
 use crate::request_error::RequestError;
 use crate::routes::{OpenTo, ROUTES, Route};
@@ -190,6 +190,11 @@ async fn tell(state: &State, peer: IpAddr) {
     }
 }
 
+/// The problem of an e-mail that is not there.
+pub(crate) fn no_mail(id: Uuid) -> Problem {
+    Problem::of(&RetryMailError::NoMail { id })
+}
+
 impl Caller {
     /// The client in the acts that it makes.
     pub(crate) fn actor(&self) -> Actor {
@@ -270,7 +275,7 @@ impl Caller {
     pub(crate) async fn mail(&self, id: Uuid) -> Result<bss_model::Mail, Problem> {
         let found = self.host.mail(id).await?;
         let own = found.filter(|(_, instance)| self.client.is_bound_to((*instance).into()));
-        own.map(|(mail, _)| mail).ok_or_else(|| mails::absent(id))
+        own.map(|(mail, _)| mail).ok_or_else(|| no_mail(id))
     }
 
     /// Whether the client is the operator's, and bound to no instance.

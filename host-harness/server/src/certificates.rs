@@ -3,11 +3,10 @@
 use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
-use bss_keys::{InspectError, PfxCode, PfxError, to_pem};
 use bss_model::clock::now_ms;
 use bss_model::{Rows, Thumbprint};
 use host_harness::view::{self, CertificateWarning};
-use host_harness::{Error, ImportError, NewCertificate};
+use host_harness::{Error, ImportError, InspectError, NewCertificate, PfxCode, PfxError};
 use http::{StatusCode, Uri};
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
@@ -95,10 +94,8 @@ pub(crate) async fn show(
     let (Some(installed), Some(der)) = (store.get(&thumbprint).await?, store.der(&thumbprint).await?) else {
         return Err(RequestError::NoCertificate { thumbprint }.into());
     };
-    Ok(ok(&view::CertificateWithPem {
-        certificate: caller.host().certificate_view(&installed).await?,
-        certificate_pem: to_pem("CERTIFICATE", &der),
-    }))
+    let certificate = caller.host().certificate_view(&installed).await?;
+    Ok(ok(&view::CertificateWithPem::new(certificate, &der)))
 }
 
 /// Imports a certificate with its private key, or the answer to a request.
@@ -148,11 +145,9 @@ pub(crate) async fn make(
     let _one = KEY_WORK.acquire().await;
     let made = caller.host().certificates().make(&new, &caller.actor()).await;
     let made = made.map_err(Error::from)?;
-    let shown = view::CertificateWithPem {
-        // Of what was only just made, nobody makes use.
-        certificate: view::Certificate::new(&made.imported.installed, Vec::new(), now_ms()),
-        certificate_pem: to_pem("CERTIFICATE", &made.certificate),
-    };
+    // Of what was only just made, nobody makes use.
+    let certificate = view::Certificate::new(&made.imported.installed, Vec::new(), now_ms());
+    let shown = view::CertificateWithPem::new(certificate, &made.certificate);
     Ok(with_status(StatusCode::CREATED, &shown))
 }
 

@@ -4,13 +4,13 @@ use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
 use bss_model::{AssetId, Mail, MailFilter, MailKind, MailState, OrderId, Rows};
-use host_harness::{Error, ResendMailError, RetryMailError, view};
+use host_harness::{Error, ResendMailError, view};
 use http::{StatusCode, Uri};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::access::Caller;
+use crate::access::{Caller, no_mail};
 use crate::answer::with_status;
 use crate::body::Json;
 use crate::fields::{Fields, Problems};
@@ -101,7 +101,7 @@ pub(crate) async fn resend(
     })?;
     match copies.first() {
         Some(copy) => Ok(written(&caller, StatusCode::CREATED, copy).await),
-        None => Err(absent(mail)),
+        None => Err(no_mail(mail)),
     }
 }
 
@@ -116,11 +116,6 @@ pub(crate) async fn retry(
     retried.map_err(Error::from)?;
     let due = caller.mail(mail.id).await.unwrap_or(mail);
     Ok(written(&caller, StatusCode::OK, &due).await)
-}
-
-/// The problem of an e-mail that is not there.
-pub(crate) fn absent(id: Uuid) -> Problem {
-    Problem::of(&RetryMailError::NoMail { id })
 }
 
 fn mail_id(id: &str) -> Result<Uuid, Problem> {

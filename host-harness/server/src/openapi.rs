@@ -1,5 +1,6 @@
 //! The OpenAPI document of this server: made from the table of routes, the views, and what each handler reads.
 
+mod described;
 mod operations;
 mod schemas;
 #[cfg(test)]
@@ -20,7 +21,8 @@ use utoipa::openapi::{
     Server, Tag, Type,
 };
 
-use self::operations::{Described, described, header_of, path_parameter};
+use self::described::{Described, header_of, path_parameter};
+use self::operations::described;
 use crate::answer::of_program;
 use crate::routes::{OpenTo, ROUTES, Route};
 

@@ -84,6 +84,16 @@ pub struct CertificateWithPem {
     pub certificate_pem: String,
 }
 
+impl CertificateWithPem {
+    /// The view with the certificate's DER form.
+    pub fn new(certificate: Certificate, der: &[u8]) -> Self {
+        Self {
+            certificate,
+            certificate_pem: to_pem("CERTIFICATE", der),
+        }
+    }
+}
+
 /// A request for a certificate, whose private key waits in the host for the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

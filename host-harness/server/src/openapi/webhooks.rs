@@ -5,7 +5,7 @@ use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::{Content, PathsBuilder, Ref, Required, Type};
 
-use super::operations::plain;
+use super::described::plain;
 
 /// What receivers are sent.
 pub(super) fn webhooks() -> Paths {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Described, delete, get, one, post, whole};
+use crate::openapi::described::{Described, delete, get, one, post, whole};
 
 /// What all of them have in common.
 const ABOUT: &str = "Not for clients that are bound to instances (`client-bound`).";

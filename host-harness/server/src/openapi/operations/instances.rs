@@ -5,7 +5,7 @@ use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::schema::AnyOfBuilder;
 use utoipa::openapi::{Ref, Required, Type};
 
-use super::{
+use crate::openapi::described::{
     Described, INSTANCE, OWN, ROW, delete, flag, form, get, header, header_of, json_answer, one, page, patch,
     plain, post, whole,
 };

@@ -5,11 +5,11 @@ use host_harness::view;
 use serde_json::json;
 use utoipa::openapi::{Required, Type};
 
-use super::{
+use crate::fields::shown;
+use crate::openapi::described::{
     Described, OWN, ROW, flag, get, header, header_of, id_schema, in_query, instance_filter, known, listed,
     one, order_example, page, placed, post, text, time, word,
 };
-use crate::fields::shown;
 
 pub(super) fn described() -> Vec<Described> {
     let groups = [of_orders(), of_assets(), of_cancellations(), vec![of_events()]];

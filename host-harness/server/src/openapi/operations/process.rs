@@ -3,8 +3,8 @@
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::{Content, Type};
 
-use super::{Described, JSON, get, one, plain};
 use crate::measures;
+use crate::openapi::described::{Described, JSON, get, one, plain};
 
 pub(super) fn described() -> Vec<Described> {
     let texts = |about, kind| {

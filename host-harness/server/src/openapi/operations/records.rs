@@ -5,10 +5,10 @@ use serde_json::json;
 use utoipa::openapi::path::Parameter;
 use utoipa::openapi::{ObjectBuilder, Type};
 
-use super::{
+use crate::fields::shown;
+use crate::openapi::described::{
     Described, ROW, flag, get, id_schema, in_query, instance_filter, known, one, page, post, text, time, word,
 };
-use crate::fields::shown;
 
 pub(super) fn described() -> Vec<Described> {
     let groups = [of_money(), of_mails(), of_alerts(), of_acts()];
