@@ -869,6 +869,10 @@ async fn what_waits_for_a_word_goes_on_by_one_over_http() {
         ("completed", &run["id"], &run["discontinued"])
     );
     let gone = get(&format!("{at}/differences?limit=500"));
+    assert_eq!(
+        rows(&gone).len() as u64,
+        accepted["discontinued"].as_u64().expect("a number")
+    );
     assert!(
         rows(&gone).iter().all(|row| row["kind"] == "discontinued"),
         "{gone}"

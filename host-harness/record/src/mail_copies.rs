@@ -1,4 +1,4 @@
-//! Copies of e-mails: a sent one is repeated as a row of its own, to the same recipient or to another one.
+//! Copies of e-mails: a sent one is repeated as a row of its own, to the contact of its order or to another address.
 
 use bss_model::clock::now_ms;
 use bss_model::{
@@ -137,11 +137,14 @@ impl Record {
         let mut transaction = begin_write(&self.writer).await?;
         let mut copies = Vec::with_capacity(mails.len());
         for mail in mails {
-            let instance_id = check(&mut transaction, *mail).await?;
+            let (instance_id, state) = check(&mut transaction, *mail).await?;
             // Asked for again before it was sent, it is one copy: the first answer may have been lost.
             if let Some(waiting) = waiting(&mut transaction, *mail, to).await? {
                 copies.push(waiting);
                 continue;
+            }
+            if !matches!(state, MailState::Sent | MailState::Failed) {
+                return Err(ResendMailError::NotSent { id: *mail, state });
             }
             let copy = copy(&mut transaction, *mail, to).await?;
             let (act, subject) = (Act::ResendMail, Subject::mail(copy.id));
@@ -155,8 +158,8 @@ impl Record {
     }
 }
 
-/// Checks that an e-mail can be sent again, and returns its instance.
-async fn check(transaction: &mut SqliteConnection, mail: Uuid) -> Result<Uuid, ResendMailError> {
+/// Checks that somebody may have an e-mail again, and returns its instance and its state.
+async fn check(transaction: &mut SqliteConnection, mail: Uuid) -> Result<(Uuid, MailState), ResendMailError> {
     let row = sqlx::query(
         "SELECT mails.state, mails.kind, assets.instance_id, assets.status, assets.return_status,
                 customer_erased_at_ms IS NOT NULL AS is_erased
@@ -174,26 +177,38 @@ async fn check(transaction: &mut SqliteConnection, mail: Uuid) -> Result<Uuid, R
     if is_about_license && is_returned(&row)? {
         return Err(ResendMailError::Returned { id: mail });
     }
-    match MailState::from_word(row.try_get("state")?).map_err(RecordError::from)? {
-        MailState::Sent | MailState::Failed => Ok(id(&row, "instance_id")?),
-        state => Err(ResendMailError::NotSent { id: mail, state }),
-    }
+    let state = MailState::from_word(row.try_get("state")?).map_err(RecordError::from)?;
+    Ok((id(&row, "instance_id")?, state))
 }
 
-/// The copy of an e-mail to an address, or to the contact, that waits to be sent.
+/// The copy of an e-mail to an address, or to the contact, that waits to be sent: it is due now.
 async fn waiting(
     transaction: &mut SqliteConnection,
     mail: Uuid,
     to: Option<&str>,
 ) -> Result<Option<Mail>, RecordError> {
-    let query = format!("{MAILS_WITH_CONTACT} WHERE copy_of = $1 AND recipient IS $2 AND state = $3 LIMIT 1");
-    let row = sqlx::query(sqlx::AssertSqlSafe(query))
+    const CONTACT: &str =
+        "(SELECT json_extract(contact, '$.email') FROM orders WHERE orders.id = mails.order_id)";
+    let due = format!(
+        "UPDATE mails SET due_at_ms = MIN(due_at_ms, $4)
+         WHERE id = (SELECT id FROM mails WHERE copy_of = $1 AND state = $3
+                     AND COALESCE(recipient, {CONTACT}) IS COALESCE($2, {CONTACT}) LIMIT 1)
+         RETURNING id"
+    );
+    let waits: Option<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(due))
         .bind(mail.to_string())
         .bind(to)
         .bind(MailState::Pending.word())
-        .fetch_optional(transaction)
+        .bind(now_ms())
+        .fetch_optional(&mut *transaction)
         .await?;
-    row.as_ref().map(read_mail).transpose()
+    let Some(waits) = waits else { return Ok(None) };
+    let query = format!("{MAILS_WITH_CONTACT} WHERE mails.id = $1");
+    let row = sqlx::query(sqlx::AssertSqlSafe(query))
+        .bind(waits)
+        .fetch_one(transaction)
+        .await?;
+    read_mail(&row).map(Some)
 }
 
 fn is_returned(row: &SqliteRow) -> Result<bool, RecordError> {

@@ -47,6 +47,12 @@ pub enum StartRunError {
         /// The instance's name.
         instance: String,
     },
+    /// The run that was to be accepted does not await it, or not any more.
+    #[error("run `{run}` does not await acceptance")]
+    NotAwaiting {
+        /// The run.
+        run: Uuid,
+    },
     /// The record failed.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -65,6 +71,9 @@ impl Diagnose for StartRunError {
             }
             Self::NoInstance { .. } => {
                 Diagnosis::new(ErrorKind::NotFound, "no-instance").advise(Advice::ListInstances)
+            }
+            Self::NotAwaiting { .. } => {
+                Diagnosis::new(ErrorKind::Conflict, "nothing-to-accept").say("look at the instance's runs")
             }
             Self::NothingToAccept { instance } => Diagnosis::new(ErrorKind::Conflict, "nothing-to-accept")
                 .advise(Advice::ListRuns {
@@ -228,11 +237,12 @@ impl Record {
         }
         let accepts = match acceptance {
             Acceptance::Nothing => None,
-            Acceptance::Awaited(seen) => match awaiting(&mut transaction, instance_id).await? {
-                awaiting if awaiting.is_none() || (seen.is_some() && awaiting != seen) => {
-                    return Err(StartRunError::NothingToAccept { instance });
+            Acceptance::Awaited(seen) => match (awaiting(&mut transaction, instance_id).await?, seen) {
+                (awaiting, Some(run)) if awaiting != Some(run) => {
+                    return Err(StartRunError::NotAwaiting { run });
                 }
-                awaiting => awaiting,
+                (None, _) => return Err(StartRunError::NothingToAccept { instance }),
+                (awaiting, _) => awaiting,
             },
         };
         let run = Uuid::new_v4();

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State as Shared};
@@ -85,12 +86,22 @@ pub(crate) async fn guard(Shared(state): Shared<State>, request: Request, next: 
     if route.method == "GET" {
         return answered.await;
     }
+    let Ok(place) = Arc::clone(&state.changes).try_acquire_owned() else {
+        return Problem::from(RequestError::TooManyChanges).into_response();
+    };
     // What is changed is changed to its end, whether its client waits or not: the files that a key was in are emptied after it is gone
     // from the record.
-    let task = tokio::spawn(answered.instrument(Span::current()));
-    match task.await {
+    let change = async move {
+        let _place = place;
+        answered.await
+    };
+    match tokio::spawn(change.instrument(Span::current())).await {
         Ok(response) => response,
-        Err(error) => resume_unwind(error.into_panic()),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            // The process ends.
+            Err(_) => Problem::from(RequestError::Stopping).into_response(),
+        },
     }
 }
 

@@ -1,5 +1,7 @@
 //! `/v1/certificates`: imported, made and shown. A private key comes in with its file and never goes out.
 
+use std::time::Duration;
+
 use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
@@ -8,7 +10,8 @@ use bss_model::{Rows, Thumbprint};
 use host_harness::view::{self, CertificateWarning};
 use host_harness::{Error, ImportError, InspectError, NewCertificate, PfxCode, PfxError};
 use http::{StatusCode, Uri};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
@@ -22,6 +25,9 @@ use crate::request_error::RequestError;
 
 /// One key at a time is made or unlocked: it takes a processor for seconds, whoever asks.
 static KEY_WORK: Semaphore = Semaphore::const_new(1);
+
+/// The time for which a request waits for its turn. What waits longer is told so, and holds up nobody behind it.
+const TURN: Duration = Duration::from_secs(10);
 
 /// The days for which a self-signed certificate is valid, unless others are asked for.
 const DAYS: u32 = 365;
@@ -111,7 +117,7 @@ pub(crate) async fn import(
     problems.check()?;
     caller.check_unbound()?;
     let store = caller.host().certificates();
-    let _one = KEY_WORK.acquire().await;
+    let _one = key_work().await?;
     let imported = store.import(&file, &code, &caller.actor()).await;
     let imported = imported.map_err(|error| not_imported(&error))?;
     let mut shown = caller.host().certificate_view(&imported.installed).await?;
@@ -142,7 +148,7 @@ pub(crate) async fn make(
     let days = fields.number("days", &mut problems);
     let new = new_certificate(fields, days.unwrap_or(DAYS), problems)?;
     caller.check_unbound()?;
-    let _one = KEY_WORK.acquire().await;
+    let _one = key_work().await?;
     let made = caller.host().certificates().make(&new, &caller.actor()).await;
     let made = made.map_err(Error::from)?;
     // Of what was only just made, nobody makes use.
@@ -186,7 +192,7 @@ pub(crate) async fn request(
     let fields = Fields::of_body(body.unwrap_or_default(), &mut problems);
     let new = new_certificate(fields, DAYS, problems)?;
     caller.check_unbound()?;
-    let _one = KEY_WORK.acquire().await;
+    let _one = key_work().await?;
     let request = caller
         .host()
         .certificates()
@@ -214,6 +220,15 @@ pub(crate) async fn remove_request(
     Ok(ok(&view::RemovedCertificateRequest {
         public_key: public_key.to_string(),
     }))
+}
+
+/// Waits for the turn to make or unlock a key.
+async fn key_work() -> Result<SemaphorePermit<'static>, RequestError> {
+    match timeout(TURN, KEY_WORK.acquire()).await {
+        Ok(Ok(permit)) => Ok(permit),
+        // Nobody closes it.
+        Ok(Err(_)) | Err(_) => Err(RequestError::KeyWork),
+    }
 }
 
 /// Reads who a certificate is for.

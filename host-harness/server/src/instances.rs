@@ -85,9 +85,9 @@ fn not_created(error: &CreateInstanceError) -> Problem {
     let problem = Problem::of(error);
     match error {
         // Other problems with plugins name files of this machine.
-        CreateInstanceError::Plugin(PluginError::NoPlugin { .. } | PluginError::Several { .. }) => {
-            problem.in_field("plugin")
-        }
+        CreateInstanceError::Plugin(
+            PluginError::NoPlugin { .. } | PluginError::Several { .. } | PluginError::NotNamed,
+        ) => problem.in_field("plugin"),
         CreateInstanceError::Plugin(_) => problem.of_the_host(),
         CreateInstanceError::Create(CreateError::NoPlugin { .. }) => problem.in_field("plugin"),
         CreateInstanceError::Create(CreateError::InvalidCurrency { .. }) => problem.in_field("currency"),

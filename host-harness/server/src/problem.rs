@@ -141,6 +141,12 @@ impl Problem {
 
     /// The problem without what it says of this machine, which the log has.
     pub(crate) fn of_the_host(mut self) -> Self {
+        let causes = self.causes();
+        tracing::warn!(
+            code = self.code(),
+            causes,
+            "a request was refused for what is wrong with this host"
+        );
         self.0.detail = format!(
             "`{}` is in the way; whoever operates the host finds the causes in the log",
             self.0.code

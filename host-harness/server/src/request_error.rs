@@ -63,6 +63,10 @@ pub(crate) enum RequestError {
     DoubtfulPrice { price: String, reasons: String },
     #[error("{count} of the prices may be a mistake, and none was set")]
     DoubtfulPrices { count: usize },
+    #[error("so many changes are under way that no more is begun")]
+    TooManyChanges,
+    #[error("other keys are being made or unlocked")]
+    KeyWork,
     #[error("the asset has no license")]
     NoLicense,
     #[error("the server is about to end")]
@@ -97,7 +101,9 @@ impl RequestError {
             Self::Fields | Self::InstanceNeeded | Self::NotSaved | Self::UnsentSecret => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            Self::Stopping | Self::WorkerSilent { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Stopping | Self::TooManyChanges | Self::KeyWork | Self::WorkerSilent { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -171,6 +177,10 @@ impl Diagnose for RequestError {
             Self::NoLicense => {
                 Diagnosis::new(ErrorKind::Conflict, "no-license").say("read the asset for its state")
             }
+            Self::TooManyChanges => Diagnosis::new(ErrorKind::Unavailable, "changes-too-many")
+                .say("send the request again after `Retry-After`"),
+            Self::KeyWork => Diagnosis::new(ErrorKind::Unavailable, "key-work-waits")
+                .say("send the request again after `Retry-After`"),
             Self::Stopping => Diagnosis::new(ErrorKind::Unavailable, "server-stopping")
                 .say("send the request again, on a new connection"),
             Self::WorkerSilent { .. } => Diagnosis::new(ErrorKind::Unavailable, "worker-silent")

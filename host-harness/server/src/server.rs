@@ -11,13 +11,15 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 use bss_model::{Diagnose, Diagnosis, ErrorKind};
 use host_harness::{Host, Pulse};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::access::guard;
 use crate::certificate::{CertificateError, CertificateFiles, ShownCertificate};
 use crate::limits::Limits;
 use crate::listener::{Listener, bind};
 use crate::observation::observe;
-use crate::state::State;
+use crate::state::{CHANGES_MAX, State};
 use crate::{
     acts, alerts, assets, cancellations, catalog, certificates, charges, events, health, instances,
     interworks, mails, openapi, orders, products, reference, services_runs, settings,
@@ -143,6 +145,7 @@ impl Server {
                 measures: Arc::default(),
                 failed_tries: Arc::default(),
                 is_stopping: Arc::new(AtomicBool::new(false)),
+                changes: Arc::new(Semaphore::new(CHANGES_MAX as usize)),
             },
         })
     }
@@ -168,7 +171,11 @@ impl Server {
             stop.await;
             is_stopping.store(true, Ordering::Relaxed);
         };
-        match self.listener.serve(router(self.state), stop).await? {
+        let (changes, within) = (Arc::clone(&self.state.changes), self.state.limits.stop);
+        let answered = self.listener.serve(router(self.state), stop).await?;
+        // What was changed for clients that have left, too.
+        let changed = timeout(within, changes.acquire_many(CHANGES_MAX)).await;
+        match answered && changed.is_ok() {
             true => Ok(Served::Done),
             false => Ok(Served::CutOff),
         }

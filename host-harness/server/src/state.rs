@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use host_harness::{Host, Pulse};
+use tokio::sync::Semaphore;
 
 use crate::failed_tries::FailedTries;
 use crate::limits::Limits;
@@ -19,4 +20,9 @@ pub(crate) struct State {
     pub(crate) measures: SharedMeasures,
     pub(crate) failed_tries: Arc<FailedTries>,
     pub(crate) is_stopping: Arc<AtomicBool>,
+    /// What is left of [`CHANGES_MAX`]: each request that may change something holds one until its change is done.
+    pub(crate) changes: Arc<Semaphore>,
 }
+
+/// Requests at once that may change something. They go on where their clients leave, so that connections are no bound for them.
+pub(crate) const CHANGES_MAX: u32 = 1_024;

@@ -89,7 +89,6 @@ pub(super) fn assert_agrees(output: &Output) {
     for phase in ["Examples", "Coverage", "Fuzzing"] {
         assert!(said.contains(&format!("✅ {phase}")), "{phase}: {said}");
     }
-    println!("{said}");
 }
 
 /// How far links are followed: those that the document has, and none that schemathesis makes up.
@@ -126,7 +125,6 @@ async fn schemathesis_gets_by_the_document_s_links_to_orders_keys_and_cancellati
     let output = schemathesis(&scenario, Path::new(DOCUMENT), "stateful", LINKS).await;
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("✅ Stateful"), "{said}");
-    println!("{said}");
     // Made-up ids lead to nothing: what is on record was come to by links.
     let acts = scenario.json(&["audit", "list"]);
     let done: BTreeSet<&str> = acts

@@ -269,7 +269,7 @@ pub(super) fn word(name: &str, about: &str, words: Vec<String>) -> Parameter {
 pub(super) fn instance_filter() -> Parameter {
     text(
         "instance",
-        "The name of an instance. A client that is bound to several names one.",
+        "The name of an instance, or its id. A client that is bound to several names one.",
     )
 }
 

@@ -423,6 +423,7 @@ impl Asked {
             measures: Arc::default(),
             failed_tries: Arc::default(),
             is_stopping: Arc::new(AtomicBool::new(false)),
+            changes: Arc::new(tokio::sync::Semaphore::new(8)),
         };
         Self {
             router: router(state),

@@ -205,7 +205,7 @@ fn of_events() -> Described {
             "The oldest first. For a client that was not reached for a while: `next` is where it goes on, also after an empty page. \
              `after` of another record, or of a copy that is lost, is refused (`outcome-cursor-unknown`): read from the start again.",
         )
-        .query([text("instance", "The name of an instance. Left out: all that the client may use.")])
+        .query([text("instance", "The name of an instance, or its id. Left out: all that the client may use.")])
         .paged()
         .problem(409)
         .answer(200, one("The events, and where what comes next is read.", "Events").header("Link", header_of(Type::String, "The address of the next page (RFC 8288), where this one is full.")))

@@ -124,7 +124,7 @@ fn of_alerts() -> Vec<Described> {
         .query([
             text(
                 "instance",
-                "The name of an instance. Left out: all that the client may use.",
+                "The name of an instance, or its id. Left out: all that the client may use.",
             ),
             flag("all", "Whether alerts are listed that are over or acknowledged."),
         ])
