@@ -98,6 +98,10 @@ fn problem(answer: &Answer, error: Option<&wire::ApiError>) -> Problem {
     let known = error.and_then(|error| wire::meaning(&error.code));
     let (code, advice) = match known {
         Some((code, advice)) => (code.to_owned(), advice),
+        // What the license API says of the request itself, in words that are not known here.
+        None if error.is_some() && answer.is_named && matches!(status, 400 | 404 | 405 | 409..=428) => {
+            (format!("http-{status}"), NOT_KNOWN)
+        }
         None => (format!("http-{status}"), advice_for_status(status)),
     };
     let message = match error {
@@ -113,6 +117,9 @@ fn problem(answer: &Answer, error: Option<&wire::ApiError>) -> Problem {
     };
     Problem::new(code, message, advice).in_exchange(&answer.correlation_id)
 }
+
+/// The advice where the license API itself answers with a code that is in no documentation.
+const NOT_KNOWN: &str = "The answer is Microsoft's, with a code that is not known here: ask Microsoft, and name the correlation id.";
 
 fn advice_for_status(status: u16) -> &'static str {
     match status {

@@ -382,6 +382,11 @@ fn a_documented_refusal_is_refused_with_advice() {
             panic!("refused expected: {result:?}");
         };
         assert_eq!(problem.correlation_id, "theirs");
+        // Nothing is wrong with the way to Microsoft.
+        assert!(
+            !problem.advice.is_empty() && !problem.advice.contains("proxy"),
+            "{problem:?}"
+        );
         assert_refused(result, ours);
     }
 }

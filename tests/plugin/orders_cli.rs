@@ -212,6 +212,32 @@ fn an_order_that_was_typed_wrong_is_withdrawn_before_it_is_bought() {
 }
 
 #[test]
+fn a_key_that_is_used_again_is_told_what_became_of_its_order_and_promised_nothing_more() {
+    let (desk, offer) = selling();
+    let again = |key: &str| {
+        let placed = desk.run(&place(&offer, &["--idempotency-key", key]));
+        assert_ends(&placed, DONE);
+        String::from_utf8_lossy(&placed.stderr).into_owned()
+    };
+    let buys = "buys the licenses in the background";
+    assert!(again("bought").contains(buys));
+    assert!(again("bought").contains(buys), "it waits still");
+    assert_ends(&desk.run(&["run", "--once"]), DONE);
+    let told = again("bought");
+    assert!(
+        told.contains("nothing new is ordered") && !told.contains(buys),
+        "{told}"
+    );
+    again("withdrawn");
+    desk.json(&["order", "withdraw", "withdrawn"]);
+    let told = again("withdrawn");
+    assert!(
+        told.contains("another order needs another key") && !told.contains(buys),
+        "{told}"
+    );
+}
+
+#[test]
 fn of_an_order_that_is_bought_nothing_is_withdrawn_and_what_helps_is_said() {
     let (desk, offer) = selling();
     let order = desk.json(&place(&offer, &["--wait"]));

@@ -165,10 +165,17 @@ async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
         order.settle().await.map_err(not_bought_now)?;
         return settled(host, id.into(), json).await;
     }
-    show_order(host, id.into(), json).await?;
-    output::note(format!(
-        "`bss-host run` buys the licenses in the background; `bss-host order resume {id}` buys them now"
-    ));
+    match show_order(host, id.into(), json).await? {
+        Settlement::Open => output::note(format!(
+            "`bss-host run` buys the licenses in the background; `bss-host order resume {id}` buys them now"
+        )),
+        Settlement::Withdrawn => {
+            output::note(
+                "the order was withdrawn, and its key stays with it: another order needs another key",
+            );
+        }
+        Settlement::Licensed | Settlement::Partly | Settlement::Refused => {}
+    }
     Ok(ExitStatus::Done)
 }
 
