@@ -114,8 +114,8 @@ impl Host {
         let Some((mail, instance)) = self.record().mail(id).await? else {
             return Ok(None);
         };
-        let is_own = self.owns(instance).await?;
-        Ok(is_own.then_some((mail, InstanceId(instance))))
+        let instance = self.if_own(Some(instance)).await?;
+        Ok(instance.map(|instance| (mail, instance)))
     }
 
     /// The instance of an order. `None`: there is no such order, or it is another owner's.

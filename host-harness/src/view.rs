@@ -87,7 +87,7 @@ pub use prerequisites::{Prerequisite, Prerequisites};
 pub use price::Price;
 pub use problem::{Problem, Reason};
 pub use product::{
-    DecidedProducts, DoubtfulPrice, PriceChange, PricePreview, PricedProducts, Product, ProductDifference,
+    CheckedPrices, DecidedProducts, DoubtfulPrice, PriceChange, PricedProducts, Product, ProductDifference,
     RecordedPriceChange, RunDifference,
 };
 pub use reconciliation::{Reconciliation, StatementDifference};

@@ -56,6 +56,12 @@ async fn an_operator_finds_every_license_charged_and_mailed_and_no_key_in_it() {
         "{}",
         err(&waiting)
     );
+    let all = json(&scenario.bss_host(&["mail", "list", "--json"]));
+    let of_instance = ["mail", "list", "--json", "--instance", INSTANCE];
+    assert_eq!(json(&scenario.bss_host(&of_instance)), all);
+    scenario.new_instance("other").await;
+    let of_other = ["mail", "list", "--json", "--instance", "other"];
+    assert_eq!(json(&scenario.bss_host(&of_other)), serde_json::json!([]));
     let charges = json(&scenario.bss_host(&["charge", "show", &order, "--json"]));
     let mut all = json(&scenario.bss_host(&["charge", "list", "--json"]));
     // A list has the day of each, and the latest first.

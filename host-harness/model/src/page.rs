@@ -50,6 +50,17 @@ pub struct Rows<T> {
     pub next: Option<Cursor>,
 }
 
+impl<T> Rows<T> {
+    /// The same page with something else made of each row.
+    #[must_use]
+    pub fn map<'a, U>(&'a self, make: impl FnMut(&'a T) -> U) -> Rows<U> {
+        Rows {
+            rows: self.rows.iter().map(make).collect(),
+            next: self.next.clone(),
+        }
+    }
+}
+
 impl Page {
     /// All rows, in ascending order.
     pub fn all() -> Self {

@@ -687,7 +687,7 @@ async fn append(
 #[derive(Clone, Copy)]
 enum Acceptance {
     Nothing,
-    /// What the run would discontinue that awaits acceptance.
+    /// What the run would discontinue that awaits acceptance: the run of that id, or whichever does.
     Awaited(Option<Uuid>),
 }
 

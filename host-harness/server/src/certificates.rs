@@ -23,7 +23,7 @@ use crate::lists;
 use crate::problem::Problem;
 use crate::request_error::RequestError;
 
-/// One key at a time is made or unlocked: it takes a processor for seconds, whoever asks.
+/// Turns at making or unlocking a key, one at a time: each takes a processor for seconds, whoever asks.
 static KEY_WORK: Semaphore = Semaphore::const_new(1);
 
 /// The time for which a request waits for its turn. What waits longer is told so, and holds up nobody behind it.
@@ -226,7 +226,7 @@ pub(crate) async fn remove_request(
 async fn key_work() -> Result<SemaphorePermit<'static>, RequestError> {
     match timeout(TURN, KEY_WORK.acquire()).await {
         Ok(Ok(permit)) => Ok(permit),
-        // Nobody closes it.
+        // The semaphore is never closed.
         Ok(Err(_)) | Err(_) => Err(RequestError::KeyWork),
     }
 }

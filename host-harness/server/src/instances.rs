@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
-use bss_model::{NewInstance, Rows, Thumbprint};
+use bss_model::{NewInstance, Thumbprint};
 use host_harness::{
     ConfigureError, CreateError, CreateInstanceError, InstanceHandle, OfPlugin, PluginError, RotateError,
     view,
@@ -91,7 +91,7 @@ fn not_created(error: &CreateInstanceError) -> Problem {
         CreateInstanceError::Plugin(_) => problem.of_the_host(),
         CreateInstanceError::Create(CreateError::NoPlugin { .. }) => problem.in_field("plugin"),
         CreateInstanceError::Create(CreateError::InvalidCurrency { .. }) => problem.in_field("currency"),
-        CreateInstanceError::Create(_) if problem.status().is_client_error() => problem.in_field("name"),
+        CreateInstanceError::Create(_) => problem.about("name"),
         _ => problem,
     }
 }
@@ -108,10 +108,7 @@ pub(crate) async fn rename(
     fields.end(&mut problems);
     problems.check()?;
     let renamed = unbound(&caller, &name).await?.rename(&new, &caller.actor()).await;
-    let renamed = renamed.map_err(|error| match Problem::of(&error) {
-        problem if problem.status().is_client_error() => problem.in_field("name"),
-        problem => problem,
-    });
+    let renamed = renamed.map_err(|error| Problem::of(&error).about("name"));
     Ok(ok(&renamed?))
 }
 
@@ -152,9 +149,7 @@ pub(crate) async fn history(
     let instance = unbound(&caller, &name).await?;
     let record = caller.host().record();
     let history = record.instance_history(instance.id().into(), &page).await?;
-    let rows = history.rows.iter().map(view::SettingsVersion::from).collect();
-    let next = history.next;
-    Ok(lists::answer(&uri, &Rows { rows, next }))
+    Ok(lists::answer(&uri, &history.map(view::SettingsVersion::from)))
 }
 
 /// What an instance has sold today, and may.

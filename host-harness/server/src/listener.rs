@@ -70,12 +70,13 @@ struct Connecting {
 }
 
 impl Listener {
-    /// Serves until `stop` is done; then takes no more connections, and lets the requests under way end. Returns whether all of
-    /// them did in time.
+    /// Serves until `stop` is done; then takes no more connections, and lets the requests under way end, and what goes on without
+    /// a connection (`detached`). Returns whether all of it did in time.
     pub(crate) async fn serve(
         self,
         router: Router,
         stop: impl Future<Output = ()>,
+        detached: impl Future<Output = ()>,
     ) -> Result<bool, rustls::Error> {
         let (stopping, stopped) = watch::channel(false);
         let within = self.limits.stop;
@@ -122,7 +123,10 @@ impl Listener {
         }
         drop(tcp);
         let _ = stopping.send(true);
-        let ended = async { while connections.join_next().await.is_some() {} };
+        let ended = async {
+            while connections.join_next().await.is_some() {}
+            detached.await;
+        };
         // What does not end in time is cut off when the set is dropped.
         Ok(timeout(within, ended).await.is_ok())
     }

@@ -50,6 +50,10 @@ pub(crate) struct Told {
     #[serde(skip)]
     #[schema(ignore)]
     asks_for_bearer: bool,
+    /// Whether the causes are told to the operator alone.
+    #[serde(skip)]
+    #[schema(ignore)]
+    hides_causes: bool,
     /// What the operator is told, in the log.
     #[serde(skip)]
     #[schema(ignore)]
@@ -88,9 +92,7 @@ impl FieldProblem {
             advice: diagnosis.advice.as_ref().map(sentence),
         }
     }
-}
 
-impl FieldProblem {
     /// The problem that somebody else has with a field: a plugin or a vendor.
     pub(crate) fn of_reason(field: impl Into<String>, reason: view::Problem) -> Self {
         Self {
@@ -123,6 +125,7 @@ impl Problem {
             errors: Vec::new(),
             retry_after: is_transient.then_some(RETRY_AFTER_SECONDS),
             asks_for_bearer: false,
+            hides_causes: false,
         }));
         problem.with_status(status_of(diagnosis.kind))
     }
@@ -139,19 +142,14 @@ impl Problem {
         Self::of(error).with_status(StatusCode::NOT_FOUND)
     }
 
-    /// The problem without what it says of this machine, which the log has.
+    /// The problem without what it says of this machine: the causes are for the log alone.
     pub(crate) fn of_the_host(mut self) -> Self {
-        let causes = self.causes();
-        tracing::warn!(
-            code = self.code(),
-            causes,
-            "a request was refused for what is wrong with this host"
-        );
         self.0.detail = format!(
             "`{}` is in the way; whoever operates the host finds the causes in the log",
             self.0.code
         );
         self.0.advice = None;
+        self.0.hides_causes = true;
         self
     }
 
@@ -170,7 +168,8 @@ impl Problem {
         self.0.title = status.canonical_reason().unwrap_or_default();
         self.0.status = status.as_u16();
         // Causes name files and statements, and advice is the operator's.
-        match status.is_server_error() {
+        self.0.hides_causes = status.is_server_error();
+        match self.0.hides_causes {
             true => {
                 let code = &self.0.code;
                 self.0.detail =
@@ -203,6 +202,14 @@ impl Problem {
             advice: self.0.advice.clone(),
         };
         self.with_errors(vec![error])
+    }
+
+    /// The problem as one with a field of the request, unless this machine, the record or the vendor is in the way.
+    pub(crate) fn about(self, field: &str) -> Self {
+        match self.status().is_client_error() {
+            true => self.in_field(field),
+            false => self,
+        }
     }
 
     /// The problems with fields.
@@ -281,7 +288,7 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.0.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if status.is_server_error() {
+        if self.0.hides_causes {
             response.extensions_mut().insert(Causes {
                 code: self.0.code,
                 causes: self.0.causes,

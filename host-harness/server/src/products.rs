@@ -6,7 +6,7 @@ use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
 use bss_model::{Choice, Decision, NewPrice, Price, PriceDoubt, Rows};
-use host_harness::{InstanceHandle, ProductError, view};
+use host_harness::{ProductError, view};
 use http::Uri;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -103,20 +103,14 @@ pub(crate) async fn decide(
         return Err(problems.problem());
     };
     problems.check()?;
+    let field = match choice {
+        Choice::NewIn(_) => "newInRun",
+        _ => "productCodes",
+    };
     let instance = caller.instance(&name).await?;
-    let decided = instance
-        .decide_products(decision, &choice, &caller.actor())
-        .await
-        .map_err(|error| {
-            about(
-                Problem::from(error),
-                match choice {
-                    Choice::NewIn(_) => "newInRun",
-                    _ => "productCodes",
-                },
-            )
-        })?;
-    Ok(ok(&decided))
+    let decided = instance.decide_products(decision, &choice, &caller.actor()).await;
+    let decided = decided.map_err(|error| Problem::from(error).about(field));
+    Ok(ok(&decided?))
 }
 
 /// Who changed the price of a product, and when, the oldest change first.
@@ -177,14 +171,14 @@ pub(crate) async fn set_prices(
     let preview = preview.map_err(|error| not_priced(&error, &prices))?;
     let doubts = PriceDoubt::about_each(&prices, &record.prices(id).await?, &sells_in);
     if is_dry {
-        return Ok(ok(&view::PricePreview::new(&preview, &doubts)));
+        return Ok(ok(&view::CheckedPrices::new(&preview, &doubts)));
     }
     if !doubts.is_empty() && !accepts_doubtful {
         return Err(doubtful(&prices, &doubts));
     }
     let changes = record.set_each_price(id, &prices, &actor).await;
     let changes = changes.map_err(|error| not_priced(&error, &prices))?;
-    Ok(ok(&view::PricePreview::new(&changes, &doubts)))
+    Ok(ok(&view::CheckedPrices::new(&changes, &doubts)))
 }
 
 /// Fails where two rows are about the same price.
@@ -254,31 +248,14 @@ pub(crate) async fn remove_price(
     Path((name, code, currency)): Path<(String, String, String)>,
 ) -> Result<Response, Problem> {
     let instance = caller.instance(&name).await?;
-    let removed = remove(&caller, &instance, code, &currency).await;
+    let (record, id) = (caller.host().record(), instance.id().into());
+    let removed = record
+        .remove_prices(id, &[code], &currency, &caller.actor())
+        .await;
     let changes = removed.map_err(|error| match error {
         // The address names what is not there.
         ProductError::NoPrice { .. } | ProductError::InvalidCurrency { .. } => Problem::absent(&error),
         error => Problem::of(&error),
     })?;
     Ok(ok(&view::PricedProducts::from(&changes[..])))
-}
-
-async fn remove(
-    caller: &Caller,
-    instance: &InstanceHandle,
-    code: String,
-    currency: &str,
-) -> Result<Vec<bss_model::PriceChange>, ProductError> {
-    let record = caller.host().record();
-    record
-        .remove_prices(instance.id().into(), &[code], currency, &caller.actor())
-        .await
-}
-
-/// A problem that is about a field, where nothing else is in the way.
-fn about(problem: Problem, field: &str) -> Problem {
-    match problem.status().is_client_error() {
-        true => problem.in_field(field),
-        false => problem,
-    }
 }

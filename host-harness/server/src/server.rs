@@ -12,7 +12,6 @@ use axum::routing::{delete, get, post};
 use bss_model::{Diagnose, Diagnosis, ErrorKind};
 use host_harness::{Host, Pulse};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
 
 use crate::access::guard;
 use crate::certificate::{CertificateError, CertificateFiles, ShownCertificate};
@@ -171,11 +170,12 @@ impl Server {
             stop.await;
             is_stopping.store(true, Ordering::Relaxed);
         };
-        let (changes, within) = (Arc::clone(&self.state.changes), self.state.limits.stop);
-        let answered = self.listener.serve(router(self.state), stop).await?;
-        // What was changed for clients that have left, too.
-        let changed = timeout(within, changes.acquire_many(CHANGES_MAX)).await;
-        match answered && changed.is_ok() {
+        let changes = Arc::clone(&self.state.changes);
+        let changed = async {
+            // All places are free once nothing is changed any more, not even for clients that have left.
+            let _ = changes.acquire_many(CHANGES_MAX).await;
+        };
+        match self.listener.serve(router(self.state), stop, changed).await? {
             true => Ok(Served::Done),
             false => Ok(Served::CutOff),
         }

@@ -3,7 +3,7 @@
 use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
-use bss_model::{Rows, RunState, ServicesRun, SortOrder};
+use bss_model::{RunState, ServicesRun, SortOrder};
 use host_harness::{Error, InstanceHandle, ProductError, product_type_collection, view};
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode, Uri};
@@ -40,13 +40,8 @@ pub(crate) async fn list(
     let instance = caller.instance(&name).await?;
     let record = caller.host().record();
     let runs = record.services_runs(instance.id().into(), &page).await?;
-    let views = runs
-        .rows
-        .iter()
-        .map(|run| view::ServicesRun::new(run, instance.name()));
-    let rows = views.collect();
-    let next = runs.next;
-    Ok(lists::answer(&uri, &Rows { rows, next }))
+    let shown = runs.map(|run| view::ServicesRun::new(run, instance.name()));
+    Ok(lists::answer(&uri, &shown))
 }
 
 /// Starts a run, which a worker executes.
@@ -112,9 +107,7 @@ pub(crate) async fn log(
     let instance = caller.instance(&name).await?;
     let run = found(&caller, &instance, id).await?.id;
     let lines = caller.host().record().services_run_log(run, &page).await?;
-    let rows = lines.rows.iter().map(view::ServicesRunLogLine::from).collect();
-    let next = lines.next;
-    Ok(lists::answer(&uri, &Rows { rows, next }))
+    Ok(lists::answer(&uri, &lines.map(view::ServicesRunLogLine::from)))
 }
 
 /// What a run did to products, by their codes.
@@ -129,9 +122,7 @@ pub(crate) async fn differences(
     let run = found(&caller, &instance, id).await?.id;
     let record = caller.host().record();
     let differences = record.services_run_differences(run, &page).await?;
-    let rows = differences.rows.iter().map(view::RunDifference::from).collect();
-    let next = differences.next;
-    Ok(lists::answer(&uri, &Rows { rows, next }))
+    Ok(lists::answer(&uri, &differences.map(view::RunDifference::from)))
 }
 
 /// The products of an instance as the platform's own contract has them (`ProductTypeCollection`).

@@ -686,6 +686,29 @@ async fn keys_that_open_nothing_are_slowed_down_and_told_and_hold_up_no_other() 
     assert!(!told.message.contains(&guessed));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_client_has_changed_is_changed_to_its_end_although_it_leaves_and_the_server_is_told_to_stop() {
+    let mut running = Running::start().await;
+    let key = running.key("desk", &[ApiScope::Configure]).await;
+    let body = r#"{"commonName":"a"}"#;
+    let mut stream = running.tls(HTTP_1).await;
+    let asked = format!(
+        "POST /v1/self-signed-certificates HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(asked.as_bytes()).await.expect("it is sent");
+    stream.flush().await.expect("it is sent");
+    // Long enough for the request to have begun, and far shorter than a key takes to be made.
+    tokio::time::sleep(SHORT / 3).await;
+    stream.get_ref().0.set_zero_linger().expect("a reset");
+    drop(stream);
+    let host = running.host.clone();
+    running.stop();
+    assert_eq!(running.ended().await, Served::Done);
+    assert_eq!(host.certificates().list().await.expect("certificates").len(), 1);
+}
+
 /// Keys that are nearly one that opens: each with one other character, or with a part of it missing or repeated.
 fn nearly(key: &str, count: usize) -> Vec<String> {
     const CHARACTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

@@ -225,10 +225,7 @@ impl InstanceHandle {
             let prices = prices.get(&product.offered.code).map_or(&[][..], Vec::as_slice);
             view::Product::new(&instance, product, prices)
         };
-        Ok(Rows {
-            rows: products.rows.iter().map(view).collect(),
-            next: products.next,
-        })
+        Ok(products.map(view))
     }
 
     /// A product of the instance, by its code.

@@ -104,11 +104,11 @@ pub struct PriceChange {
     pub price: Option<Price>,
 }
 
-/// Prices that would be set, or were, with what may be a mistake in them.
+/// Prices that were set, or would be, and those among them that may be a mistake.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
-pub struct PricePreview {
+pub struct CheckedPrices {
     /// The prices.
     #[serde(flatten)]
     pub prices: PricedProducts,
@@ -127,7 +127,7 @@ pub struct DoubtfulPrice {
     pub doubts: Vec<&'static str>,
 }
 
-impl PricePreview {
+impl CheckedPrices {
     /// The view of changes, and of the prices among them that may be a mistake.
     pub fn new(changes: &[bss_model::PriceChange], doubts: &[(&NewPrice, Vec<PriceDoubt>)]) -> Self {
         let doubts = doubts.iter().map(|(new, about)| DoubtfulPrice {

@@ -98,6 +98,45 @@ async fn a_copy_of_a_refused_e_mail_takes_its_place_and_its_alert_is_over() {
 }
 
 #[tokio::test]
+async fn a_copy_that_waits_to_be_sent_there_is_answered_in_place_of_another_one_and_a_copy_of_a_copy_goes_to_the_contact()
+ {
+    let (record, worker, first) = sent(1).await;
+    let resend = async |mail: Uuid, to: Option<&str>| {
+        let copies = record.resend_mails(&[mail], to, &actor()).await.unwrap();
+        (copies[0].id, copies[0].contact.email.clone())
+    };
+    let elsewhere = Some("other@customer.test");
+    let copy = resend(first[0].id, elsewhere).await;
+    assert_eq!(resend(first[0].id, elsewhere).await, copy);
+    // To the contact it is another one, whether that is named or not.
+    let of_contact = resend(first[0].id, None).await;
+    assert_ne!(of_contact.0, copy.0);
+    assert_eq!(resend(first[0].id, Some("c-1@customer.test")).await, of_contact);
+    assert_eq!(send(&record, &worker, || MailOutcome::Sent(None)).await.len(), 2);
+    let again = resend(copy.0, None).await;
+    assert_eq!(again.1, "c-1@customer.test");
+    assert_ne!(
+        resend(first[0].id, elsewhere).await.0,
+        copy.0,
+        "that one was sent"
+    );
+}
+
+#[tokio::test]
+async fn a_refused_e_mail_whose_copy_waits_is_asked_for_again_and_has_one_copy() {
+    let record = licensed(1).await;
+    let worker = record.start_worker().await.unwrap();
+    let refused = send(&record, &worker, || MailOutcome::Refused(problem("550"))).await;
+    let resend = async || record.resend_mails(&[refused[0].id], None, &actor()).await;
+    let copies = resend().await.unwrap();
+    assert_eq!(resend().await.unwrap(), copies);
+    send(&record, &worker, || MailOutcome::Sent(None)).await;
+    let ended = resend().await;
+    assert!(matches!(ended, Err(ResendMailError::NotSent { .. })), "{ended:?}");
+    assert_eq!(mails(&record).await.len(), 2);
+}
+
+#[tokio::test]
 async fn nothing_is_sent_again_that_waits_or_does_not_exist_and_nothing_of_many_then() {
     let (record, _, first) = sent(2).await;
     let unknown = Uuid::new_v4();

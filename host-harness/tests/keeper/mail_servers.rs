@@ -379,7 +379,10 @@ async fn whoever_sees_to_it_ends_the_stop_and_all_e_mails_are_due() {
     };
     stopped().await;
     let id = shop.mails().await[0].id;
-    shop.host.record().retry_mail(id, &actor()).await.unwrap();
+    let record = shop.host.record();
+    record.retry_unheld_mail(id, &actor()).await.unwrap();
+    assert!(stop(&shop).await.is_some(), "a program's retry");
+    record.retry_mail(id, &actor()).await.unwrap();
     assert_eq!(stop(&shop).await, None, "a retry");
 
     // The answers that were left over are for the e-mails that were not tried.

@@ -12,7 +12,9 @@ use bss_model::{
     EarlierAttempts, License, LicenseTokenStatus, MailChoices, MailFilter, MailKind, MailState, Page,
     ReturnOutcome, ReturnResult, ReturnStatus, SubjectKind,
 };
-use bss_record::{BackupError, RECORD_FILE, Record, RecordError, WITNESS_FILE, verify_backup};
+use bss_record::{
+    BackupError, RECORD_FILE, Record, RecordError, RetryMailError, WITNESS_FILE, verify_backup,
+};
 use uuid::Uuid;
 
 use crate::cancellations::{attempted, customer, returning};
@@ -650,6 +652,9 @@ async fn held_e_mails_are_sent_only_when_the_operator_says_so() {
         .await
         .unwrap()
         .rows;
+    let unasked = restored.retry_unheld_mail(mails[0].id, &actor()).await;
+    assert!(matches!(unasked, Err(RetryMailError::Held { .. })), "{unasked:?}");
+    assert_eq!(mail_states(&restored).await, [MailState::Held; 2]);
     restored.retry_mail(mails[0].id, &actor()).await.unwrap();
     assert_eq!(
         mail_states(&restored).await,

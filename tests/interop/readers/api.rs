@@ -119,8 +119,7 @@ async fn schemathesis_finds_no_disagreement_between_the_api_and_its_document() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn schemathesis_gets_by_the_document_s_links_to_orders_keys_and_cancellations_and_finds_no_disagreement()
- {
+async fn schemathesis_gets_by_the_document_s_links_to_keys_runs_and_certificates_and_finds_no_disagreement() {
     let scenario = Scenario::selling().await;
     let output = schemathesis(&scenario, Path::new(DOCUMENT), "stateful", LINKS).await;
     let said = String::from_utf8_lossy(&output.stdout);

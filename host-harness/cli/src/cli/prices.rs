@@ -198,7 +198,7 @@ fn show_preview(changes: &[PriceChange], doubts: &[Doubtful<'_>], json: bool) ->
     if !json {
         return show_changes(changes, json);
     }
-    show::dry_json(&view::PricePreview::new(changes, doubts))?;
+    show::dry_json(&view::CheckedPrices::new(changes, doubts))?;
     Ok(ExitStatus::Done)
 }
 

@@ -49,7 +49,7 @@ pub(super) fn all() -> BTreeMap<String, RefOr<Schema>> {
     add::<view::CertificateRotation>(&mut found);
     add::<view::DecidedProducts>(&mut found);
     add::<view::PricedProducts>(&mut found);
-    add::<view::PricePreview>(&mut found);
+    add::<view::CheckedPrices>(&mut found);
     add::<mails::UnreadMail>(&mut found);
     add::<assets::UnreadAsset>(&mut found);
     add::<view::RecordedPriceChange>(&mut found);

@@ -107,7 +107,7 @@ fn of_products() -> Vec<Described> {
                 true,
                 json!({ "prices": [{ "productCode": "EP2-06798", "minorUnits": 24_900, "currency": "EUR" }], "acceptDoubtful": false, "dryRun": false }),
             )
-            .answer(200, one("What was changed, or would be.", "PricePreview")),
+            .answer(200, one("What was changed, or would be.", "CheckedPrices")),
         get("/v1/instances/{instance}/products/{product}/price-changes", "listPriceChanges", "instances", "Lists who changed the price of a product, and when")
             .about("The oldest first, all on one page.")
             .query([])
