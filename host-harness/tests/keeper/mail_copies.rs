@@ -111,6 +111,7 @@ async fn a_copy_that_waits_to_be_sent_there_is_answered_in_place_of_another_one_
     // To the contact it is another one, whether that is named or not.
     let of_contact = resend(first[0].id, None).await;
     assert_ne!(of_contact.0, copy.0);
+    assert_eq!(resend(first[0].id, None).await, of_contact);
     assert_eq!(resend(first[0].id, Some("c-1@customer.test")).await, of_contact);
     assert_eq!(send(&record, &worker, || MailOutcome::Sent(None)).await.len(), 2);
     let again = resend(copy.0, None).await;
