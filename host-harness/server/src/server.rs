@@ -327,3 +327,60 @@ fn certificate_routes() -> Router<State> {
             delete(certificates::remove_request),
         )
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use bss_model::{Actor, ApiScope};
+    use host_harness::ApiClientRequest;
+    use http::Request;
+    use tokio::task::JoinSet;
+    use tower_service::Service as _;
+
+    use super::*;
+
+    /// Requests that are cut off: most of them wait for their turn at making a key.
+    const CUT_OFF: usize = 8;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_clients_have_begun_to_change_is_changed_although_they_leave_and_the_server_is_told_to_stop()
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::builder(folder.path()).create().await.unwrap();
+        let request = ApiClientRequest {
+            name: "desk".to_owned(),
+            scopes: [ApiScope::Configure].into(),
+            instances: None,
+        };
+        let client = host.create_api_client(request, &Actor::operator("test")).await;
+        let key = format!("Bearer {}", client.unwrap().key.expose());
+        let options = ServerOptions {
+            listen: ([127, 0, 0, 1], 0).into(),
+            transport: Transport::PlainHttp,
+            limits: Limits::default(),
+            worker: None,
+        };
+        let server = Server::bind(&host, options).await.unwrap();
+        let changes = Arc::clone(&server.state.changes);
+        let mut asking = JoinSet::new();
+        for _ in 0..CUT_OFF {
+            let mut router = router(server.state.clone());
+            let request = Request::post("/v1/self-signed-certificates")
+                .header("authorization", key.as_str())
+                .header("content-type", "application/json")
+                .body(Body::from(r#"{"commonName":"a"}"#))
+                .unwrap();
+            asking.spawn(async move { router.call(request).await });
+        }
+        let made = async || host.certificates().list().await.unwrap().len();
+        let most = CHANGES_MAX as usize;
+        while made().await + (most - changes.available_permits()) < CUT_OFF {
+            tokio::task::yield_now().await;
+        }
+        assert!(made().await < CUT_OFF, "some wait still");
+        asking.abort_all();
+        while asking.join_next().await.is_some() {}
+        assert_eq!(server.serve(async {}).await.unwrap(), Served::Done);
+        assert_eq!(made().await, CUT_OFF);
+    }
+}

@@ -686,38 +686,6 @@ async fn keys_that_open_nothing_are_slowed_down_and_told_and_hold_up_no_other() 
     assert!(!told.message.contains(&guessed));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_clients_have_begun_to_change_is_changed_although_they_leave_and_the_server_is_told_to_stop() {
-    let mut running = Running::start().await;
-    let key = running.key("desk", &[ApiScope::Configure]).await;
-    let body = r#"{"commonName":"a"}"#;
-    let asked = format!(
-        "POST /v1/self-signed-certificates HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    // So many that most wait for their turn at making a key when their clients leave.
-    let mut clients = Vec::new();
-    for _ in 0..8 {
-        let mut client = running.tls(HTTP_1).await;
-        client.write_all(asked.as_bytes()).await.expect("it is sent");
-        client.flush().await.expect("it is sent");
-        clients.push(client);
-    }
-    drop(clients);
-    let host = running.host.clone();
-    let made = async || host.certificates().list().await.expect("certificates").len();
-    let nearly_all = async {
-        while made().await < 7 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(PATIENCE, nearly_all).await.expect("their keys are made");
-    running.stop();
-    assert_eq!(running.ended().await, Served::Done);
-    assert_eq!(made().await, 8);
-}
-
 /// Keys that are nearly one that opens: each with one other character, or with a part of it missing or repeated.
 fn nearly(key: &str, count: usize) -> Vec<String> {
     const CHARACTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
