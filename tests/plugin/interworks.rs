@@ -421,6 +421,33 @@ async fn a_license_whose_answer_is_lost_is_the_answer_to_the_same_call_again_and
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_platform_that_leaves_before_its_license_is_known_leaves_its_notice_for_the_call_that_is_answered()
+{
+    let mut bss = Bss::selling(Dialect::Pascal).await;
+    let [offer, _] = bss.offers();
+    let delay = Fault::DelayAnswer(Duration::from_secs(2));
+    let faults = bss.scenario.microsoft.faults();
+    faults.order(Operation::Purchase, delay, Repeat::Times(1));
+    let order = bss.order("84213", &offer);
+    let left = bss.send("Assets/Create", &order);
+    bss.until_sold(1).await;
+    drop(left);
+    let until = Instant::now() + PATIENCE;
+    while bss
+        .scenario
+        .json(&["asset", "list", "--state", "licensed"])
+        .as_array()
+        .is_none_or(Vec::is_empty)
+    {
+        assert!(Instant::now() < until, "the host records the license");
+    }
+    bss.start_server_after_its_end();
+    let bought = bss.license("Create", &order).with_code(GOOD);
+    assert!(bought.is_to_be_mailed(), "nobody was told before");
+    bss.assert_active(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_that_is_created_by_many_calls_at_once_is_bought_once_and_mailed_once() {
     let bss = Bss::selling(Dialect::Camel).await;
     let [offer, _] = bss.offers();

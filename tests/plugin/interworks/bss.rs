@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::NOT_KNOWN_YET;
+use crate::cli::send_signal;
 use crate::openapi::OpenApi;
 use crate::orders_cli::text;
 use crate::scenario::{DONE, INSTANCE, Scenario, actor, assert_ends, credentials, silent};
@@ -194,6 +195,13 @@ impl Bss {
         let mut command = self.scenario.command(&["serve", "--log", "trace"]);
         command.stderr(File::create(file).expect("a file"));
         self.server = Server::start(command);
+    }
+
+    /// Starts the server again after what it still did for its platforms has come to an end.
+    pub(super) fn start_server_after_its_end(&mut self) {
+        send_signal("TERM", &self.server.program);
+        assert_eq!(self.server.program.wait().expect("it ends").code(), Some(DONE));
+        self.server = serve(&self.scenario, &[]);
     }
 
     pub(super) fn kill_server(&mut self) {
