@@ -13,11 +13,14 @@ impl Host {
         let record = self.record();
         let metrics = self.metrics().await?;
         let (workers, mail_stop) = (record.living_workers().await?, record.mail_stop().await?);
+        let requested = record.requested_cancellations().await?;
         Ok(view::Status {
             workers: workers.iter().map(view::Worker::from).collect(),
             open_licenses: metrics.open_licenses,
             oldest_open_license_at_ms: record.oldest_open_license_at_ms().await?,
             open_returns: metrics.open_returns,
+            requested_cancellations: requested.count,
+            oldest_requested_cancellation_at_ms: requested.oldest_at_ms,
             waiting_mails: metrics.waiting_mails,
             held_mails: metrics.held_mails,
             mail_stop: mail_stop.as_ref().map(view::MailStop::from),

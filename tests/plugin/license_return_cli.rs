@@ -61,9 +61,26 @@ async fn a_request_is_made_withdrawn_declined_and_confirmed() {
         DONE,
     );
     assert_eq!(open[0]["comment"], "not needed");
+    // Whoever looks at the license or at the host sees that somebody has to decide.
+    let to_decide = || {
+        let read = |words: &[&str]| json(&scenario.bss_host(&[words, &["--json"]].concat()), DONE);
+        let status = read(&["status"]);
+        let lines = [&["asset", "list"][..], &["asset", "show", &id]].map(|words| {
+            let shown = scenario.bss_host(words);
+            String::from_utf8_lossy(&shown.stdout).contains("cancellation requested")
+        });
+        (
+            status["requestedCancellations"].clone(),
+            status["oldestRequestedCancellationAtMs"].is_null(),
+            read(&["asset", "show", &id])["isCancellationRequested"].clone(),
+            lines,
+        )
+    };
+    assert_eq!(to_decide(), (1.into(), false, true.into(), [true; 2]));
 
     let withdrawn = json(&decide("withdraw"), DONE);
     assert_eq!(withdrawn["state"], "withdrawn");
+    assert_eq!(to_decide(), (0.into(), true, false.into(), [false; 2]));
     json(&scenario.bss_host(&request), DONE);
     let declined = json(&decide("decline"), DONE);
     assert_eq!(

@@ -192,6 +192,15 @@ fn an_order_that_was_typed_wrong_is_withdrawn_before_it_is_bought() {
         (&1.into(), &0.into())
     );
     assert_eq!(desk.json(&["order", "show", &order])["state"], "open");
+    let would = desk.json(&["order", "withdraw", &order, "--dry-run"]);
+    assert_eq!(
+        (&would["dryRun"], would["assetIds"].as_array().map(Vec::len)),
+        (&true.into(), Some(2))
+    );
+    let (shown, code) = desk.on_terminal(&["order", "withdraw", &order], "n");
+    assert_eq!(code, Some(REFUSED), "{shown}");
+    assert!(shown.contains("withdraw 2 lines of order"), "{shown}");
+    assert_eq!(desk.json(&["order", "show", &order])["state"], "open");
     let withdrawn = desk.json(&["order", "withdraw", &order]);
     assert_eq!(withdrawn["withdrawn"], 3, "{withdrawn}");
     assert_eq!(withdrawn["lines"][0]["end"], "withdrawn-before");

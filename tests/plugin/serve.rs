@@ -913,12 +913,26 @@ fn what_is_not_bought_is_withdrawn_and_what_is_bought_is_returned() {
         (text(&requested, "state"), &requested["requestedBy"]["name"]),
         ("requested", &json!("Jo"))
     );
+    // Whoever decides finds it, and nobody of another instance.
+    api.desk
+        .json(&["instance", "create", "other", "--currency", "EUR"]);
+    let elsewhere = api.key("elsewhere", "read", &["--instance", "other"]);
+    let to_decide = |key: &str| {
+        let listed = api.get("/v1/cancellations?state=requested", key).expect(200);
+        rows(&listed)
+            .iter()
+            .map(|row| row["id"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(to_decide(&key), [requested["id"].clone()]);
+    assert_eq!(to_decide(&elsewhere), [json!(null); 0]);
     let of =
         |cancellation: &Value, what: &str| format!("/v1/cancellations/{}{what}", text(cancellation, "id"));
     let declined = api
         .post(&of(&requested, "/declination"), &key, &json!({ "comment": "no" }))
         .expect(200);
     assert_eq!(text(&declined, "state"), "declined");
+    assert_eq!(to_decide(&key), [json!(null); 0]);
     let again = api.ask("POST", &of(&requested, "/confirmation"), &key, &[], None);
     assert_eq!(again.status, 409, "{again:?}");
     let requested = api.post(&path, &key, &asked).expect(201);

@@ -141,6 +141,17 @@ pub struct CancellationFilter {
     pub state: Option<CancellationState>,
     /// Only cancellations that are still to be settled.
     pub open: bool,
+    /// Cancellations of licenses of an instance.
+    pub instance: Option<Uuid>,
+}
+
+/// Requests for cancellations about which nobody has decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestedCancellations {
+    /// How many there are.
+    pub count: u64,
+    /// When the oldest of them was made, in milliseconds. `None`: there is none.
+    pub oldest_at_ms: Option<i64>,
 }
 
 /// Error of a comment that is longer than the record allows.

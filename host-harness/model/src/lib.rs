@@ -67,7 +67,8 @@ pub use attempt::{
 };
 pub use cancellation::{
     COMMENT_LENGTH_MAX, Cancellation, CancellationDecision, CancellationFilter, CancellationState,
-    CommentTooLong, Requester, RequesterKind, ReturnReason, return_client_transaction_id, short_enough,
+    CommentTooLong, RequestedCancellations, Requester, RequesterKind, ReturnReason,
+    return_client_transaction_id, short_enough,
 };
 pub use charge::{
     Charge, ChargeFilter, ChargeLine, ChargePrefix, ChargeSeries, Credit, CreditReason, NotAChargePrefix,

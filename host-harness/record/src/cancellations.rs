@@ -1,10 +1,12 @@
 //! Cancellations of assets: requested, decided, and carried out.
 
+use std::collections::HashSet;
+
 use bss_model::clock::now_ms;
 use bss_model::{
     Act, Actor, Advice, AssetStatus, Cancellation, CancellationDecision, CancellationFilter,
-    CancellationState, CommentTooLong, Diagnose, Diagnosis, ErrorKind, Page, Requester, RequesterKind, Rows,
-    Subject, SyncStatus, return_client_transaction_id, short_enough,
+    CancellationState, CommentTooLong, Diagnose, Diagnosis, ErrorKind, Page, RequestedCancellations,
+    Requester, RequesterKind, Rows, Subject, SyncStatus, return_client_transaction_id, short_enough,
 };
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
@@ -14,7 +16,7 @@ use uuid::Uuid;
 use super::acts::write_act;
 use super::paging::KeyColumn::{Integer, Text};
 use super::paging::List;
-use super::stored::{count, from_json, id, optional};
+use super::stored::{ROWS_PER_STATEMENT, count, from_json, id, optional, push_ids};
 use super::{Record, RecordError, begin_write};
 
 /// Why a cancellation was not recorded. Nothing was written.
@@ -137,6 +139,12 @@ pub(super) fn cancellations_query(filter: &CancellationFilter) -> QueryBuilder<S
     }
     if filter.open {
         query.push(" AND ended_at_ms IS NULL");
+    }
+    if let Some(instance) = filter.instance {
+        query
+            .push(" AND EXISTS (SELECT 1 FROM assets WHERE assets.id = cancellations.asset_id AND instance_id = ")
+            .push_bind(instance.to_string())
+            .push(")");
     }
     query
 }
@@ -295,6 +303,43 @@ impl Record {
     pub async fn last_cancellation(&self, asset_id: Uuid) -> Result<Option<Cancellation>, RecordError> {
         let mut connection = self.readers.acquire().await?;
         last(&mut connection, asset_id).await
+    }
+
+    /// The requests for cancellations about which nobody has decided.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn requested_cancellations(&self) -> Result<RequestedCancellations, RecordError> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS requests, MIN(requested_at_ms) AS oldest_at_ms FROM cancellations WHERE state = $1",
+        )
+        .bind(CancellationState::Requested.word())
+        .fetch_one(&self.readers)
+        .await?;
+        Ok(RequestedCancellations {
+            count: row.try_get::<i64, _>("requests")?.unsigned_abs(),
+            oldest_at_ms: row.try_get("oldest_at_ms")?,
+        })
+    }
+
+    /// Those of some assets whose cancellation was requested, and about which nobody has decided.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn assets_to_decide(&self, assets: &[Uuid]) -> Result<HashSet<Uuid>, RecordError> {
+        let mut to_decide = HashSet::new();
+        for some in assets.chunks(ROWS_PER_STATEMENT) {
+            let mut query = QueryBuilder::new("SELECT asset_id FROM cancellations WHERE state = ");
+            query
+                .push_bind(CancellationState::Requested.word())
+                .push(" AND asset_id IN (");
+            push_ids(&mut query, some);
+            let rows = query.push(")").build().persistent(false);
+            for row in &rows.fetch_all(&self.readers).await? {
+                to_decide.insert(id(row, "asset_id")?);
+            }
+        }
+        Ok(to_decide)
     }
 
     /// Cancellations that match a filter, by the time of their requests.

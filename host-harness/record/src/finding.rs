@@ -105,11 +105,19 @@ const ASSETS_BY_KEY: &str = concat!(
     "(assets.product_key_digest = $4 OR assets.masked_product_key LIKE '%-' || $2 ESCAPE '\\')
      ORDER BY at_ms DESC LIMIT $3"
 );
-const ASSETS_BY_PURCHASE: &str =
-    concat!(
-    found!("assets.id", "assets.created_at_ms", "assets JOIN orders ON orders.id = assets.order_id"),
-    "(assets.transaction_id LIKE $2 || '%' ESCAPE '\\' OR assets.license_token_id LIKE $2 || '%' ESCAPE '\\'
-      OR assets.client_transaction_id LIKE $2 || '%' ESCAPE '\\')
+/// The beginning of a name as it was typed, and in lower case, in which the host writes its own: ranges, which indexes have.
+const ASSETS_BY_PURCHASE: &str = concat!(
+    found!(
+        "assets.id",
+        "assets.created_at_ms",
+        "assets JOIN orders ON orders.id = assets.order_id"
+    ),
+    "assets.id IN (
+         SELECT id FROM assets WHERE transaction_id >= $2 AND transaction_id < $2 || char(1114111)
+         UNION SELECT id FROM assets WHERE transaction_id >= $4 AND transaction_id < $4 || char(1114111)
+         UNION SELECT id FROM assets WHERE license_token_id >= $2 AND license_token_id < $2 || char(1114111)
+         UNION SELECT id FROM assets WHERE license_token_id >= $4 AND license_token_id < $4 || char(1114111)
+         UNION SELECT id FROM assets WHERE client_transaction_id >= $4 AND client_transaction_id < $4 || char(1114111))
      ORDER BY at_ms DESC LIMIT $3"
 );
 /// A problem is stored as JSON, in which only quotation marks, backslashes and control characters are escaped; ids have none.
@@ -284,21 +292,20 @@ impl Search<'_> {
     }
 
     async fn by_purchase(&self) -> Result<Finds, RecordError> {
-        self.by_vendors_name(FoundBy::PurchaseId, ASSETS_BY_PURCHASE)
-            .await
+        let mut finds = Finds::default();
+        if self.text.chars().count() >= NAME_CHARS_MIN {
+            let (kind, lower) = ((FoundKind::Asset, FoundBy::PurchaseId), self.text.to_lowercase());
+            self.add(&mut finds, kind, ASSETS_BY_PURCHASE, self.text, &lower)
+                .await?;
+        }
+        Ok(finds)
     }
 
     async fn by_exchange(&self) -> Result<Finds, RecordError> {
-        self.by_vendors_name(FoundBy::CorrelationId, ASSETS_BY_EXCHANGE)
-            .await
-    }
-
-    async fn by_vendors_name(&self, by: FoundBy, query: &'static str) -> Result<Finds, RecordError> {
         let mut finds = Finds::default();
         if self.text.chars().count() >= NAME_CHARS_MIN && !self.text.contains(['"', '\\']) {
-            let name = escaped(self.text);
-            self.add(&mut finds, (FoundKind::Asset, by), query, &name, "")
-                .await?;
+            let (kind, name) = ((FoundKind::Asset, FoundBy::CorrelationId), escaped(self.text));
+            self.add(&mut finds, kind, ASSETS_BY_EXCHANGE, &name, "").await?;
         }
         Ok(finds)
     }

@@ -3,7 +3,7 @@
 use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
-use bss_model::{Cancellation, CancellationFilter, Requester, RequesterKind, Rows};
+use bss_model::{Cancellation, CancellationFilter, CancellationState, Requester, RequesterKind, Rows};
 use host_harness::{Error, view};
 use http::{StatusCode, Uri};
 use serde::Serialize;
@@ -84,6 +84,31 @@ pub(crate) async fn list(
     let asset = named(&caller, &id).await?;
     let filter = CancellationFilter {
         asset: Some(asset.id().into()),
+        ..CancellationFilter::default()
+    };
+    let cancellations = caller.host().record().cancellations(&filter, &page).await?;
+    let rows = caller.host().cancellation_views(&cancellations.rows).await?;
+    let next = cancellations.next;
+    Ok(lists::answer(&uri, &Rows { rows, next }))
+}
+
+/// The cancellations of all licenses, the latest first.
+pub(crate) async fn list_all(Extension(caller): Extension<Caller>, uri: Uri) -> Result<Response, Problem> {
+    let mut problems = Problems::default();
+    let mut query = Fields::of_query(uri.query(), &mut problems);
+    let instance = query.text("instance", &mut problems);
+    let state = query.word(
+        "state",
+        CancellationState::ALL,
+        CancellationState::word,
+        &mut problems,
+    );
+    let page = lists::page(&mut query, &mut problems);
+    query.end(&mut problems);
+    problems.check()?;
+    let filter = CancellationFilter {
+        instance: caller.listed(instance.as_deref()).await?,
+        state,
         ..CancellationFilter::default()
     };
     let cancellations = caller.host().record().cancellations(&filter, &page).await?;

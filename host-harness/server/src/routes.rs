@@ -130,6 +130,7 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/v1/assets/{asset}/key", Reveal),
     route("GET", "/v1/assets/{asset}/cancellations", Read),
     route("POST", "/v1/assets/{asset}/cancellations", Cancel),
+    route("GET", "/v1/cancellations", Read),
     route("GET", "/v1/cancellations/{cancellation}", Read),
     route("POST", "/v1/cancellations/{cancellation}/confirmation", Cancel),
     route("POST", "/v1/cancellations/{cancellation}/declination", Cancel),

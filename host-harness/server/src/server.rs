@@ -207,6 +207,7 @@ pub(crate) fn router(state: State) -> Router {
             "/v1/assets/{asset}/cancellations",
             get(cancellations::list).post(cancellations::cancel),
         )
+        .route("/v1/cancellations", get(cancellations::list_all))
         .route("/v1/cancellations/{cancellation}", get(cancellations::show))
         .route(
             "/v1/cancellations/{cancellation}/confirmation",

@@ -48,6 +48,8 @@ pub struct Asset {
     /// Whether the vendor has taken the license back and the asset is not cancelled: somebody else returned it, or its
     /// return from here is not settled yet.
     pub is_returned_but_active: bool,
+    /// Whether the license's cancellation was requested, and nobody has decided.
+    pub is_cancellation_requested: bool,
     /// The product key that the customer types in, as far as [`Keys`] shows it.
     #[serde(serialize_with = "serialize_shown")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
@@ -98,7 +100,8 @@ pub struct RefreshedLicense {
 }
 
 impl Asset {
-    /// The view of an asset at `now_ms`, in milliseconds. Without its secrets, key and link are masked.
+    /// The view of an asset at `now_ms`, in milliseconds, whose cancellation nobody has requested. Without its secrets, key and link are
+    /// masked.
     pub fn new(
         asset: &bss_model::Asset,
         parties: &OrderParties,
@@ -124,6 +127,7 @@ impl Asset {
             return_status: word(asset.return_status.word()),
             is_overdue: is_overdue(asset, now_ms),
             is_returned_but_active: is_returned_but_active(asset),
+            is_cancellation_requested: false,
             product_key,
             activation_link,
             client_transaction_id: asset.client_transaction_id,
@@ -190,10 +194,14 @@ impl Host {
             Keys::Masked => BTreeMap::new(),
             Keys::ShownTo(actor) => self.record().show_license_secrets(&ids, actor).await?,
         };
+        let to_decide = self.record().assets_to_decide(&ids).await?;
         let now_ms = now_ms();
         let view = |asset: &bss_model::Asset| {
             let parties = parties_of(parties, asset.order_id)?;
-            Ok(Asset::new(asset, parties, secrets.get(&asset.id), now_ms))
+            Ok(Asset {
+                is_cancellation_requested: to_decide.contains(&asset.id),
+                ..Asset::new(asset, parties, secrets.get(&asset.id), now_ms)
+            })
         };
         assets.iter().map(view).collect()
     }
@@ -266,6 +274,7 @@ mod tests {
   "returnStatus": "successful",
   "isOverdue": false,
   "isReturnedButActive": true,
+  "isCancellationRequested": false,
   "productKey": "*****-*****-*****-*****-EEEEE",
   "activationLink": "redeem.example.com",
   "clientTransactionId": "00000000-0000-0000-0000-000000000003",

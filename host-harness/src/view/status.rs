@@ -19,6 +19,10 @@ pub struct Status {
     pub oldest_open_license_at_ms: Option<i64>,
     /// Returns whose outcome is not known.
     pub open_returns: u64,
+    /// Requests for cancellations about which nobody has decided.
+    pub requested_cancellations: u64,
+    /// When the oldest of them was made, in milliseconds. `None`: there is none.
+    pub oldest_requested_cancellation_at_ms: Option<i64>,
     /// E-mails that wait to be sent.
     pub waiting_mails: u64,
     /// E-mails that are held back, because another copy of the record may have sent them.

@@ -130,6 +130,10 @@ async fn a_license_is_found_by_its_key_its_charge_and_the_vendor_s_names_for_it(
         (&KEY.replace('-', "").to_lowercase(), FoundBy::ProductKey),
         ("token of t-1", FoundBy::PurchaseId),
         (&client_transaction_id.to_string()[..13], FoundBy::PurchaseId),
+        (
+            &client_transaction_id.to_string()[..13].to_uppercase(),
+            FoundBy::PurchaseId,
+        ),
         ("b7c3-correlation", FoundBy::CorrelationId),
         ("b7c3-correlation_1", FoundBy::CorrelationId),
     ] {

@@ -165,7 +165,10 @@ fn next(alert: &view::Alert) -> String {
         "license-overdue" => Advice::ShowAttempts { asset },
         "return-refused" => Advice::ShowCancellations { asset },
         "returned-elsewhere" => Advice::CancelAsset { asset },
-        "mail-failed" => Advice::ListMails,
+        "mail-failed" => Advice::say(
+            "`bss-host mail list --failed` shows why; correct a wrong address with `bss-host customer correct`, and then have it sent \
+             with `bss-host mail retry`",
+        ),
         "instance-held" => Advice::say(format!(
             "`bss-host instance check {}` shows whether it is corrected; its orders wait, and go on by themselves",
             instance()

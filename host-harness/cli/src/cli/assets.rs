@@ -273,11 +273,15 @@ pub(super) fn table(assets: &[view::Asset], has_keys: bool) -> Table {
 }
 
 fn state(asset: &view::Asset) -> String {
-    match asset.is_overdue {
-        true => format!("{}, overdue", asset.state),
-        false => asset.state.clone(),
+    match (asset.is_overdue, asset.is_cancellation_requested) {
+        (true, _) => format!("{}, overdue", asset.state),
+        (false, true) => format!("{}, {TO_DECIDE}", asset.state),
+        (false, false) => asset.state.clone(),
     }
 }
+
+/// What is said of a license whose cancellation was requested, until somebody has decided.
+const TO_DECIDE: &str = "cancellation requested";
 
 /// Reads the secrets of assets that are to be shown whole.
 pub(super) async fn secrets(
@@ -321,7 +325,13 @@ async fn show(host: &Host, asset_id: Uuid, show_keys: bool, json: bool) -> Outco
         ("Instance", view.parties.instance.clone()),
         ("Customer", party(&view.parties.customer)),
         ("Billed to", party(&view.parties.billing_to)),
-        ("Status", asset.status.to_string()),
+        (
+            "Status",
+            match view.is_cancellation_requested {
+                true => format!("{}, {TO_DECIDE}", asset.status),
+                false => asset.status.to_string(),
+            },
+        ),
         ("Order", asset.order_id.to_string()),
         ("Ordered", show::time(asset.created_at_ms)),
         ("Purchase date", time(asset.purchased_at_ms)),
@@ -359,6 +369,12 @@ async fn show(host: &Host, asset_id: Uuid, show_keys: bool, json: bool) -> Outco
     output::table(&table);
     for reason in show::asset_reasons(std::slice::from_ref(&asset)) {
         output::note(reason);
+    }
+    if view.is_cancellation_requested {
+        output::note(format!(
+            "hint: `bss-host asset cancellations {asset_id}` shows who asked for the cancellation and why; `bss-host asset confirm` and \
+             `bss-host asset decline` decide"
+        ));
     }
     Ok(ExitStatus::Done)
 }

@@ -7,9 +7,11 @@ use bss_model::{Advice, AssetId, Contact, ErrorKind, IdKind, NewLine, Party, Set
 use clap::{Args, Subcommand};
 use host_harness::view::{Keys, OrderCheck, OrderWithdrawal};
 use host_harness::{Error, Host, InstanceHandle, OrderRequest, PlaceError};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::assets::show_assets;
+use super::bulk::BulkArguments;
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome};
 use super::input::{confirms, is_on_a_terminal, operator};
@@ -37,6 +39,8 @@ pub(super) enum OrderCommand {
         /// You have asked the vendor, which has not sold the licenses: what no look-up can tell is withdrawn on your word
         #[arg(long, requires = "asset")]
         not_bought: bool,
+        #[command(flatten)]
+        bulk: BulkArguments,
     },
     /// Show orders, the latest first
     List(ListOrders),
@@ -91,9 +95,19 @@ pub(super) async fn run(host: &Host, command: OrderCommand, json: bool) -> Outco
             order,
             asset,
             not_bought,
+            bulk,
         } => {
             let order = order.of(host).await?;
             let assets = typed_ids::all(&asset, IdKind::Asset, host).await?;
+            let (what, left) = to_withdraw(host, order, &assets).await?;
+            match (bulk.is_dry(), json) {
+                (true, true) => show::dry_json(&json!({ "orderId": order, "assetIds": left }))?,
+                (true, false) => drop(bulk.agreed(&what)?),
+                (false, _) => bulk.ask_on_a_terminal(&what)?,
+            }
+            if bulk.is_dry() {
+                return Ok(ExitStatus::Done);
+            }
             withdraw(host, order, &assets, not_bought, json).await
         }
         OrderCommand::List(list) => order_list::run(host, list, json).await,
@@ -241,6 +255,23 @@ async fn resume(host: &Host, order: Uuid, json: bool) -> Outcome {
 }
 
 /// Withdraws lines of an order, and tells what is bought or may be.
+/// What a withdrawal of these assets would do, or of all where none is named, and the assets that may not be bought yet.
+async fn to_withdraw(host: &Host, order: Uuid, assets: &[Uuid]) -> Result<(String, Vec<Uuid>), Failure> {
+    let view = host.order(order.into()).await?.read().await?;
+    let of_order = view.assets.iter();
+    let meant = of_order.filter(|asset| assets.is_empty() || assets.contains(&asset.id));
+    let left = meant.filter(|asset| matches!(asset.state.as_str(), "open" | "refused"));
+    let left: Vec<Uuid> = left.map(|asset| asset.id).collect();
+    let customer = &view.parties.customer;
+    let what = format!(
+        "withdraw {} of order {} of {} for good, unless they are bought",
+        show::counted(left.len() as u64, "line"),
+        show::short(order),
+        show::party(&customer.name, &customer.id)
+    );
+    Ok((what, left))
+}
+
 async fn withdraw(host: &Host, order: Uuid, assets: &[Uuid], not_bought: bool, json: bool) -> Outcome {
     let handle = host.heard_by(listener()).order(order.into()).await?;
     let assets: Vec<AssetId> = assets.iter().map(|asset| AssetId(*asset)).collect();

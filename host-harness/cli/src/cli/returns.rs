@@ -374,7 +374,7 @@ async fn cancellations(
     let filter = CancellationFilter {
         asset,
         open,
-        state: None,
+        ..CancellationFilter::default()
     };
     let cancellations = page.read(form, async |page| {
         host.record().cancellations(&filter, page).await

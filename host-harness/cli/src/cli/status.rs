@@ -45,6 +45,7 @@ fn show_status(status: &view::Status) {
                 .unwrap_or_default(),
         ),
         ("Returns under way", status.open_returns.to_string()),
+        ("Cancellations to decide", to_decide(status)),
         ("E-mails to be sent", status.waiting_mails.to_string()),
         ("E-mails held back", status.held_mails.to_string()),
         ("In the way of e-mails", mail_stop(status)),
@@ -87,6 +88,15 @@ fn workers(status: &view::Status) -> String {
         [] => status.workers.len().to_string(),
         processes => format!("{}: {}", status.workers.len(), processes.join(", ")),
     }
+}
+
+fn to_decide(status: &view::Status) -> String {
+    let count = status.requested_cancellations;
+    let oldest = status.oldest_requested_cancellation_at_ms;
+    oldest.map_or_else(
+        || count.to_string(),
+        |oldest| format!("{count}, the oldest since {}", show::time(oldest)),
+    )
 }
 
 fn mail_stop(status: &view::Status) -> String {

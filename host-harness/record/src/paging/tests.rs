@@ -396,13 +396,15 @@ async fn every_list_is_read_from_an_index_in_its_order_whatever_it_is_filtered_b
             .assert_indexed(&orders::ORDERS, (0..5).any(&is), query)
             .await;
     }
-    for is in choices(3) {
+    for is in choices(4) {
         let filter = CancellationFilter {
             asset: is(0).then_some(one),
             state: is(1).then_some(CancellationState::Done),
             open: is(2),
+            instance: is(3).then_some(one),
         };
         let query = || cancellations::cancellations_query(&filter);
+        // Cancellations are few among licenses: those of an instance are picked from all, in their order.
         shelf
             .assert_indexed(&cancellations::CANCELLATIONS, (0..3).any(&is), query)
             .await;

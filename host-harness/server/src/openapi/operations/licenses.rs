@@ -1,6 +1,6 @@
 //! What concerns licenses: orders, assets, cancellations and events.
 
-use bss_model::{LicenseState, SyncStatus};
+use bss_model::{CancellationState, LicenseState, SyncStatus};
 use host_harness::view;
 use serde_json::json;
 use utoipa::openapi::{Required, Type};
@@ -159,6 +159,19 @@ fn of_cancellations() -> Vec<Described> {
             .answer(200, known("The cancellation.", "Cancellation"))
     };
     vec![
+        get("/v1/cancellations", "listAllCancellations", "cancellations", "Lists the cancellations of all licenses")
+            .about("The latest first. Those that are `requested` wait for somebody to decide.")
+            .query([
+                instance_filter(),
+                word(
+                    "state",
+                    "The state of the cancellation.",
+                    shown(CancellationState::ALL, CancellationState::word),
+                ),
+            ])
+            .paged()
+            .answer(200, page("Cancellation"))
+            .leads_to("getCancellation", [("cancellation", ROW)]),
         get("/v1/assets/{asset}/cancellations", "listCancellations", "cancellations", "Lists the cancellations of an asset")
             .about("The latest first.")
             .query([])
