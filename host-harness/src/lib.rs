@@ -72,6 +72,7 @@ pub mod mail;
 mod metrics;
 #[cfg(not(feature = "mail"))]
 mod no_mail;
+mod operators;
 mod order_problems;
 mod own_task;
 mod pause;

@@ -31,6 +31,7 @@ mod found;
 mod instance;
 mod keys;
 mod mail;
+mod operator;
 mod order;
 mod parties;
 mod platform;
@@ -78,6 +79,7 @@ pub use mail::{
     AccessTokenLogin, DueMails, Mail, MailChoices, MailPreview, MailServer, MailSettings, MailStop,
     TemplateFiles,
 };
+pub use operator::{InvitedOperator, Operator, OperatorSession};
 pub use order::{Order, OrderCheck, SETTLEMENTS, settlement_word};
 pub use parties::{Contact, Parties, Party};
 pub use platform::{Platform, PlatformAddress, PlatformAddresses};

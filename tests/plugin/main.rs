@@ -14,6 +14,7 @@ mod certificates;
 mod cli;
 mod component;
 mod connection;
+mod console;
 mod contract;
 mod crash_test;
 mod customers_cli;

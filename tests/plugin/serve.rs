@@ -25,8 +25,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// A desk that sells its first product, and a server of its host.
 pub(crate) struct Api {
     pub(crate) desk: Desk,
-    offer: String,
-    server: Server,
+    pub(crate) offer: String,
+    pub(crate) server: Server,
 }
 
 /// A server that runs as a program of its own.
@@ -36,6 +36,8 @@ pub(crate) struct Server {
     _said: BufReader<ChildStdout>,
     pub(crate) address: SocketAddr,
     certificate: PathBuf,
+    /// The address at which the first administrator chooses a password.
+    pub(crate) invitation: Option<String>,
 }
 
 impl Drop for Server {
@@ -66,6 +68,7 @@ impl Server {
         Self {
             address: text("address").parse().expect("an address"),
             certificate: text("certificateFile").into(),
+            invitation: listening["invitationUrl"].as_str().map(ToOwned::to_owned),
             program,
             _said: said,
         }
@@ -182,7 +185,7 @@ impl Api {
     }
 
     /// A server that is started with more arguments.
-    fn with(arguments: &[&str]) -> Self {
+    pub(crate) fn with(arguments: &[&str]) -> Self {
         let desk = Desk::open();
         desk.ready();
         desk.json(&["services", "fetch", "esd"]);

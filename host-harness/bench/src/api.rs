@@ -95,6 +95,7 @@ impl Site {
             transport: Transport::PlainHttp,
             limits: Limits::default(),
             worker: None,
+            console: false,
         };
         let server = Server::bind(&self.host, options).await;
         let server = server.map_err(BenchError::when("the server can't be started"))?;

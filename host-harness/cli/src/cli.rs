@@ -37,6 +37,7 @@ mod mail_login;
 mod mail_preview;
 mod mail_table;
 mod manual;
+mod operators;
 mod order_list;
 mod orders;
 mod outcome_lines;

@@ -18,9 +18,11 @@ mod key_digest;
 mod names;
 mod new_certificate;
 mod ownership;
+mod password;
 mod pfx;
 mod platform_key;
 mod private_key;
+mod random_code;
 pub mod signing_input;
 mod unusable;
 mod x509;
@@ -40,6 +42,8 @@ pub use new_certificate::{
     NewCertificate, NewKey, NotMade, describe_request, make_request, make_self_signed, public_key_thumbprint,
 };
 pub use ownership::Foreign;
+pub use password::{PasswordError, PasswordHash};
 pub use pfx::{PfxCode, PfxError};
 pub use platform_key::{NotAPlatformKey, PlatformKey};
+pub use random_code::{CodeNotMade, random_code};
 pub use unusable::{Caution, Unusable, UnusableReason};

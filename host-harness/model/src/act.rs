@@ -121,6 +121,20 @@ pub enum Act {
     SetPlatformKey,
     /// Revoked a platform: its keys open nothing any more.
     RevokePlatform,
+    /// Made an operator, and invited the operator to choose a password.
+    CreateOperator,
+    /// Invited an operator to choose another password.
+    InviteOperator,
+    /// Chose a password.
+    ChoosePassword,
+    /// Changed what an operator may do.
+    ChangeOperator,
+    /// Kept an operator from signing in.
+    DisableOperator,
+    /// Let an operator sign in again.
+    EnableOperator,
+    /// Signed in at the console.
+    SignIn,
 }
 
 stored_enum!(Act {
@@ -178,6 +192,13 @@ stored_enum!(Act {
     RegisterPlatform = "register_platform", "register platform";
     SetPlatformKey = "set_platform_key", "set platform key";
     RevokePlatform = "revoke_platform", "revoke platform";
+    CreateOperator = "create_operator", "create operator";
+    InviteOperator = "invite_operator", "invite operator";
+    ChoosePassword = "choose_password", "choose password";
+    ChangeOperator = "change_operator", "change operator";
+    DisableOperator = "disable_operator", "disable operator";
+    EnableOperator = "enable_operator", "enable operator";
+    SignIn = "sign_in", "sign in";
 });
 
 /// The kind of thing that an act changed.
@@ -215,6 +236,8 @@ pub enum SubjectKind {
     ApiClient,
     /// A platform, by its id.
     Platform,
+    /// An operator, by its id.
+    Operator,
 }
 
 stored_enum!(SubjectKind {
@@ -234,6 +257,7 @@ stored_enum!(SubjectKind {
     Webhook = "webhook", "webhook";
     ApiClient = "api_client", "API client";
     Platform = "platform", "platform";
+    Operator = "operator", "operator";
 });
 
 /// The one thing that an act changed.
@@ -324,6 +348,11 @@ impl Subject {
     /// A platform.
     pub fn platform(id: Uuid) -> Self {
         Self::new(SubjectKind::Platform, id)
+    }
+
+    /// An operator.
+    pub fn operator(id: Uuid) -> Self {
+        Self::new(SubjectKind::Operator, id)
     }
 
     fn new(kind: SubjectKind, id: impl fmt::Display) -> Self {

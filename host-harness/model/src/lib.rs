@@ -28,6 +28,7 @@ mod license_return;
 mod mail;
 mod mail_choices;
 pub mod moment;
+mod operator;
 mod order;
 mod outcome;
 mod owner;
@@ -97,6 +98,7 @@ pub use mail::{
     MailStop, MailToSend, MailsToResend, SmtpProtection, SmtpServer, Sold,
 };
 pub use mail_choices::MailChoices;
+pub use operator::{InvalidOperator, NewOperator, Operator, OperatorRole, OperatorSession};
 pub use order::{
     Contact, InvalidParty, LANGUAGE_LENGTH_MAX, NewLine, NewOrder, Order, OrderFilter, OrderLine,
     OrderParties, Party, Placed, Settlement, is_language, merged,

@@ -30,6 +30,7 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::acts::write_act;
+use super::operators;
 use super::outcomes::last_number;
 use super::own_files::{sync_directory_of, with_ending};
 use super::passing_time;
@@ -308,6 +309,7 @@ async fn put_in_doubt(
         .await?
         .rows_affected();
     switch_all_off(&mut *transaction, &problem_of_webhooks(evidence)).await?;
+    operators::end_all(&mut *transaction).await?;
     sqlx::query(
         "INSERT INTO restorations (noticed_at_ms, evidence, order_lines, returns, mails, life, last_outcome)
          VALUES ($1, $2, $3, $4, $5, $6, $7)",

@@ -7,8 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::{delete, get, post};
+use bss_console::{Console, ConsoleOptions};
 use bss_model::{Diagnose, Diagnosis, ErrorKind};
 use host_harness::{Host, Pulse};
 use tokio::sync::Semaphore;
@@ -16,7 +19,7 @@ use tokio::sync::Semaphore;
 use crate::access::guard;
 use crate::certificate::{CertificateError, CertificateFiles, ShownCertificate};
 use crate::limits::Limits;
-use crate::listener::{Listener, bind};
+use crate::listener::{Listener, Peer, bind};
 use crate::observation::observe;
 use crate::state::{CHANGES_MAX, State};
 use crate::{
@@ -44,6 +47,8 @@ pub struct ServerOptions {
     pub limits: Limits,
     /// The pulse of the worker in this process. `None`: another process works.
     pub worker: Option<Arc<Pulse>>,
+    /// Whether operators can sign in at the console, below `/console/`.
+    pub console: bool,
 }
 
 /// Why a server does not serve.
@@ -140,6 +145,7 @@ impl Server {
             state: State {
                 host: host.clone(),
                 worker: options.worker,
+                has_console: options.console,
                 limits: options.limits,
                 measures: Arc::default(),
                 failed_tries: Arc::default(),
@@ -184,7 +190,7 @@ impl Server {
 
 /// All routes, which `routes.rs` names with their scopes. What it doesn't name, the guard answers.
 pub(crate) fn router(state: State) -> Router {
-    Router::new()
+    let api = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
@@ -236,8 +242,33 @@ pub(crate) fn router(state: State) -> Router {
             get(interworks::answer).post(interworks::answer),
         )
         .layer(from_fn_with_state(state.clone(), guard))
-        .layer(from_fn_with_state(state.clone(), observe))
-        .with_state(state)
+        .with_state(state.clone());
+    console(&state)
+        .into_iter()
+        .fold(api, Router::merge)
+        .layer(from_fn_with_state(state, observe))
+}
+
+/// The console, where there is one.
+fn console(state: &State) -> Option<Router> {
+    let options = ConsoleOptions {
+        worker: state.worker.clone(),
+        changes: Arc::clone(&state.changes),
+        body_bytes: state.limits.body_bytes,
+    };
+    let console = Console::new(state.host.clone(), options);
+    state
+        .has_console
+        .then(|| console.router().layer(from_fn(named_peer)))
+}
+
+/// Tells the console the address that a request came from.
+async fn named_peer(mut request: Request, next: Next) -> Response {
+    if let Some(peer) = request.extensions().get::<Peer>() {
+        let peer = bss_console::Peer(peer.0.ip());
+        request.extensions_mut().insert(peer);
+    }
+    next.run(request).await
 }
 
 fn instance_routes() -> Router<State> {
@@ -360,6 +391,7 @@ mod tests {
             transport: Transport::PlainHttp,
             limits: Limits::default(),
             worker: None,
+            console: false,
         };
         let server = Server::bind(&host, options).await.unwrap();
         let changes = Arc::clone(&server.state.changes);

@@ -16,6 +16,8 @@ pub(crate) struct State {
     pub(crate) host: Host,
     /// The pulse of the worker in this process. `None`: another process works.
     pub(crate) worker: Option<Arc<Pulse>>,
+    /// Whether operators can sign in at the console.
+    pub(crate) has_console: bool,
     pub(crate) limits: Limits,
     pub(crate) measures: SharedMeasures,
     pub(crate) failed_tries: Arc<FailedTries>,

@@ -111,6 +111,7 @@ impl Running {
             transport,
             limits,
             worker,
+            console: false,
         };
         let server = Server::bind(&host, options).await.expect("it is bound");
         let address = server.address();
@@ -578,6 +579,7 @@ async fn plain_http_is_spoken_on_loopback_alone() {
         transport: Transport::PlainHttp,
         limits: Limits::default(),
         worker: None,
+        console: false,
     };
     for exposed in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0", "[::ffff:192.0.2.1]:0"] {
         let refused = Server::bind(&host, options(exposed))

@@ -8,9 +8,9 @@ use bss_keys::{NewCertificate, PfxCode, PlatformKey};
 use bss_model::{
     Act, ActFilter, Actor, ActorKind, AlertChoice, ApiScope, CancellationFilter, Choice, CustomerCorrection,
     Decision, DeliveryFilter, Diagnose as _, Duties, MailChoices, MailDelivery, MailFilter, MailSettings,
-    NewApiClient, NewInstance, NewOrder, NewPlatform, NewWebhook, Page, PluginDigest, Reach, RecordedAct,
-    SavedSettings, Secret, Seller, SmtpProtection, SmtpServer, Spending, Subject, SubjectKind, Thumbprint,
-    UnsentMails, WebhookState,
+    NewApiClient, NewInstance, NewOperator, NewOrder, NewPlatform, NewWebhook, OperatorRole, Page,
+    PluginDigest, Reach, RecordedAct, SavedSettings, Secret, Seller, SmtpProtection, SmtpServer, Spending,
+    Subject, SubjectKind, Thumbprint, UnsentMails, WebhookState,
 };
 use bss_record::{RECORD_FILE, Record};
 use serde_json::{Value, json};
@@ -28,8 +28,11 @@ use crate::record::{TestRecord, actor, new_instance, settings};
 macro_rules! every_act {
     ($($act:ident,)*) => {
         const EVERY_ACT: &[Act] = &[$(Act::$act),*];
-        // The host alone notices a restoration: the tests of restorations look at its act.
-        const _: fn(Act) = |act| match act { $(Act::$act => (),)* Act::NoticeRestoration => () };
+        // The host alone notices a restoration, and an operator alone chooses a password and signs in: the tests of these look at their acts.
+        const _: fn(Act) = |act| match act {
+            $(Act::$act => (),)*
+            Act::NoticeRestoration | Act::ChoosePassword | Act::SignIn => ()
+        };
     };
 }
 
@@ -81,6 +84,11 @@ every_act! {
     RegisterPlatform,
     SetPlatformKey,
     RevokePlatform,
+    CreateOperator,
+    InviteOperator,
+    ChangeOperator,
+    DisableOperator,
+    EnableOperator,
     CreateWebhook,
     RotateWebhook,
     Redeliver,
@@ -91,6 +99,8 @@ every_act! {
 
 /// The API client that is there.
 const CLIENT: &str = "shop";
+/// The operator who is there.
+const OPERATOR: &str = "maria";
 /// The platform that is there, and the key that it has made.
 const PLATFORM: &str = "bss";
 const PLATFORM_KEY: &str = "the-key-that-the-platform-made";
@@ -139,6 +149,8 @@ impl Site {
             .register_platform(platform(PLATFORM, instance), None, &actor())
             .await;
         registered.unwrap();
+        let made = record.create_operator(operator(OPERATOR), &actor()).await;
+        made.unwrap();
         let mut webhooks = [Uuid::nil(); 2];
         for webhook in &mut webhooks {
             let created = record.create_webhook(receiver(), &actor()).await;
@@ -222,7 +234,9 @@ impl Site {
         let [withdrawn, declined, confirmed] = self.requested;
         let codes = ["a".to_owned()];
         Ok(match act {
-            Act::NoticeRestoration => return Err("nobody can do it".into()),
+            Act::NoticeRestoration | Act::ChoosePassword | Act::SignIn => {
+                return Err("nobody else can do it".into());
+            }
             Act::CreateApiClient => {
                 let (client, _) = record.create_api_client(client("another"), actor).await?;
                 Subject::api_client(client.id)
@@ -250,6 +264,20 @@ impl Site {
                 Subject::platform(changed.id)
             }
             Act::RevokePlatform => Subject::platform(record.revoke_platform(PLATFORM, None, actor).await?.id),
+            Act::CreateOperator => {
+                let (created, _) = record.create_operator(operator("another"), actor).await?;
+                Subject::operator(created.id)
+            }
+            Act::InviteOperator => {
+                let (invited, _) = record.invite_operator(OPERATOR, actor).await?;
+                Subject::operator(invited.id)
+            }
+            Act::ChangeOperator => {
+                let role = OperatorRole::Administrator;
+                Subject::operator(record.change_operator(OPERATOR, role, true, actor).await?.id)
+            }
+            Act::DisableOperator => Subject::operator(record.disable_operator(OPERATOR, actor).await?.id),
+            Act::EnableOperator => Subject::operator(record.enable_operator(OPERATOR, actor).await?.id),
             Act::ShowKeys => {
                 let shown = record.show_license_secrets(&self.licensed[..1], actor).await?;
                 assert_eq!(shown.len(), 1);
@@ -620,10 +648,23 @@ impl Site {
             | Act::RetryMail
             | Act::AcknowledgeAlert
             | Act::ShowKeys
-            | Act::NoticeRestoration => Value::Null,
+            | Act::NoticeRestoration
+            | Act::ChoosePassword
+            | Act::SignIn => Value::Null,
+            Act::CreateOperator => json!({ "name": "another", "role": "reader", "mayReveal": false }),
+            Act::ChangeOperator => json!({ "name": OPERATOR, "role": "administrator", "mayReveal": true }),
+            Act::InviteOperator | Act::DisableOperator | Act::EnableOperator => json!({ "name": OPERATOR }),
             Act::AddPlugin => json!({ "path": "acme.wasm", "id": "acme-keys", "version": "1.0.0" }),
             Act::TrustPlugin => json!({ "id": "acme-keys", "version": "1.0.0" }),
         }
+    }
+}
+
+fn operator(name: &str) -> NewOperator {
+    NewOperator {
+        name: name.to_owned(),
+        role: OperatorRole::Reader,
+        may_reveal: false,
     }
 }
 
@@ -746,7 +787,8 @@ async fn each_act_is_on_record_once_with_who_did_it_to_what() {
             | SubjectKind::Webhook
             | SubjectKind::Record
             | SubjectKind::Plugin
-            | SubjectKind::ApiClient => None,
+            | SubjectKind::ApiClient
+            | SubjectKind::Operator => None,
             SubjectKind::Instance => Some(subject.id.parse().unwrap()),
             _ => Some(site.instance),
         };
@@ -784,6 +826,8 @@ async fn an_act_that_is_refused_or_changes_nothing_leaves_none() {
         Act::WithdrawAsset,
         Act::CorrectCustomer,
         Act::EnableWebhook,
+        Act::ChangeOperator,
+        Act::EnableOperator,
     ];
     for act in answered {
         site.perform(act, &actor()).await.unwrap();
@@ -813,6 +857,7 @@ async fn an_act_that_is_refused_or_changes_nothing_leaves_none() {
         Act::RegisterPlatform,
         Act::SetPlatformKey,
         Act::RevokePlatform,
+        Act::CreateOperator,
     ];
     for act in refused {
         site.perform(act, &actor()).await.unwrap_err();

@@ -22,6 +22,7 @@ use super::init::InitArguments;
 use super::instances::InstanceCommand;
 use super::mail::MailCommand;
 use super::manual::ManArguments;
+use super::operators::OperatorCommand;
 use super::orders::OrderCommand;
 use super::platforms::PlatformCommand;
 use super::plugins::PluginCommand;
@@ -173,6 +174,9 @@ pub(super) enum HostCommand {
     /// Register, show and revoke billing platforms that buy by their own contract, and put their keys on record
     #[command(subcommand)]
     Platform(PlatformCommand),
+    /// Make, invite, change and disable operators, who sign in at the console of `serve`
+    #[command(subcommand)]
+    Operator(OperatorCommand),
     /// Place, resume and show orders
     #[command(subcommand)]
     Order(OrderCommand),

@@ -12,8 +12,9 @@ use super::input::{pfx_code, read_pfx};
 use super::settings::Settings;
 use super::{
     alerts, api_clients, assets, audit, bench, certificates, charges, command_line, completions, config,
-    customers, demo, find, init, instances, mail, manual, orders, platforms, plugins, prerequisites,
-    products, reconcile, record, replay, report, serve, services, simulator, status, trace, webhooks, worker,
+    customers, demo, find, init, instances, mail, manual, operators, orders, platforms, plugins,
+    prerequisites, products, reconcile, record, replay, report, serve, services, simulator, status, trace,
+    webhooks, worker,
 };
 
 /// Runs one command to its end.
@@ -100,6 +101,7 @@ async fn run_command(arguments: Arguments) -> Outcome {
         HostCommand::Product(command) => products::run(&host, command, json).await,
         HostCommand::Run(worker) => worker::run(&host, &worker, json).await,
         HostCommand::Serve(asked) => serve::run(&host, &data_dir, &asked, json).await,
+        HostCommand::Operator(command) => operators::run(&host, command, json).await,
         HostCommand::ApiClient(command) => api_clients::run(&host, command, json).await,
         HostCommand::Platform(command) => platforms::run(&host, command, json).await,
         HostCommand::Order(command) => orders::run(&host, command, json).await,

@@ -8,16 +8,20 @@ use std::time::Duration;
 use bss_model::ErrorKind;
 use bss_server::{CertificateFiles, Limits, Served, Server, ServerOptions, Transport};
 use clap::Args;
-use host_harness::Host;
+use host_harness::{Host, view};
 use serde::Serialize;
 use tokio::sync::watch;
 
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome};
+use super::input::operator;
 use super::interruption::Interruption;
 use super::service_manager::ServiceManager;
 use super::worker::{Work, WorkArguments};
 use super::{output, show};
+
+/// The name of the first administrator, as long as nobody has made another.
+const FIRST: &str = "admin";
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArguments {
@@ -34,6 +38,9 @@ pub(super) struct ServeArguments {
     /// Speak HTTP without TLS, on loopback alone: for what is behind a proxy of this machine
     #[arg(long, conflicts_with_all = ["certificate", "key"])]
     plain_http: bool,
+    /// Serve the API alone, without the console
+    #[arg(long)]
+    no_console: bool,
     /// Only serve, and leave all work to `bss-host run`
     #[arg(long)]
     no_work: bool,
@@ -51,6 +58,10 @@ struct Listening {
     certificate_sha256: Option<String>,
     /// The file of the certificate that clients trust. `None`: plain HTTP is spoken.
     certificate_file: Option<PathBuf>,
+    /// The address at which operators sign in. `None`: there is no console.
+    console_url: Option<String>,
+    /// The address at which the first administrator chooses a password, once, within a day. `None`: somebody can sign in already.
+    invitation_url: Option<String>,
 }
 
 /// Serves, and works, until it is interrupted.
@@ -71,9 +82,15 @@ pub(super) async fn run(host: &Host, data_dir: &Path, arguments: &ServeArguments
         },
         limits: Limits::default(),
         worker: pulse.clone(),
+        console: !arguments.no_console,
     };
     let server = Server::bind(host, options).await?;
-    tell(&server, files, json)?;
+    let invited = match arguments.no_console {
+        true => None,
+        false => host.invite_first_administrator(FIRST, &operator()).await?,
+    };
+    let console = (!arguments.no_console).then_some(invited);
+    tell(&server, files, console, json)?;
     let worker = work.as_ref().map(|work| host.start_worker(work.options.clone()));
     manager.ready("serving");
     let feeding = manager.feed(pulse);
@@ -142,11 +159,20 @@ fn certificate_files(
     }
 }
 
-/// Says where the server listens, and which certificate it shows.
-fn tell(server: &Server, files: Option<CertificateFiles>, json: bool) -> Result<(), Failure> {
+/// Says where the server listens, which certificate it shows, and how operators sign in, where there is a console.
+fn tell(
+    server: &Server,
+    files: Option<CertificateFiles>,
+    console: Option<Option<view::InvitedOperator>>,
+    json: bool,
+) -> Result<(), Failure> {
     let scheme = if files.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", server.address());
+    let invited = console.as_ref().and_then(Option::as_ref);
     let listening = Listening {
-        url: format!("{scheme}://{}", server.address()),
+        console_url: console.is_some().then(|| format!("{url}/console/")),
+        invitation_url: invited.map(|invited| format!("{url}{}", invited.invitation.expose())),
+        url,
         address: server.address(),
         certificate_sha256: server.fingerprint(),
         certificate_file: files.map(|files| files.certificate),
@@ -159,6 +185,15 @@ fn tell(server: &Server, files: Option<CertificateFiles>, json: bool) -> Result<
         output::note(format!(
             "the certificate is `{}`, SHA-256 {sha256}",
             file.display()
+        ));
+    }
+    if let Some(console) = &listening.console_url {
+        output::note(format!("operators sign in at {console}"));
+    }
+    if let Some(invitation) = &listening.invitation_url {
+        output::note(format!(
+            "nobody can sign in yet: the first administrator, `{FIRST}`, chooses a password at {invitation} once, within a day; \
+             `bss-host operator create` makes others"
         ));
     }
     Ok(())

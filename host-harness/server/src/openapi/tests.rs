@@ -419,6 +419,7 @@ impl Asked {
         let state = State {
             host,
             worker: None,
+            has_console: false,
             limits: Limits::default(),
             measures: Arc::default(),
             failed_tries: Arc::default(),

@@ -1,0 +1,57 @@
+//! What all pages share, and the router of them all.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use host_harness::{Host, Pulse};
+use tokio::sync::Semaphore;
+
+use crate::guard::guard;
+use crate::pages;
+use crate::sign_in_tries::SignInTries;
+use crate::templates::Templates;
+
+/// The address that a request came from, which the server puts into its extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
+
+/// What a console is given by its server.
+#[derive(Clone, Debug)]
+pub struct ConsoleOptions {
+    /// The pulse of the worker in this process. `None`: another process works.
+    pub worker: Option<Arc<Pulse>>,
+    /// The turns of requests that may change something: each holds one until its change is done, whether its browser waits or not.
+    pub changes: Arc<Semaphore>,
+    /// Bytes of the body of a request.
+    pub body_bytes: usize,
+}
+
+/// The console of a host. Cloning it shares it.
+#[derive(Clone, Debug)]
+pub struct Console {
+    pub(crate) host: Host,
+    pub(crate) options: ConsoleOptions,
+    pub(crate) templates: Arc<Templates>,
+    pub(crate) tries: Arc<SignInTries>,
+}
+
+impl Console {
+    /// The console of a host.
+    pub fn new(host: Host, options: ConsoleOptions) -> Self {
+        Self {
+            host,
+            options,
+            templates: Arc::new(Templates::new()),
+            tries: Arc::default(),
+        }
+    }
+
+    /// All pages, below `/console`.
+    pub fn router(self) -> Router {
+        pages::routes()
+            .layer(from_fn_with_state(self.clone(), guard))
+            .with_state(self)
+    }
+}

@@ -1,0 +1,159 @@
+//! Signing in, and out.
+
+use std::time::Instant;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::Response;
+use bss_model::Secret;
+use http::header::{SET_COOKIE, USER_AGENT};
+use http::{HeaderMap, StatusCode};
+use minijinja::{Value, context};
+
+use crate::answer::{self, Answer, see};
+use crate::console::{Console, Peer};
+use crate::failure::Failure;
+use crate::form::Form;
+use crate::me::Me;
+use crate::query::Query;
+use crate::session_cookie;
+
+/// What a kept field's name begins with, so that none is one of this page's own.
+const KEPT: &str = "kept.";
+
+/// The path of the page that leads to another once somebody has signed in.
+pub(crate) fn path_to(to: &str) -> String {
+    const PAGE: &str = "/console/sign-in?";
+    let mut query = form_urlencoded::Serializer::for_suffix(PAGE.to_owned(), PAGE.len());
+    query.append_pair("to", to);
+    query.finish()
+}
+
+/// The page for whoever sent a form without a session: it has what the form had.
+pub(crate) fn with_kept(console: &Console, to: &str, form: &Form) -> Response {
+    let kept = form.kept();
+    let shown = context! { to => own(to), kept => kept, is_over => true };
+    rendered(console, StatusCode::UNAUTHORIZED, shown)
+}
+
+/// Shows the page.
+pub(crate) async fn show(State(console): State<Console>, query: Query) -> Response {
+    let to = query.text("to").unwrap_or_default();
+    rendered(&console, StatusCode::OK, context! { to => own(&to) })
+}
+
+/// Signs an operator in.
+pub(crate) async fn sign_in(
+    State(console): State<Console>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    form: Form,
+) -> Answer {
+    let (name, to) = (form.text("name"), own(&form.text("to")));
+    let kept: Vec<(String, String)> = form
+        .below(KEPT)
+        .map(|(name, value)| (name.to_owned(), value.expose().to_owned()))
+        .collect();
+    let again = |status: StatusCode, problem: &str, wait: Option<u64>| {
+        let shown = context! { to, kept, name, problem, wait };
+        Ok(rendered(&console, status, shown))
+    };
+    let password = form.secret("password").unwrap_or_else(|| Secret::new(""));
+    let address = peer.map(|Extension(peer)| peer.0);
+    if let Err(wait) = console.tries.begin(&name, address, Instant::now()) {
+        return again(StatusCode::TOO_MANY_REQUESTS, "slowed", Some(wait.as_secs() + 1));
+    }
+    let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let from = address.map(|address| address.to_string()).unwrap_or_default();
+    let begun = console
+        .host
+        .sign_in(&name, &password, &from, agent.unwrap_or_default())
+        .await?;
+    let Some((operator, code)) = begun else {
+        tracing::warn!(
+            name = name.escape_debug().to_string(),
+            from,
+            "a try to sign in failed"
+        );
+        return again(StatusCode::UNAUTHORIZED, "wrong", None);
+    };
+    console.tries.succeeded(&name, address);
+    tracing::info!(operator = operator.name, from, "an operator signed in");
+    // What a form had is sent by whoever reads it again and says so.
+    let mut response = match kept.is_empty() {
+        true => see(&to),
+        false => {
+            let html = console.templates.render("kept.html", context! { to, kept });
+            answer::page(StatusCode::OK, html.map_err(|error| Failure::template(&error))?)
+        }
+    };
+    response
+        .headers_mut()
+        .extend(session_cookie::given(&code).map(|cookie| (SET_COOKIE, cookie)));
+    Ok(response)
+}
+
+/// Ends the session.
+pub(crate) async fn sign_out(me: Me) -> Answer {
+    let session = me.session();
+    me.host()
+        .end_operator_session(session.operator_id, session.id)
+        .await?;
+    let mut response = see("/console/sign-in");
+    response.headers_mut().insert(SET_COOKIE, session_cookie::taken());
+    Ok(response)
+}
+
+/// A path of this console, or its first page for whatever else somebody put there.
+fn own(to: &str) -> String {
+    let is_own = to.starts_with("/console/")
+        && !to.starts_with("/console/sign-")
+        && !to.contains("//")
+        && !to.contains('\\')
+        && to.bytes().all(|byte| byte.is_ascii_graphic());
+    match is_own {
+        true => to.to_owned(),
+        false => "/console/".to_owned(),
+    }
+}
+
+fn rendered(console: &Console, status: StatusCode, shown: Value) -> Response {
+    let nothing = context! { kept => Value::from(()), name => "", problem => "", is_over => false };
+    match console
+        .templates
+        .render("sign_in.html", context! { ..shown, ..nothing })
+    {
+        Ok(html) => answer::page(status, html),
+        Err(error) => crate::guard::shown_to_nobody(console, &Failure::template(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_led_out_of_the_console() {
+        for path in ["/console/", "/console/orders?customer=C-1&state=open"] {
+            assert_eq!(own(path), path);
+        }
+        for path in [
+            "",
+            "/",
+            "/v1/orders",
+            "https://evil.example/console/",
+            "//evil.example/console/",
+            "/console//evil.example",
+            "/console/\\evil.example",
+            "/console/ä",
+            "/console/a\r\nb",
+            "/console/sign-out",
+        ] {
+            assert_eq!(own(path), "/console/", "{path}");
+        }
+        assert_eq!(
+            path_to("/console/a?b=c&d"),
+            "/console/sign-in?to=%2Fconsole%2Fa%3Fb%3Dc%26d"
+        );
+    }
+}

@@ -1,0 +1,226 @@
+//! The templates of all pages, and what they can call.
+
+use std::fmt::Write as _;
+
+use bss_model::clock::rfc3339;
+use minijinja::value::{Kwargs, Value};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::static_files;
+use crate::texts::Texts;
+
+/// What stands in a path or a query as it is: all else is escaped.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+macro_rules! templates {
+    ($($name:literal),* $(,)?) => {
+        /// Every template, by its name.
+        const TEMPLATES: &[(&str, &str)] = &[$(($name, include_str!(concat!("../templates/", $name)))),*];
+    };
+}
+
+templates! {
+    "base.html",
+    "parts.html",
+    "failure.html",
+    "confirm.html",
+    "kept.html",
+    "sign_in.html",
+    "welcome.html",
+    "overview.html",
+}
+
+/// The templates.
+#[derive(Debug)]
+pub(crate) struct Templates {
+    environment: Environment<'static>,
+}
+
+impl Templates {
+    pub(crate) fn new() -> Self {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+        environment.set_auto_escape_callback(|_| AutoEscape::Html);
+        environment.set_trim_blocks(true);
+        environment.set_lstrip_blocks(true);
+        let texts = Texts::english();
+        environment.add_function("t", move |key: &str, values: Kwargs| text(&texts, key, &values));
+        environment.add_function("asset_path", static_files::path);
+        environment.add_filter("time", time);
+        environment.add_filter("amount", amount);
+        environment.add_filter("short", |id: &str| id.chars().take(8).collect::<String>());
+        environment.add_filter("path", |text: &str| {
+            utf8_percent_encode(text, ESCAPED).to_string()
+        });
+        for (name, source) in TEMPLATES {
+            // A test renders each; one that can't be read is not there, and its page says so.
+            if let Err(error) = environment.add_template(name, source) {
+                tracing::error!(name, %error, "a template can't be read");
+            }
+        }
+        Self { environment }
+    }
+
+    /// A page.
+    ///
+    /// # Errors
+    /// When the template has a mistake.
+    pub(crate) fn render(&self, name: &str, context: Value) -> Result<String, Error> {
+        self.environment.get_template(name)?.render(context)
+    }
+}
+
+/// `t("key", name=value)`: a text of the catalog.
+fn text(texts: &Texts, key: &str, values: &Kwargs) -> Result<String, Error> {
+    let mut given = Vec::new();
+    for name in values.args() {
+        let value: Value = values.get(name)?;
+        given.push((name, value.to_string()));
+    }
+    let text = texts.text(key, &given);
+    text.ok_or_else(|| Error::new(ErrorKind::InvalidOperation, format!("there is no text `{key}`")))
+}
+
+/// `ms | time`: a time, in UTC until the reader's browser has made it the reader's own. Nothing where there is none.
+fn time(ms: Value) -> Value {
+    let Some(ms) = ms.as_i64() else {
+        return Value::from_safe_string(String::new());
+    };
+    let exact = rfc3339(ms);
+    let shown: String = exact.chars().take(16).collect();
+    let shown = shown.replace('T', " ");
+    Value::from_safe_string(format!("<time datetime=\"{exact}\">{shown} UTC</time>"))
+}
+
+/// `price | amount`: an amount with its currency, plain until the reader's browser has made it the reader's own. Nothing where there is
+/// none.
+fn amount(price: Value) -> Value {
+    let part = |name: &str| price.get_attr(name).ok().filter(|part| !part.is_undefined());
+    let (Some(currency), Some(minor_units)) = (
+        part("currency").and_then(|currency| currency.as_str().map(ToOwned::to_owned)),
+        part("minorUnits").and_then(|units| units.as_i64()),
+    ) else {
+        return Value::from_safe_string(String::new());
+    };
+    let price = bss_model::Price {
+        currency,
+        minor_units,
+    };
+    let shown = price.to_string();
+    let mut html = String::new();
+    // A currency is three letters, and an amount digits: nothing of them is markup. Writing to a string can't fail.
+    let number = shown.split(' ').next().unwrap_or_default();
+    let _ = write!(
+        html,
+        "<data class=\"amount\" value=\"{number}\" data-currency=\"{}\">{shown}</data>",
+        price.currency
+    );
+    match price.currency.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        true => Value::from_safe_string(html),
+        false => Value::from(shown),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use minijinja::context;
+
+    use super::*;
+
+    fn rendered(source: &'static str, context: Value) -> String {
+        let mut templates = Templates::new();
+        templates
+            .environment
+            .add_template("test", source)
+            .expect("a template");
+        templates.render("test", context).expect("a page")
+    }
+
+    #[test]
+    fn every_template_can_be_read() {
+        let templates = Templates::new();
+        for (name, _) in TEMPLATES {
+            assert!(templates.environment.get_template(name).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn each_text_that_a_template_says_is_in_the_catalog_and_each_in_the_catalog_is_said() {
+        let texts = Texts::english();
+        let known: BTreeSet<&str> = texts.keys().collect();
+        let mut said = BTreeSet::new();
+        for (name, source) in TEMPLATES {
+            for call in source.split("t(\"").skip(1) {
+                let key = call.split('"').next().expect("a key");
+                // The end of another word, such as `list(`, is no call.
+                if key.contains('.') && !key.ends_with('.') {
+                    assert!(known.contains(key), "{name}: {key}");
+                    said.insert(key);
+                }
+            }
+        }
+        let code = include_str!("pages.rs");
+        let unsaid: Vec<_> = known
+            .difference(&said)
+            .filter(|key| !is_said_by_name(key) && !code.contains(*key))
+            .collect();
+        assert!(unsaid.is_empty(), "nobody says {unsaid:?}");
+    }
+
+    /// Whether a text is of a table whose keys are words of views.
+    fn is_said_by_name(key: &str) -> bool {
+        ["words.", "nav."].iter().any(|table| key.starts_with(table))
+    }
+
+    #[test]
+    fn a_page_says_what_its_template_says_in_the_frame_of_all() {
+        let templates = Templates::new();
+        let page = templates.render("welcome.html", context! { name => "maria", code => "abc" });
+        let page = page.map_err(|error| format!("{error:#}")).unwrap();
+        assert!(page.contains("You will sign in as maria.") && page.ends_with("</html>"));
+    }
+
+    #[test]
+    fn what_a_view_says_is_text_and_never_markup() {
+        let page = rendered(
+            "<p title=\"{{ name }}\">{{ name }}</p>",
+            context! { name => "<b>\"&'</b>" },
+        );
+        assert!(!page.contains("<b>") && page.contains("&lt;b&gt;"), "{page}");
+    }
+
+    #[test]
+    fn a_time_is_exact_for_a_browser_and_plain_for_a_reader() {
+        assert_eq!(
+            rendered("{{ ms | time }}|{{ none | time }}", context! { ms => 0_i64 }),
+            "<time datetime=\"1970-01-01T00:00:00Z\">1970-01-01 00:00 UTC</time>|"
+        );
+    }
+
+    #[test]
+    fn an_amount_is_exact_for_a_browser_and_plain_for_a_reader() {
+        let price = context! { currency => "EUR", minorUnits => 24_900 };
+        assert_eq!(
+            rendered("{{ price | amount }}|{{ none | amount }}", context! { price }),
+            "<data class=\"amount\" value=\"249.00\" data-currency=\"EUR\">249.00 EUR</data>|"
+        );
+        let odd = context! { currency => "<b>", minorUnits => 1 };
+        let shown = rendered("{{ price | amount }}", context! { price => odd });
+        assert!(!shown.contains("<b>"), "{shown}");
+    }
+
+    #[test]
+    fn an_id_in_an_address_is_one_part_of_it() {
+        assert_eq!(
+            rendered("{{ id | path }}", context! { id => "a/b ?ä" }),
+            "a%2Fb%20%3F%C3%A4"
+        );
+    }
+}
