@@ -28,6 +28,7 @@ const ARROWS_OF_TESTS: [(&str, &[&str]); 3] = [
         &[
             "acme-keys-vendor",
             "bss-bench",
+            "bss-console",
             "bss-keys",
             "bss-model",
             "bss-record",

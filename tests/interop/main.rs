@@ -8,6 +8,7 @@ mod cli;
 #[expect(dead_code, reason = "shared with the other tests, which need more of it")]
 mod component;
 mod composition;
+mod console;
 mod readers;
 #[path = "../plugin/readme_section.rs"]
 mod readme_section;

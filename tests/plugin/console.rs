@@ -1,6 +1,9 @@
 //! The console of `bss-host serve`, as a browser without script uses it.
 
 pub(crate) mod browser;
+mod house;
+mod sales;
+mod setup;
 
 use crate::serve::Api;
 

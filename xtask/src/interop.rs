@@ -22,7 +22,7 @@ use part::Part;
 /// The manifest of the workspace whose programs stand in for a host.
 pub(crate) const STOCK_MANIFEST: &str = stock_wasmtime::MANIFEST;
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     Part {
         name: "composition",
         about: "the plugin and an adapter as one component, which needs nothing of this project's host",
@@ -52,6 +52,16 @@ const PARTS: [Part; 6] = [
         about: "the e-mail to a customer in Chromium, as wide as a phone and as a desk",
         programs: &[("chromium", "chromium")],
         prepare: |_| Ok(Vec::new()),
+    },
+    Part {
+        name: "console",
+        about: "the console in Chromium: by keyboard, without script, with axe-core, at every page and for every role",
+        programs: &[
+            ("chromium", "chromium"),
+            ("chromedriver", "chromium-driver"),
+            ("python3", "python3-venv"),
+        ],
+        prepare: readers::install,
     },
     Part {
         name: "readers",

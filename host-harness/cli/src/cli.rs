@@ -19,6 +19,7 @@ mod csv_file;
 mod csv_lines;
 mod customers;
 mod demo;
+mod demo_console;
 mod exit_status;
 mod failure;
 mod files;

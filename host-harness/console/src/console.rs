@@ -12,6 +12,7 @@ use crate::guard::guard;
 use crate::pages;
 use crate::sign_in_tries::SignInTries;
 use crate::templates::Templates;
+use crate::texts::Texts;
 
 /// The address that a request came from, which the server puts into its extensions.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +34,7 @@ pub struct ConsoleOptions {
 pub struct Console {
     pub(crate) host: Host,
     pub(crate) options: ConsoleOptions,
+    pub(crate) texts: Arc<Texts>,
     pub(crate) templates: Arc<Templates>,
     pub(crate) tries: Arc<SignInTries>,
 }
@@ -40,10 +42,12 @@ pub struct Console {
 impl Console {
     /// The console of a host.
     pub fn new(host: Host, options: ConsoleOptions) -> Self {
+        let texts = Arc::new(Texts::english());
         Self {
             host,
             options,
-            templates: Arc::new(Templates::new()),
+            templates: Arc::new(Templates::new(Arc::clone(&texts))),
+            texts,
             tries: Arc::default(),
         }
     }

@@ -1,10 +1,11 @@
 //! The templates of all pages, and what they can call.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use bss_model::clock::rfc3339;
 use minijinja::value::{Kwargs, Value};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, escape_formatter};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::static_files;
@@ -33,6 +34,80 @@ templates! {
     "sign_in.html",
     "welcome.html",
     "overview.html",
+    "sales_parts.html",
+    "orders.html",
+    "order_new.html",
+    "order_confirm.html",
+    "order_lines.html",
+    "order.html",
+    "order_withdrawal.html",
+    "assets.html",
+    "asset.html",
+    "asset_key.html",
+    "asset_retry.html",
+    "asset_cancellation.html",
+    "cancellations.html",
+    "cancellation_confirm.html",
+    "customers.html",
+    "customer.html",
+    "find.html",
+    "instances.html",
+    "instance_new.html",
+    "instance.html",
+    "instance_act.html",
+    "settings.html",
+    "settings_history.html",
+    "connection_check.html",
+    "rotation.html",
+    "certificates.html",
+    "certificate.html",
+    "certificate_remove.html",
+    "certificate_request.html",
+    "certificate_request_remove.html",
+    "runs.html",
+    "run.html",
+    "run_progress.html",
+    "run_accept.html",
+    "products.html",
+    "products_of_run.html",
+    "product.html",
+    "price_confirm.html",
+    "price_remove.html",
+    "prerequisites.html",
+    "house.html",
+    "operators.html",
+    "operator.html",
+    "operator_disable.html",
+    "operator_invited.html",
+    "me.html",
+    "alerts.html",
+    "charges.html",
+    "credits.html",
+    "report.html",
+    "mails.html",
+    "mail.html",
+    "mail_preview.html",
+    "mail_release.html",
+    "mail_resend.html",
+    "platforms.html",
+    "platform.html",
+    "platform_revoke.html",
+    "api_client.html",
+    "api_client_rotate.html",
+    "api_client_revoke.html",
+    "api_client_key.html",
+    "webhook.html",
+    "webhook_attempts.html",
+    "webhook_test.html",
+    "webhook_redeliver.html",
+    "webhook_rotate.html",
+    "webhook_remove.html",
+    "webhook_secret.html",
+    "audit.html",
+    "audit_digest.html",
+    "plugins.html",
+    "traces.html",
+    "trace.html",
 }
 
 /// The templates.
@@ -42,16 +117,21 @@ pub(crate) struct Templates {
 }
 
 impl Templates {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(texts: Arc<Texts>) -> Self {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
         environment.set_auto_escape_callback(|_| AutoEscape::Html);
+        // What a view has not is nothing on a page.
+        environment.set_formatter(|out, state, value| match value.is_none() {
+            true => Ok(()),
+            false => escape_formatter(out, state, value),
+        });
         environment.set_trim_blocks(true);
         environment.set_lstrip_blocks(true);
-        let texts = Texts::english();
         environment.add_function("t", move |key: &str, values: Kwargs| text(&texts, key, &values));
         environment.add_function("asset_path", static_files::path);
         environment.add_filter("time", time);
+        environment.add_filter("day", |ms: i64| rfc3339(ms).chars().take(10).collect::<String>());
         environment.add_filter("amount", amount);
         environment.add_filter("short", |id: &str| id.chars().take(8).collect::<String>());
         environment.add_filter("path", |text: &str| {
@@ -135,7 +215,7 @@ mod tests {
     use super::*;
 
     fn rendered(source: &'static str, context: Value) -> String {
-        let mut templates = Templates::new();
+        let mut templates = Templates::new(Arc::new(Texts::english()));
         templates
             .environment
             .add_template("test", source)
@@ -145,7 +225,7 @@ mod tests {
 
     #[test]
     fn every_template_can_be_read() {
-        let templates = Templates::new();
+        let templates = Templates::new(Arc::new(Texts::english()));
         for (name, _) in TEMPLATES {
             assert!(templates.environment.get_template(name).is_ok(), "{name}");
         }
@@ -166,7 +246,7 @@ mod tests {
                 }
             }
         }
-        let code = include_str!("pages.rs");
+        let code = include_str!("pages/overview.rs");
         let unsaid: Vec<_> = known
             .difference(&said)
             .filter(|key| !is_said_by_name(key) && !code.contains(*key))
@@ -181,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_page_says_what_its_template_says_in_the_frame_of_all() {
-        let templates = Templates::new();
+        let templates = Templates::new(Arc::new(Texts::english()));
         let page = templates.render("welcome.html", context! { name => "maria", code => "abc" });
         let page = page.map_err(|error| format!("{error:#}")).unwrap();
         assert!(page.contains("You will sign in as maria.") && page.ends_with("</html>"));
@@ -194,6 +274,14 @@ mod tests {
             context! { name => "<b>\"&'</b>" },
         );
         assert!(!page.contains("<b>") && page.contains("&lt;b&gt;"), "{page}");
+    }
+
+    #[test]
+    fn what_a_view_has_not_is_nothing_on_a_page() {
+        assert_eq!(
+            rendered("<{{ none }}>", context! { none => Value::from(()) }),
+            "<>"
+        );
     }
 
     #[test]

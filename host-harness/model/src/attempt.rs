@@ -192,3 +192,35 @@ pub struct Outstanding {
     /// When the next of the remaining assets may be attempted, in milliseconds.
     pub next_due_at_ms: Option<i64>,
 }
+
+/// A day in UTC: what became of the attempts at purchases that were begun on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PurchaseDay {
+    /// When the day began, in milliseconds.
+    pub at_ms: i64,
+    /// Attempts by which the vendor issued a license.
+    pub licensed: u64,
+    /// Attempts that the vendor or its plugin refused for good.
+    pub refused: u64,
+    /// All others: tried again, looked up, or under way.
+    pub unsettled: u64,
+    /// The time that half of the attempts took at most, in milliseconds. `None`: none was timed.
+    pub median_ms: Option<i64>,
+    /// The time that 19 of 20 attempts took at most, in milliseconds.
+    pub slow_ms: Option<i64>,
+}
+
+impl PurchaseDay {
+    /// A day on which nothing was tried.
+    pub fn empty(at_ms: i64) -> Self {
+        Self {
+            at_ms,
+            licensed: 0,
+            refused: 0,
+            unsettled: 0,
+            median_ms: None,
+            slow_ms: None,
+        }
+    }
+}

@@ -64,7 +64,7 @@ pub use asset::{
 };
 pub use attempt::{
     AssetSelection, Attempt, AttemptOutcome, AttemptResult, BegunAttempt, Doubt, EarlierAttempts,
-    Outstanding, TakenAsset,
+    Outstanding, PurchaseDay, TakenAsset,
 };
 pub use cancellation::{
     COMMENT_LENGTH_MAX, Cancellation, CancellationDecision, CancellationFilter, CancellationState,

@@ -46,6 +46,7 @@ mod platforms;
 mod plugins;
 mod products;
 mod provenance;
+mod purchase_days;
 mod reconciliation;
 mod refreshes;
 mod returns;
@@ -145,6 +146,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// The directory that the record is in, beside which a host keeps the traces of its calls.
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
     /// Opens the record that is in `data_dir`, with the host key of the environment or of its file, as [`Record::open_with`]
     /// does.
     ///

@@ -101,6 +101,8 @@ every_act! {
 const CLIENT: &str = "shop";
 /// The operator who is there.
 const OPERATOR: &str = "maria";
+/// The operator who is disabled.
+const DISABLED_OPERATOR: &str = "paul";
 /// The platform that is there, and the key that it has made.
 const PLATFORM: &str = "bss";
 const PLATFORM_KEY: &str = "the-key-that-the-platform-made";
@@ -149,8 +151,14 @@ impl Site {
             .register_platform(platform(PLATFORM, instance), None, &actor())
             .await;
         registered.unwrap();
-        let made = record.create_operator(operator(OPERATOR), &actor()).await;
-        made.unwrap();
+        for name in [OPERATOR, DISABLED_OPERATOR] {
+            let made = record.create_operator(operator(name), &actor()).await;
+            made.unwrap();
+        }
+        record
+            .disable_operator(DISABLED_OPERATOR, &actor())
+            .await
+            .unwrap();
         let mut webhooks = [Uuid::nil(); 2];
         for webhook in &mut webhooks {
             let created = record.create_webhook(receiver(), &actor()).await;
@@ -277,7 +285,9 @@ impl Site {
                 Subject::operator(record.change_operator(OPERATOR, role, true, actor).await?.id)
             }
             Act::DisableOperator => Subject::operator(record.disable_operator(OPERATOR, actor).await?.id),
-            Act::EnableOperator => Subject::operator(record.enable_operator(OPERATOR, actor).await?.id),
+            Act::EnableOperator => {
+                Subject::operator(record.enable_operator(DISABLED_OPERATOR, actor).await?.id)
+            }
             Act::ShowKeys => {
                 let shown = record.show_license_secrets(&self.licensed[..1], actor).await?;
                 assert_eq!(shown.len(), 1);
@@ -653,7 +663,8 @@ impl Site {
             | Act::SignIn => Value::Null,
             Act::CreateOperator => json!({ "name": "another", "role": "reader", "mayReveal": false }),
             Act::ChangeOperator => json!({ "name": OPERATOR, "role": "administrator", "mayReveal": true }),
-            Act::InviteOperator | Act::DisableOperator | Act::EnableOperator => json!({ "name": OPERATOR }),
+            Act::InviteOperator | Act::DisableOperator => json!({ "name": OPERATOR }),
+            Act::EnableOperator => json!({ "name": DISABLED_OPERATOR }),
             Act::AddPlugin => json!({ "path": "acme.wasm", "id": "acme-keys", "version": "1.0.0" }),
             Act::TrustPlugin => json!({ "id": "acme-keys", "version": "1.0.0" }),
         }

@@ -12,9 +12,9 @@ use super::input::{pfx_code, read_pfx};
 use super::settings::Settings;
 use super::{
     alerts, api_clients, assets, audit, bench, certificates, charges, command_line, completions, config,
-    customers, demo, find, init, instances, mail, manual, operators, orders, platforms, plugins,
-    prerequisites, products, reconcile, record, replay, report, serve, services, simulator, status, trace,
-    webhooks, worker,
+    customers, demo, demo_console, find, init, instances, mail, manual, operators, orders, platforms,
+    plugins, prerequisites, products, reconcile, record, replay, report, serve, services, simulator, status,
+    trace, webhooks, worker,
 };
 
 /// Runs one command to its end.
@@ -73,6 +73,7 @@ async fn run_command(arguments: Arguments) -> Outcome {
         }
         Command::Simulator(asked) => return simulator::simulator(&asked).await,
         Command::Bench(asked) => return bench::run(&data_dir, &plugin, &asked, json).await,
+        Command::Demo(asked) if asked.console => return demo_console::run(&plugin, json).await,
         Command::Demo(asked) => return demo::run(&plugin, &asked, json).await,
         Command::Config(ConfigCommand::Show) => {
             return config::show(&settings, &command_line::command(), &data_dir, json);

@@ -31,6 +31,9 @@ pub(super) struct DemoArguments {
     /// Show product keys and activation links unmasked
     #[arg(long)]
     pub(super) show_keys: bool,
+    /// Only start what the console needs, with a simulated Microsoft, and serve until Ctrl-C: the browser does the rest
+    #[arg(long, conflicts_with = "show_keys")]
+    pub(super) console: bool,
 }
 
 /// The demo's instance.
@@ -144,18 +147,13 @@ async fn import(
     Ok(installed.thumbprint)
 }
 
-/// Fills in the form as its two stages ask for it.
-async fn configure(
-    host: &Host,
-    details: &Details,
-    thumbprint: &Thumbprint,
-    steps: &Steps,
-) -> Result<view::Instance, Failure> {
+/// An instance that may ask the simulator for everything, and nobody else.
+pub(super) fn instance_to_make(name: &str, details: &Details) -> Result<NewInstance, Failure> {
     let pem = std::fs::read_to_string(&details.ca_file)
         .context("the simulator's file of certificate authorities can't be read");
-    let instance = NewInstance {
+    Ok(NewInstance {
         owner: None,
-        name: INSTANCE.to_owned(),
+        name: name.to_owned(),
         currency: "EUR".to_owned(),
         options: [("login-authority".to_owned(), details.login_authority.clone())].into(),
         reach: Reach {
@@ -168,7 +166,17 @@ async fn configure(
             ..Reach::default()
         },
         plugin: None,
-    };
+    })
+}
+
+/// Fills in the form as its two stages ask for it.
+async fn configure(
+    host: &Host,
+    details: &Details,
+    thumbprint: &Thumbprint,
+    steps: &Steps,
+) -> Result<view::Instance, Failure> {
+    let instance = instance_to_make(INSTANCE, details)?;
     host.create_instance(instance, OfPlugin::Only, &actor()).await?;
     let credentials = [
         ("system-name", INSTANCE.to_owned()),
@@ -276,7 +284,7 @@ async fn order(host: &Host, steps: &Steps) -> Result<Vec<Asset>, Failure> {
 }
 
 /// The actor in the demo's record.
-fn actor() -> Actor {
+pub(super) fn actor() -> Actor {
     Actor::operator("demo")
 }
 

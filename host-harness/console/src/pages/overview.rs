@@ -1,11 +1,27 @@
-//! The overview: how the host is, and what waits for somebody.
+//! The overview: how the host is, what waits for somebody, and how the last days went.
 
 use minijinja::context;
 
 use crate::answer::Answer;
+use crate::charts;
 use crate::me::Me;
+
+/// The days that are drawn.
+const DAYS: u16 = 30;
 
 pub(crate) async fn show(me: Me) -> Answer {
     let status = me.host().status().await?;
-    me.page("overview.html", context! { status }).await
+    let instances = me.host().instances().await?.len();
+    let days = me.host().record().purchase_days(DAYS).await?;
+    let texts = &me.console().texts;
+    let name = |key: &str| texts.text(key, &[]).unwrap_or_default();
+    let shown = context! {
+        status,
+        is_new => instances == 0,
+        outcomes => charts::outcomes(&days, &name("overview.outcomes_name")),
+        latency => charts::latency(&days, &name("overview.latency_name")),
+        // The latest day first, and none on which nothing was tried.
+        days => days.iter().rev().filter(|day| day.licensed + day.refused + day.unsettled > 0).collect::<Vec<_>>(),
+    };
+    me.page("overview.html", shown).await
 }

@@ -1,0 +1,187 @@
+//! The console in Chromium: by keyboard, without script, with axe-core, at every page and for every role.
+
+mod chromium;
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStdout, Stdio};
+
+use bss_simulator::CertificateRequest;
+use serde_json::Value;
+use thirtyfour::Key;
+
+use self::chromium::Chromium;
+use crate::scenario::{INSTANCE, Scenario, credentials};
+
+/// The password of every operator here.
+const PASSWORD: &str = "four words of a page";
+
+/// A server with its worker, which is killed when it is dropped.
+struct Serving {
+    program: Child,
+    /// Held, so that the program can write on.
+    _said: BufReader<ChildStdout>,
+    url: String,
+    invitation: Option<String>,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.program.kill();
+        let _ = self.program.wait();
+    }
+}
+
+impl Serving {
+    fn of(scenario: &Scenario) -> Self {
+        let mut program = scenario
+            .command(&["serve", "--listen", "127.0.0.1:0", "--json"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the server starts");
+        let mut said = BufReader::new(program.stdout.take().expect("its output"));
+        let mut line = String::new();
+        said.read_line(&mut line).expect("it says where it listens");
+        let listening: Value = serde_json::from_str(&line).expect("JSON");
+        let text = |name: &str| listening[name].as_str().map(ToOwned::to_owned);
+        // A browser is to see a host's name: cookies of addresses are told apart by them.
+        let local = |url: String| url.replace("127.0.0.1", "localhost");
+        Self {
+            program,
+            _said: said,
+            url: local(text("url").expect("an address")),
+            invitation: text("invitationUrl").map(local),
+        }
+    }
+
+    fn invitation_path(&self) -> &str {
+        let invitation = self.invitation.as_deref().expect("an invitation");
+        &invitation[self.url.len()..]
+    }
+}
+
+/// Has the first administrator choose a password and sign in, by keyboard alone.
+async fn sign_in_first(window: &Chromium, serving: &Serving) {
+    window.open(serving.invitation_path()).await;
+    window.type_into("[name=password]", PASSWORD).await;
+    window.type_into("[name=password-again]", PASSWORD).await;
+    window.enter("main button").await;
+    window.type_into("[name=name]", "admin").await;
+    window.type_into("[name=password]", PASSWORD).await;
+    window.enter("main button").await;
+    assert_eq!(window.path().await, "/console/");
+}
+
+/// The way of the platform's own page, by keys alone: from a PFX file to a license, and a cancellation that is decided.
+async fn walk(has_script: bool) {
+    let scenario = Scenario::start().await;
+    let made = scenario.new_instance(INSTANCE).await;
+    assert_eq!(made.name, INSTANCE);
+    let serving = Serving::of(&scenario);
+    let window = Chromium::with(&serving.url, has_script).await;
+    sign_in_first(&window, &serving).await;
+
+    // The certificate that Microsoft gave.
+    let issued = scenario
+        .microsoft
+        .issue_client_certificate(&CertificateRequest::default())
+        .expect("a certificate");
+    let pfx = scenario.pfx(&issued, "1234 5678");
+    window.enter("nav a[href='/console/certificates']").await;
+    window.choose_file("[name=file]", &pfx).await;
+    window.type_into("[name=code]", "1234 5678").await;
+    window.enter("form[action$='/import'] button").await;
+    assert!(!window.text().await.contains("1234 5678"));
+
+    // The form, in its two stages: what is wrong is told first, at its field.
+    window.enter("nav a[href='/console/instances']").await;
+    window.enter("main a[href='/console/instances/esd']").await;
+    window.enter("main a[href$='/settings']").await;
+    let typed = credentials(scenario.microsoft.details());
+    for (field, value) in &typed {
+        let value = if field == "tenant" { "no tenant" } else { value };
+        window.type_into(&format!("[name='value.{field}']"), value).await;
+    }
+    window.enter("main form button").await;
+    window.tab_to(".summary a[href='#value.tenant']").await;
+    window.type_into("[name='value.tenant']", &typed["tenant"]).await;
+    window.enter("main form button").await;
+    for field in ["certificate-thumbprint", "country", "language"] {
+        window.tab_to(&format!("[name='value.{field}']")).await;
+        match field {
+            "certificate-thumbprint" => window.press(Key::Down).await,
+            "country" => window.press("Germany").await,
+            _ => window.press("German (Germany)").await,
+        }
+    }
+    window.enter("main form button").await;
+    assert_eq!(scenario.json(&["instance", "show", INSTANCE])["state"], "ready");
+    window.enter("form[action$='/connection-check'] button").await;
+    window.assert_says("passed").await;
+
+    // Get Services Definition, with its ribbon and its lists.
+    window.open("/console/instances/esd/runs").await;
+    window.enter("form[action$='/runs'] button").await;
+    window.until_says("Existing products").await;
+    window.enter("main a[href$='/products']").await;
+    window.enter("main tbody th a").await;
+    window.type_into("[name=amount]", "249.00").await;
+    window.enter("form[action$='/price'] button").await;
+    window.enter("button[name=decision][value=activate]").await;
+    let sold = scenario.json(&["services", "products", INSTANCE, "--on-sale"]);
+    let code = sold[0]["productCode"].as_str().expect("a code").to_owned();
+
+    // An order: told first, with its amount, and then placed.
+    window.open("/console/orders/new").await;
+    window.type_into("[name='lines[0].productCode']", &code).await;
+    window.type_into("[name='lines[0].quantity']", "1").await;
+    window.type_into("[name='customer.id']", "C-1").await;
+    window.type_into("[name='customer.name']", "Beispiel GmbH").await;
+    window.type_into("[name='customer.country']", "DE").await;
+    window
+        .type_into("[name='contact.email']", "it@beispiel.example")
+        .await;
+    window.enter("main form button").await;
+    window.assert_says("Beispiel GmbH").await;
+    assert_eq!(
+        scenario.issued().await,
+        [""; 0],
+        "nothing is bought before it is said"
+    );
+    window.enter("button.grave").await;
+    let order = window.path().await;
+    window.until_says("licensed").await;
+    assert_eq!(scenario.issued().await.len(), 1);
+
+    // The license, its key, and a cancellation that somebody asks for and somebody decides.
+    window.enter("main a[href^='/console/assets/']").await;
+    let asset = window.path().await;
+    window.enter("form[action$='/key'] button").await;
+    window.assert_says(&scenario.issued().await[0]).await;
+    window.open(&asset).await;
+    window.enter("main a[href$='/cancellation']").await;
+    window.type_into("[name=comment]", "too many").await;
+    window.enter("button[value=request]").await;
+    window.enter("nav a[href='/console/cancellations']").await;
+    window.assert_says("too many").await;
+    window.enter("form[action$='/confirmation'] button").await;
+    window.enter("button.grave").await;
+    window.open(&asset).await;
+    window.until_says("cancelled").await;
+    window.open(&order).await;
+    window
+        .enter("header form[action='/console/sign-out'] button")
+        .await;
+    window.assert_says("Sign in").await;
+    window.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_from_a_pfx_file_to_a_license_and_a_decided_cancellation_is_gone_by_keyboard_alone() {
+    walk(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_way_is_gone_without_script() {
+    walk(false).await;
+}

@@ -1,0 +1,341 @@
+//! Chromium, driven by WebDriver: what a person does with keys, and what a page must never do.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use thirtyfour::{
+    By, CapabilitiesHelper as _, ChromiumLikeCapabilities as _, DesiredCapabilities, Key, WebDriver,
+    WebElement,
+};
+
+/// Longer than anything that is waited for takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Tab stops that a page has at most.
+const STOPS_MAX: usize = 300;
+
+/// The program that drives Chromium, killed when it is dropped.
+struct Driver(Child);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A window of Chromium.
+pub(super) struct Chromium {
+    pub(super) page: WebDriver,
+    base: String,
+    has_script: bool,
+    _profile: TempDir,
+    _driver: Driver,
+}
+
+impl Chromium {
+    /// A window in which pages run their scripts.
+    pub(super) async fn start(base: &str) -> Self {
+        Self::with(base, true).await
+    }
+
+    /// A window, in which pages run their scripts or not.
+    pub(super) async fn with(base: &str, has_script: bool) -> Self {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver runs. Hint: `cargo xtask interop console` installs it");
+        let said = BufReader::new(driver.stdout.take().expect("its output"));
+        let driver = Driver(driver);
+        let port = said
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| {
+                let (_, port) = line.split_once("started successfully on port ")?;
+                port.trim_end_matches('.').parse::<u16>().ok()
+            })
+            .expect("a port");
+        let profile = tempfile::tempdir().expect("a folder");
+        let mut asked = DesiredCapabilities::chromium();
+        for argument in [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--no-first-run",
+            "--lang=en-US",
+            "--window-size=1200,900",
+            &format!("--user-data-dir={}", profile.path().display()),
+        ] {
+            asked.add_arg(argument).expect("an argument");
+        }
+        asked.set("browserName", "chrome").expect("a name");
+        // The server's certificate is of its own making.
+        asked.set("acceptInsecureCerts", true).expect("a wish");
+        asked
+            .set("goog:loggingPrefs", json!({ "browser": "ALL" }))
+            .expect("a wish");
+        if !has_script {
+            let off = json!({ "profile.managed_default_content_settings.javascript": 2 });
+            asked.add_experimental_option("prefs", off).expect("a wish");
+        }
+        let page = WebDriver::new(format!("http://127.0.0.1:{port}"), asked)
+            .await
+            .expect("a window");
+        Self {
+            page,
+            base: base.to_owned(),
+            has_script,
+            _profile: profile,
+            _driver: driver,
+        }
+    }
+
+    /// Opens a page, and looks whether it did what a page must never do.
+    pub(super) async fn open(&self, path: &str) {
+        self.page
+            .goto(format!("{}{path}", self.base))
+            .await
+            .expect("it is opened");
+        self.check_manners().await;
+    }
+
+    /// The path of the page that is shown.
+    pub(super) async fn path(&self) -> String {
+        let url = self.page.current_url().await.expect("an address");
+        let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+        format!("{}{query}", url.path())
+    }
+
+    /// The text that a person sees.
+    pub(super) async fn text(&self) -> String {
+        let body = self.page.find(By::Tag("body")).await.expect("a body");
+        body.text().await.expect("a text")
+    }
+
+    pub(super) async fn assert_says(&self, text: &str) {
+        let said = self.text().await;
+        assert!(said.contains(text), "`{text}` at {}:\n{said}", self.path().await);
+    }
+
+    /// Waits until the page says a text, and loads it again where nothing else does.
+    pub(super) async fn until_says(&self, text: &str) {
+        let until = Instant::now() + PATIENCE;
+        while !self.text().await.contains(text) {
+            assert!(Instant::now() < until, "`{text}`:\n{}", self.text().await);
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            self.page.refresh().await.expect("it is loaded again");
+        }
+    }
+
+    /// What is in a page's log, and what it loaded from elsewhere: nothing may be.
+    pub(super) async fn check_manners(&self) {
+        let log = self.page.browser_log().await.expect("a log");
+        let log: Vec<_> = log
+            .iter()
+            // Hints to whoever writes a page are no errors.
+            .filter(|entry| entry.level == "SEVERE" || entry.level == "WARNING")
+            // A page that tells of a problem has the status of one, which Chromium logs.
+            .filter(|entry| !entry.message.contains("the server responded with a status of 4"))
+            .map(|entry| &entry.message)
+            .collect();
+        assert!(log.is_empty(), "{}: {log:?}", self.path().await);
+        let loaded = self
+            .page
+            .execute(
+                "return performance.getEntriesByType('resource').map((it) => it.name)",
+                Vec::new(),
+            )
+            .await
+            .expect("a list");
+        let loaded: Vec<String> = loaded.convert().expect("addresses");
+        for address in loaded {
+            assert!(
+                address.starts_with(&self.base),
+                "{address} at {}",
+                self.path().await
+            );
+        }
+    }
+
+    /// The element that has the focus.
+    async fn focused(&self) -> WebElement {
+        self.page.active_element().await.expect("an element")
+    }
+
+    pub(super) async fn press(&self, keys: impl Into<thirtyfour::TypingData>) {
+        self.page
+            .action_chain()
+            .send_keys(keys)
+            .perform()
+            .await
+            .expect("it is typed");
+    }
+
+    /// Presses the tab key until the element has the focus that a selector finds, as somebody does who has no mouse.
+    pub(super) async fn tab_to(&self, selector: &str) -> WebElement {
+        let is_it = format!(
+            "return document.activeElement?.matches({})",
+            Value::from(selector)
+        );
+        for _ in 0..STOPS_MAX {
+            self.press(Key::Tab).await;
+            let found = self.page.execute(&is_it, Vec::new()).await.expect("an answer");
+            if found.json().as_bool() == Some(true) {
+                let element = self.focused().await;
+                self.assert_focus_is_seen(selector).await;
+                return element;
+            }
+        }
+        panic!("the tab key never gets to `{selector}` at {}", self.path().await);
+    }
+
+    /// Whoever has no mouse must see where the focus is.
+    async fn assert_focus_is_seen(&self, selector: &str) {
+        let seen = self
+            .page
+            .execute(
+                "const style = getComputedStyle(document.activeElement); return style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0",
+                Vec::new(),
+            )
+            .await
+            .expect("an answer");
+        assert_eq!(
+            seen.json(),
+            &Value::Bool(true),
+            "the focus at `{selector}` is not seen"
+        );
+    }
+
+    /// Gets to a field by the tab key and types into it.
+    pub(super) async fn type_into(&self, selector: &str, text: &str) {
+        let field = self.tab_to(selector).await;
+        if field
+            .prop("value")
+            .await
+            .expect("a value")
+            .is_some_and(|value| !value.is_empty())
+        {
+            field
+                .send_keys(Key::Control + "a")
+                .await
+                .expect("all of it is chosen");
+        }
+        self.press(text).await;
+    }
+
+    /// Gets to a choice by the tab key and makes it, by the beginning of its label.
+    pub(super) async fn choose(&self, selector: &str, beginning: &str) {
+        self.tab_to(selector).await;
+        self.press(beginning).await;
+    }
+
+    /// Gets to a link or a button by the tab key and presses Enter, and looks at the manners of the page that comes.
+    pub(super) async fn enter(&self, selector: &str) {
+        self.tab_to(selector).await;
+        self.press(Key::Enter).await;
+        self.settled().await;
+        self.check_manners().await;
+    }
+
+    /// Waits until the page is loaded.
+    pub(super) async fn settled(&self) {
+        let until = Instant::now() + PATIENCE;
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        loop {
+            let state = self.page.execute("return document.readyState", Vec::new()).await;
+            if state.is_ok_and(|state| state.json() == "complete") {
+                return;
+            }
+            assert!(Instant::now() < until, "the page is loaded");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Chooses a file in a field.
+    pub(super) async fn choose_file(&self, selector: &str, file: &Path) {
+        let field = self.tab_to(selector).await;
+        field
+            .send_keys(file.to_str().expect("a path"))
+            .await
+            .expect("it is chosen");
+    }
+
+    /// What axe-core finds wrong at the page, by rule and element.
+    pub(super) async fn findings(&self) -> Vec<String> {
+        let axe = std::fs::read_to_string(axe())
+            .expect("axe-core. Hint: `cargo xtask interop console` installs it");
+        self.page.execute(&axe, Vec::new()).await.expect("it is loaded");
+        let found = self
+            .page
+            .execute_async(
+                "const done = arguments[0]; axe.run({ resultTypes: ['violations'] }).then((found) => done(found.violations.map((rule) => \
+                 `${rule.id}: ${rule.nodes.map((node) => node.html).join(' | ')}`)), (error) => done([String(error)]))",
+                Vec::new(),
+            )
+            .await
+            .expect("a list");
+        found.convert().expect("texts")
+    }
+
+    /// Has pages be shown in the dark, or in the light.
+    pub(super) async fn in_the_dark(&self, is_dark: bool) {
+        let scheme = if is_dark { "dark" } else { "light" };
+        self.devtools(
+            "Emulation.setEmulatedMedia",
+            json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] }),
+        )
+        .await;
+    }
+
+    /// Makes the window as wide as that, in CSS pixels.
+    pub(super) async fn wide(&self, width: u32) {
+        let size = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", size).await;
+    }
+
+    async fn devtools(&self, command: &str, parameters: Value) {
+        self.page
+            .cdp()
+            .send_raw(command, parameters)
+            .await
+            .expect("it is done");
+    }
+
+    /// How much wider the page is than its window, in CSS pixels: somebody would have to scroll to the side.
+    pub(super) async fn overhang(&self) -> i64 {
+        let found = self
+            .page
+            .execute(
+                "return document.documentElement.scrollWidth - document.documentElement.clientWidth",
+                Vec::new(),
+            )
+            .await
+            .expect("a number");
+        found.json().as_i64().expect("a number")
+    }
+
+    pub(super) fn has_script(&self) -> bool {
+        self.has_script
+    }
+
+    /// Ends the browser.
+    pub(super) async fn close(self) {
+        self.page.quit().await.expect("it ends");
+    }
+}
+
+fn axe() -> PathBuf {
+    let tools = std::env::var_os("INTEROP_TOOLS")
+        .expect("the tools. Hint: `cargo xtask interop console` installs them");
+    Path::new(&tools).join("npm/node_modules/axe-core/axe.min.js")
+}
