@@ -131,10 +131,6 @@ impl Failure {
     pub(crate) fn code(&self) -> &str {
         &self.code
     }
-
-    pub(crate) fn message(&self) -> &str {
-        &self.message
-    }
 }
 
 impl<T: Into<host_harness::Error>> From<T> for Failure {

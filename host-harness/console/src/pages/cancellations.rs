@@ -35,7 +35,7 @@ pub(crate) async fn list(me: Me, query: Query) -> Answer {
         None => {
             let all = CancellationFilter {
                 state: None,
-                ..filter.clone()
+                ..filter
             };
             let latest = Page::first(RECENT).in_order(SortOrder::Descending);
             let mut recent = record.cancellations(&all, &latest).await?.rows;
