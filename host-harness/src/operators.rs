@@ -160,15 +160,16 @@ impl Host {
         Ok(Some((operator.clone(), begun.await?)))
     }
 
-    /// The session whose code a browser shows, and its operator. `None`: the code is no session's, or that is over.
+    /// The session whose code a browser shows, and its operator; it is used by that, unless a page asked by itself. `None`: the code is no session's, or that is over.
     ///
     /// # Errors
     /// When the record can't be read or written.
     pub async fn operator_session(
         &self,
         code: &Secret,
+        is_use: bool,
     ) -> Result<Option<(OperatorSession, Operator)>, Error> {
-        Ok(self.record().operator_session(code).await?)
+        Ok(self.record().operator_session(code, is_use).await?)
     }
 
     /// The sessions of an operator that are not over, the latest first.

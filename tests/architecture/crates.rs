@@ -113,10 +113,6 @@ fn rows(document: &str) -> Vec<Row> {
         };
         let may_import = match may_import.trim() {
             "nothing of ours" => BTreeSet::new(),
-            "all of the above, and the plugin" => {
-                let above = rows.iter().map(|row| row.package.clone());
-                above.chain([PLUGIN.to_owned()]).collect()
-            }
             names => names.split(',').map(|name| package_of(name.trim())).collect(),
         };
         rows.push(Row {
@@ -133,6 +129,7 @@ fn rows(document: &str) -> Vec<Row> {
 fn package_of(name: &str) -> String {
     match name {
         "host-harness" => name.to_owned(),
+        "plugin" => PLUGIN.to_owned(),
         name => format!("bss-{name}"),
     }
 }
@@ -190,10 +187,7 @@ fn a_table_with_another_crate_in_a_row_allows_other_imports() {
         of_keys("model, host-harness"),
         names(&["bss-model", "host-harness"])
     );
-    assert_eq!(
-        of_keys("all of the above, and the plugin"),
-        names(&["bss-model", PLUGIN])
-    );
+    assert_eq!(of_keys("model, plugin"), names(&["bss-model", PLUGIN]));
     assert_eq!(rows(&table("model")).len(), 2);
 }
 

@@ -5,6 +5,7 @@ mod chromium;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Stdio};
 
+use bss_console::{OpenTo, PAGES};
 use bss_simulator::CertificateRequest;
 use serde_json::Value;
 use thirtyfour::Key;
@@ -184,4 +185,124 @@ async fn the_way_from_a_pfx_file_to_a_license_and_a_decided_cancellation_is_gone
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_way_is_gone_without_script() {
     walk(false).await;
+}
+
+/// The schemes and the widths, in CSS pixels, in which every page is looked at.
+const SCHEMES: [(&str, bool); 2] = [("light", false), ("dark", true)];
+const WIDTHS: [u32; 3] = [375, 768, 1_200];
+
+/// The pages that can be asked for, each with the ids of what is there.
+fn pages(scenario: &Scenario) -> Vec<(String, String)> {
+    let first = |words: &[&str], name: &str| {
+        let rows = scenario.json(words);
+        let rows = rows.get("rows").unwrap_or(&rows);
+        rows[0][name]
+            .as_str()
+            .unwrap_or_else(|| panic!("{name} of {words:?}: {rows}"))
+            .to_owned()
+    };
+    let ids = [
+        ("instance", INSTANCE.to_owned()),
+        ("order", first(&["order", "list"], "id")),
+        ("asset", first(&["asset", "list"], "id")),
+        ("cancellation", first(&["asset", "cancellations"], "id")),
+        ("customer", first(&["customer", "list"], "id")),
+        ("mail", first(&["mail", "list"], "id")),
+        ("run", first(&["services", "runs", INSTANCE], "id")),
+        (
+            "product",
+            first(&["services", "products", INSTANCE, "--on-sale"], "productCode"),
+        ),
+        ("thumbprint", first(&["certificate", "list"], "thumbprint")),
+        ("operator", "admin".to_owned()),
+        ("client", "shop".to_owned()),
+        ("webhook", first(&["webhook", "list"], "id")),
+        ("call", first(&["trace"], "id")),
+    ];
+    let filled = |path: &str| {
+        let parts = path.split('/').map(|part| {
+            match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
+                None => Some(part.to_owned()),
+                Some(name) => ids
+                    .iter()
+                    .find(|(known, _)| *known == name)
+                    .map(|(_, id)| id.clone()),
+            }
+        });
+        parts.collect::<Option<Vec<_>>>().map(|parts| parts.join("/"))
+    };
+    let shown = PAGES
+        .iter()
+        .filter(|page| page.method == "GET" && matches!(page.open_to, OpenTo::Operators(_)));
+    let shown = shown.filter_map(|page| Some((page.path.to_owned(), filled(page.path)?)));
+    // A part of a page is none, and a cancellation leads to its license.
+    shown
+        .filter(|(path, _)| {
+            !path.ends_with("/progress") && !path.ends_with("/lines") && !path.ends_with("{cancellation}")
+        })
+        .collect()
+}
+
+/// Where pictures of the pages are kept. `None`: nobody asked for any.
+async fn keep_picture(window: &Chromium, name: &str) {
+    if let Some(folder) = std::env::var_os("CONSOLE_PICTURES") {
+        let folder = std::path::PathBuf::from(folder);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        window
+            .page
+            .screenshot(&folder.join(format!("{name}.png")))
+            .await
+            .expect("a picture");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_is_without_findings_of_axe_in_both_schemes_and_fits_a_phone() {
+    let scenario = Scenario::selling().await;
+    let offer = scenario.offers().await.remove(0);
+    scenario.json(&["api-client", "create", "shop", "--scopes", "read"]);
+    scenario.json(&["webhook", "create", "https://receiver.example/hook"]);
+    // A call of a program of its own, which keeps its trace.
+    scenario.json(&["instance", "check", INSTANCE]);
+    let bought = scenario.order(&offer, 2).await;
+    let asset = bought[0].id.to_string();
+    scenario.json(&[
+        "asset",
+        "cancel",
+        &asset,
+        "--request",
+        "--by-customer",
+        "Jo",
+        "--comment",
+        "too many",
+    ]);
+    let serving = Serving::of(&scenario);
+    let window = Chromium::start(&serving.url).await;
+    sign_in_first(&window, &serving).await;
+    let mut faults = Vec::new();
+    for (route, path) in pages(&scenario) {
+        window.wide(WIDTHS[2]).await;
+        window.open(&path).await;
+        for (scheme, is_dark) in SCHEMES {
+            window.in_the_dark(is_dark).await;
+            let findings = window.findings().await;
+            faults.extend(
+                findings
+                    .into_iter()
+                    .map(|found| format!("{route}, {scheme}: {found}")),
+            );
+            for width in WIDTHS {
+                window.wide(width).await;
+                let overhang = window.overhang().await;
+                if overhang > 0 {
+                    faults.push(format!("{route}: {overhang} pixels too wide at {width}"));
+                }
+                let name = route.trim_matches('/').replace(['/', '{', '}'], "-");
+                keep_picture(&window, &format!("{name}-{scheme}-{width}")).await;
+            }
+            window.wide(WIDTHS[2]).await;
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+    window.close().await;
 }

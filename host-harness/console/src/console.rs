@@ -1,15 +1,15 @@
-//! What all pages share, and the router of them all.
+//! What all pages share.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::response::Response;
 use host_harness::{Host, Pulse};
+use minijinja::context;
 use tokio::sync::Semaphore;
 
-use crate::guard::guard;
-use crate::pages;
+use crate::answer;
+use crate::failure::Failure;
 use crate::sign_in_tries::SignInTries;
 use crate::templates::Templates;
 use crate::texts::Texts;
@@ -37,7 +37,12 @@ pub struct Console {
     pub(crate) texts: Arc<Texts>,
     pub(crate) templates: Arc<Templates>,
     pub(crate) tries: Arc<SignInTries>,
+    /// The turns of forms of people who are not signed in.
+    pub(crate) strangers: Arc<Semaphore>,
 }
+
+/// Forms of people who are not signed in that are taken at once.
+const STRANGERS: usize = 32;
 
 impl Console {
     /// The console of a host.
@@ -49,13 +54,16 @@ impl Console {
             templates: Arc::new(Templates::new(Arc::clone(&texts))),
             texts,
             tries: Arc::default(),
+            strangers: Arc::new(Semaphore::new(STRANGERS)),
         }
     }
 
-    /// All pages, below `/console`.
-    pub fn router(self) -> Router {
-        pages::routes()
-            .layer(from_fn_with_state(self.clone(), guard))
-            .with_state(self)
+    /// The page of a failure for whoever is not signed in.
+    pub(crate) fn failed(&self, failure: &Failure) -> Response {
+        let html = self.templates.render("failure.html", context! { failure });
+        answer::page(
+            failure.status(),
+            html.unwrap_or_else(|_| failure.code().to_owned()),
+        )
     }
 }

@@ -5,6 +5,8 @@ use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind, with_causes};
 use http::StatusCode;
 use serde::Serialize;
 
+use crate::refusal::Refusal;
+
 /// A failure, as a page tells it.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -46,82 +48,56 @@ impl Failure {
         }
     }
 
-    fn own(kind: ErrorKind, code: &'static str, message: impl Into<String>) -> Self {
-        Self::told(&Diagnosis::new(kind, code), message.into())
+    fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
     }
 
     /// Nothing is at the address.
     pub(crate) fn no_page() -> Self {
-        Self::own(ErrorKind::NotFound, "no-page", "there is nothing at this address")
+        Self::of(&Refusal::NoPage)
     }
 
     /// The address asks for something that there can't be.
     pub(crate) fn odd_address(name: &str) -> Self {
-        Self::own(
-            ErrorKind::Invalid,
-            "address-invalid",
-            format!("`{name}` in the address has a value that it can't have"),
-        )
+        let name = name.to_owned();
+        Self::of(&Refusal::Address { name })
     }
 
     /// A form came that can't be read.
     pub(crate) fn broken_form() -> Self {
-        Self::own(ErrorKind::Invalid, "form-broken", "the form did not arrive whole")
+        Self::of(&Refusal::Form)
     }
 
     /// A form has more than is taken.
     pub(crate) fn form_too_large(max: usize) -> Self {
-        Self {
-            status: StatusCode::PAYLOAD_TOO_LARGE,
-            ..Self::own(
-                ErrorKind::Invalid,
-                "form-too-large",
-                format!("the form has more than {max} bytes"),
-            )
-        }
+        Self::of(&Refusal::FormTooLarge { max }).with_status(StatusCode::PAYLOAD_TOO_LARGE)
     }
 
     /// A form was sent by a page that is not this console's.
     pub(crate) fn other_origin() -> Self {
-        Self {
-            status: StatusCode::FORBIDDEN,
-            ..Self::own(
-                ErrorKind::Refused,
-                "other-origin",
-                "this was not sent by a page of this console, so nothing was done",
-            )
-        }
+        Self::of(&Refusal::Origin).with_status(StatusCode::FORBIDDEN)
     }
 
     /// The operator may not do that.
     pub(crate) fn not_allowed(right: &str) -> Self {
-        Self {
-            status: StatusCode::FORBIDDEN,
-            advice: Some("ask an administrator, who can change what you may do".to_owned()),
-            ..Self::own(
-                ErrorKind::Refused,
-                "right-missing",
-                format!("you may not do this: it needs the right `{right}`"),
-            )
-        }
+        let right = right.to_owned();
+        Self::of(&Refusal::Right { right }).with_status(StatusCode::FORBIDDEN)
+    }
+
+    /// An operator would change what he or she may do.
+    pub(crate) fn not_oneself() -> Self {
+        Self::of(&Refusal::Oneself)
     }
 
     /// A page has a mistake in its template.
     pub(crate) fn template(error: &minijinja::Error) -> Self {
         tracing::error!(error = format!("{error:#}"), "a page can't be made");
-        Self::own(ErrorKind::Damaged, "page-broken", "this page can't be made")
+        Self::of(&Refusal::Template)
     }
 
     /// Too many requests that change something are under way.
     pub(crate) fn too_many_changes() -> Self {
-        Self {
-            advice: Some("try again in a moment".to_owned()),
-            ..Self::own(
-                ErrorKind::Unavailable,
-                "changes-too-many",
-                "too much is being changed at this moment",
-            )
-        }
+        Self::of(&Refusal::TooManyChanges)
     }
 
     pub(crate) fn status(&self) -> StatusCode {

@@ -28,19 +28,29 @@ impl FromRequest<Console> for Form {
         let bytes = whole(body, console.options.body_bytes).await?;
         match multer::parse_boundary(kind) {
             Ok(boundary) => Self::of_parts(bytes, boundary).await,
-            Err(_) => Ok(Self::of_text(&bytes)),
+            Err(_) => Self::of_text(&bytes),
         }
     }
 }
 
+/// The most fields and files of a form: of products that are decided about, all of a page.
+const FIELDS_MAX: usize = 2_000;
+
 impl Form {
-    fn of_text(bytes: &[u8]) -> Self {
-        let fields =
-            form_urlencoded::parse(bytes).map(|(name, value)| (name.into_owned(), Secret::new(value)));
-        Self {
-            fields: fields.collect(),
-            files: BTreeMap::new(),
+    fn of_text(bytes: &[u8]) -> Result<Self, Failure> {
+        let mut form = Self::default();
+        for (name, value) in form_urlencoded::parse(bytes) {
+            form.add(name.into_owned(), Secret::new(value))?;
         }
+        Ok(form)
+    }
+
+    fn add(&mut self, name: String, value: Secret) -> Result<(), Failure> {
+        if self.fields.len() + self.files.len() >= FIELDS_MAX {
+            return Err(Failure::broken_form());
+        }
+        self.fields.push((name, value));
+        Ok(())
     }
 
     async fn of_parts(bytes: Bytes, boundary: String) -> Result<Self, Failure> {
@@ -57,7 +67,7 @@ impl Form {
                 }
                 false => {
                     let text = part.text().await.map_err(broken)?;
-                    form.fields.push((name, Secret::new(text)));
+                    form.add(name, Secret::new(text))?;
                 }
             }
         }
@@ -109,9 +119,10 @@ impl Form {
         fields.filter_map(move |(name, value)| Some((name.strip_prefix(beginning)?, value)))
     }
 
-    /// What may be shown again to whoever typed it: all but secrets and files.
+    /// What may be shown again to whoever typed it: all but secrets and files, and that something was confirmed, which is asked again.
     pub(crate) fn kept(&self) -> Vec<(&str, &str)> {
-        let kept = self.fields.iter().filter(|(name, _)| !is_secret(name));
+        let fields = self.fields.iter();
+        let kept = fields.filter(|(name, _)| !is_secret(name) && name != "confirmed");
         kept.map(|(name, value)| (name.as_str(), value.expose()))
             .collect()
     }
@@ -138,7 +149,10 @@ mod tests {
 
     #[test]
     fn fields_are_read_as_they_were_typed_and_secrets_are_not_shown_again() {
-        let form = Form::of_text(b"name=+M%C3%BCller+&box=on&box=off&secret.pin=+1234+&password=x&empty=");
+        let form = Form::of_text(
+            b"name=+M%C3%BCller+&box=on&box=off&secret.pin=+1234+&password=x&empty=&confirmed=yes",
+        );
+        let form = form.ok().unwrap();
         assert_eq!(form.text("name"), "Müller");
         assert_eq!(form.filled("empty"), None);
         assert_eq!(form.texts("box"), ["on", "off"]);
@@ -148,6 +162,12 @@ mod tests {
         let kept: Vec<_> = form.kept().into_iter().map(|(name, _)| name).collect();
         assert_eq!(kept, ["name", "box", "box", "empty"]);
         assert!(!format!("{form:?}").contains("1234"));
+    }
+
+    #[test]
+    fn a_form_of_endless_fields_is_none() {
+        assert!(Form::of_text("a&".repeat(FIELDS_MAX).as_bytes()).is_ok());
+        assert!(Form::of_text("a&".repeat(FIELDS_MAX + 1).as_bytes()).is_err());
     }
 
     #[tokio::test]

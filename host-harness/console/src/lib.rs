@@ -13,6 +13,8 @@ mod guard;
 mod me;
 mod pages;
 mod query;
+mod refusal;
+mod router;
 mod same_origin;
 mod session_cookie;
 mod sign_in_tries;

@@ -69,15 +69,17 @@ impl PasswordHash {
         &self.0
     }
 
-    /// Whether the hash is of a password. Takes as long as making it.
+    /// Whether the hash is of a password. Takes as long as making it, also where the password can be nobody's.
     pub fn is_of(&self, password: &Secret) -> bool {
-        let Ok(hash) = Phc::new(&self.0) else {
-            return false;
-        };
-        password.expose().len() <= BYTES_MAX
-            && argon2()
+        match Phc::new(&self.0) {
+            Ok(hash) if password.expose().len() <= BYTES_MAX => argon2()
                 .verify_password(password.expose().as_bytes(), &hash)
-                .is_ok()
+                .is_ok(),
+            _ => {
+                Self::waste_time(password);
+                false
+            }
+        }
     }
 
     /// Takes as long as [`PasswordHash::is_of`], for somebody who is no operator: how long an answer takes tells nothing.

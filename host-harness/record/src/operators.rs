@@ -359,13 +359,14 @@ impl Record {
         Ok(code)
     }
 
-    /// The session whose code a browser shows, and its operator; it is used by that. `None`: the code is no session's, or that is over.
+    /// The session whose code a browser shows, and its operator; it is used by that, unless a page asked by itself. `None`: the code is no session's, or that is over.
     ///
     /// # Errors
     /// When the record can't be read or written.
     pub async fn operator_session(
         &self,
         code: &Secret,
+        is_use: bool,
     ) -> Result<Option<(OperatorSession, Operator)>, RecordError> {
         let now_ms = now_ms();
         let (begun_after, used_after) = alive_after(now_ms);
@@ -382,7 +383,7 @@ impl Record {
         .await?;
         let Some(row) = row else { return Ok(None) };
         let found = (read_session(&row, "session_id")?, read(&row)?);
-        if now_ms.saturating_sub(found.0.used_at_ms) >= millis(USE_WRITTEN_EVERY) {
+        if is_use && now_ms.saturating_sub(found.0.used_at_ms) >= millis(USE_WRITTEN_EVERY) {
             sqlx::query("UPDATE operator_sessions SET used_at_ms = $2 WHERE id = $1")
                 .bind(found.0.id.to_string())
                 .bind(now_ms)
@@ -584,7 +585,7 @@ mod tests {
     }
 
     async fn is_alive(record: &Record, session: &Secret) -> bool {
-        record.operator_session(session).await.unwrap().is_some()
+        record.operator_session(session, false).await.unwrap().is_some()
     }
 
     async fn set(record: &Record, query: &'static str) {
@@ -617,7 +618,7 @@ mod tests {
     async fn a_session_ends_when_it_is_too_old_unused_ended_or_its_operator_disabled_or_given_a_password() {
         let (_folder, record) = record().await;
         let (operator, hash, session) = signed_in(&record).await;
-        let (found, of) = record.operator_session(&session).await.unwrap().unwrap();
+        let (found, of) = record.operator_session(&session, true).await.unwrap().unwrap();
         assert_eq!((of, found.address.as_str()), (operator.clone(), "192.0.2.1"));
         let guessed = random_code().unwrap();
         assert!(!is_alive(&record, &guessed).await);
@@ -646,7 +647,7 @@ mod tests {
         };
         let (ended, kept) = (again().await, again().await);
         assert_eq!(record.operator_sessions(operator.id).await.unwrap().len(), 2);
-        let (found, _) = record.operator_session(&ended).await.unwrap().unwrap();
+        let (found, _) = record.operator_session(&ended, true).await.unwrap().unwrap();
         // Nobody ends another's.
         record.end_operator_session(Uuid::nil(), found.id).await.unwrap();
         assert!(is_alive(&record, &ended).await);

@@ -32,7 +32,6 @@ impl Drop for Driver {
 pub(super) struct Chromium {
     pub(super) page: WebDriver,
     base: String,
-    has_script: bool,
     _profile: TempDir,
     _driver: Driver,
 }
@@ -94,7 +93,6 @@ impl Chromium {
         Self {
             page,
             base: base.to_owned(),
-            has_script,
             _profile: profile,
             _driver: driver,
         }
@@ -322,10 +320,6 @@ impl Chromium {
             .await
             .expect("a number");
         found.json().as_i64().expect("a number")
-    }
-
-    pub(super) fn has_script(&self) -> bool {
-        self.has_script
     }
 
     /// Ends the browser.

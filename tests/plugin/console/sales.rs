@@ -41,8 +41,9 @@ fn order<'a>(api: &'a Api, key: &'a str, quantity: &'a str) -> Vec<(&'a str, &'a
     ]
 }
 
-fn confirmed<'a>(fields: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    [fields, &[("confirmed", "yes")]].concat()
+/// A form that is sent from the page that has shown its amounts, each of a line.
+fn confirmed<'a>(fields: &[(&'a str, &'a str)], amounts: &'a str) -> Vec<(&'a str, &'a str)> {
+    [fields, &[("confirmed", "yes"), ("amount", amounts)]].concat()
 }
 
 /// The page of the first license that is bought.
@@ -92,7 +93,7 @@ fn an_order_is_checked_and_confirmed_and_placed_once_although_its_form_is_sent_t
 
     let mut wrong = order(&api, &key, "0");
     wrong.retain(|(name, _)| *name != "customer.country");
-    let wrong = browser.post(new, &confirmed(&wrong)).expect(422);
+    let wrong = browser.post(new, &confirmed(&wrong, "14900EUR")).expect(422);
     assert_eq!(wrong.hidden("key"), key);
     wrong
         .saying("href=\"#customer.country\"")
@@ -109,6 +110,7 @@ fn an_order_is_checked_and_confirmed_and_placed_once_although_its_form_is_sent_t
     let typed = order(&api, &key, "2");
     let asked = browser.post(new, &typed).expect(200);
     assert_eq!(asked.hidden("key"), key);
+    let amounts = asked.hidden("amount");
     asked
         .saying("Place this order?")
         .saying("Beispiel GmbH")
@@ -116,9 +118,21 @@ fn an_order_is_checked_and_confirmed_and_placed_once_although_its_form_is_sent_t
         .saying("298.00 EUR");
     browser.get("/console/orders").saying("There are no such orders.");
 
-    let placed = browser.send(new, &confirmed(&typed)).expect(303);
+    // A price that somebody changes meanwhile is told, and confirmed again.
+    let price = |minor_units: &str| {
+        let words = ["product", "price", "esd", &api.offer, "--currency", "EUR"];
+        api.desk
+            .json(&[&words[..], &["--minor-units", minor_units, "--yes"]].concat());
+    };
+    price("15900");
+    let repriced = browser.post(new, &confirmed(&typed, &amounts)).expect(200);
+    repriced.saying("A price has changed").saying("318.00 EUR");
+    browser.get("/console/orders").saying("There are no such orders.");
+    price("14900");
+
+    let placed = browser.send(new, &confirmed(&typed, &amounts)).expect(303);
     let order = placed.header("location").expect("an order").to_owned();
-    for again in [confirmed(&typed), typed.clone()] {
+    for again in [confirmed(&typed, &amounts), typed.clone()] {
         let again = browser.send(new, &again).expect(303);
         assert_eq!(again.header("location"), Some(order.as_str()));
     }
@@ -129,7 +143,7 @@ fn an_order_is_checked_and_confirmed_and_placed_once_although_its_form_is_sent_t
     assert_eq!(acts_of(&api, "maria"), ["place-order"]);
     let mut other = typed;
     other[3].1 = "3";
-    let used = browser.post(new, &confirmed(&other)).expect(422);
+    let used = browser.post(new, &confirmed(&other, &amounts)).expect(422);
     assert_ne!(used.saying("role=\"alert\"").hidden("key"), key);
 
     waits(&mut browser, &order, "state-licensed")
@@ -157,8 +171,9 @@ fn what_is_not_bought_is_not_known_yet_and_is_withdrawn_once_that_was_confirmed(
     let mut browser = operator(&api);
     let key = browser.get("/console/orders/new").hidden("key");
     let typed = order(&api, &key, "1");
+    let amounts = browser.post("/console/orders/new", &typed).hidden("amount");
     let shown = browser
-        .post("/console/orders/new", &confirmed(&typed))
+        .post("/console/orders/new", &confirmed(&typed, &amounts))
         .expect(200);
     let shown = shown.saying("state-open").saying("Not known yet");
     assert!(!shown.says("state-licensed") && !shown.says("state-refused"));
@@ -189,7 +204,10 @@ fn a_reader_sees_orders_and_can_not_place_one() {
         .get("/console/orders/new")
         .expect(403)
         .saying("right-missing");
-    let placed = browser.post("/console/orders/new", &confirmed(&order(&api, "B-1", "1")));
+    let placed = browser.post(
+        "/console/orders/new",
+        &confirmed(&order(&api, "B-1", "1"), "14900EUR"),
+    );
     placed.expect(403).saying("right-missing");
     assert_eq!(
         api.desk.json(&["order", "list"]).as_array().map(Vec::len),

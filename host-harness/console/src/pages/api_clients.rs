@@ -1,5 +1,7 @@
 //! API clients: programs that may ask this host over HTTP, and their keys, each of which is shown once.
 
+use std::collections::BTreeSet;
+
 use axum::extract::Path;
 use bss_model::ApiScope;
 use host_harness::{ApiClientRequest, view};
@@ -20,6 +22,11 @@ pub(crate) async fn create(me: Me, form: Form) -> Answer {
     let Some(scopes) = scopes.collect() else {
         return Err(Failure::broken_form());
     };
+    // Nobody gives a program what he or she may not do.
+    let scopes: BTreeSet<ApiScope> = scopes;
+    if let Some(scope) = scopes.iter().find(|scope| !me.may(**scope)) {
+        return Err(Failure::not_allowed(scope.word()));
+    }
     let request = ApiClientRequest {
         name: form.text("client-name"),
         scopes,

@@ -49,6 +49,10 @@ pub(crate) async fn show(me: Me, Path(name): Path<String>) -> Answer {
 /// Changes what an operator may do.
 pub(crate) async fn change(me: Me, Path(name): Path<String>, form: Form) -> Answer {
     let (role, may_reveal) = (role(&form)?, form.has("may-reveal"));
+    // Somebody else decides what one may do oneself.
+    if name == me.operator().name {
+        return Err(Failure::not_oneself());
+    }
     me.host()
         .change_operator(&name, role, may_reveal, &me.actor())
         .await?;
@@ -69,6 +73,9 @@ pub(crate) async fn disable(me: Me, Path(name): Path<String>, form: Form) -> Ans
         let is_me = operator.id == me.operator().id;
         let shown = context! { operator, sessions, is_me };
         return me.page("operator_disable.html", shown).await;
+    }
+    if name == me.operator().name {
+        return Err(Failure::not_oneself());
     }
     me.host().disable_operator(&name, &me.actor()).await?;
     Ok(see("/console/operators"))

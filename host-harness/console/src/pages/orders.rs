@@ -100,8 +100,9 @@ pub(crate) async fn new(me: Me, query: Query) -> Answer {
 /// Checks what was typed and asks whether it is meant; once it was confirmed, places the order.
 pub(crate) async fn place(me: Me, form: Form) -> Answer {
     let rows = rows(&form);
-    // A form without a key is nobody's page; it is bought once all the same.
-    let key = form.filled("key").unwrap_or_else(|| Uuid::new_v4().to_string());
+    // The page makes a key at random. Another one may be that of a platform's order.
+    let key = form.text("key").parse().unwrap_or_else(|_| Uuid::new_v4());
+    let key = key.to_string();
     let instance = match sales::instance(&me, &form.text("instance")).await {
         Ok(instance) => instance,
         Err(error) => {
@@ -110,7 +111,11 @@ pub(crate) async fn place(me: Me, form: Form) -> Answer {
         }
     };
     let request = request(&form, &rows, &key);
-    if form.has("confirmed") {
+    let is_confirmed = form.has("confirmed") && instance.placed(&key).await?.is_some()
+        || form.has("confirmed")
+            && form.filled("amount")
+                == shown_amount(&priced_lines(&instance, &request).await.unwrap_or_default());
+    if is_confirmed {
         return match instance.place(request.clone(), &me.actor()).await {
             Ok(placed) => Ok(see(&path(placed.order()))),
             Err(error) => {
@@ -146,12 +151,11 @@ async fn confirmation(
     request: &OrderRequest,
     key: &str,
 ) -> Answer {
-    let currency = instance.read().await?.currency;
-    let mut lines = Vec::with_capacity(request.lines.len());
-    for line in &request.lines {
-        lines.push(priced(instance, line, &currency).await?);
-    }
-    let total = sales::sum(lines.iter().filter_map(|line| line.amount.as_ref()));
+    let lines = priced_lines(instance, request).await?;
+    let total = total_of(&lines);
+    let amount = shown_amount(&lines).unwrap_or_default();
+    // Confirmed before, at prices that have changed since.
+    let is_repriced = form.has("confirmed");
     // With a key it would tell by itself, and it is the key of this form alone.
     let mut unkeyed = request.clone();
     unkeyed.idempotency_key = None;
@@ -160,8 +164,8 @@ async fn confirmation(
         None => None,
     };
     let mut fields = form.kept();
-    fields.retain(|(name, _)| !["key", "confirmed"].contains(name));
-    fields.push(("key", key));
+    fields.retain(|(name, _)| !["key", "amount"].contains(name));
+    fields.extend([("key", key), ("amount", amount.as_str())]);
     let shown = context! {
         instance => instance.name(),
         customer => view::Party::from(&request.customer),
@@ -169,9 +173,35 @@ async fn confirmation(
         lines,
         total,
         repeated,
+        is_repriced,
         fields,
     };
     me.page("order_confirm.html", shown).await
+}
+
+/// The lines of an order at the prices of now.
+async fn priced_lines(instance: &InstanceHandle, request: &OrderRequest) -> Result<Vec<PricedLine>, Failure> {
+    let currency = instance.read().await?.currency;
+    let mut lines = Vec::with_capacity(request.lines.len());
+    for line in &request.lines {
+        lines.push(priced(instance, line, &currency).await?);
+    }
+    Ok(lines)
+}
+
+/// What all lines cost. `None`: one of them has no price, and the others are no total.
+fn total_of(lines: &[PricedLine]) -> Option<Price> {
+    let amounts: Option<Vec<&Price>> = lines.iter().map(|line| line.amount.as_ref()).collect();
+    sales::sum(amounts?)
+}
+
+/// The amounts that a page has shown, by which a confirmation says what it confirms. `None`: there is no line.
+fn shown_amount(lines: &[PricedLine]) -> Option<String> {
+    let amounts = lines.iter().map(|line| match &line.amount {
+        Some(amount) => format!("{}{}", amount.minor_units, amount.currency),
+        None => "-".to_owned(),
+    });
+    Some(amounts.collect::<Vec<_>>().join(",")).filter(|amounts| !amounts.is_empty())
 }
 
 async fn priced(instance: &InstanceHandle, line: &NewLine, currency: &str) -> Result<PricedLine, Failure> {
@@ -211,7 +241,7 @@ async fn form(
     key: &str,
     wrong: &Wrong,
 ) -> Result<Value, Failure> {
-    rows.resize_with((rows.len() + 1).max(ROWS_MIN), Row::default);
+    rows.resize_with((rows.len() + 1).clamp(ROWS_MIN, ROWS_MAX), Row::default);
     Ok(context! {
         instances => house::instances(me).await?,
         suggested => suggested(me).await?,

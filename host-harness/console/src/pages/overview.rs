@@ -1,14 +1,21 @@
 //! The overview: how the host is, what waits for somebody, and how the last days went.
 
+use axum::response::Response;
 use minijinja::context;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, see};
 use crate::charts;
 use crate::me::Me;
 
 /// The days that are drawn.
 const DAYS: u16 = 30;
 
+/// Leads to the overview.
+pub(crate) async fn begin() -> Response {
+    see("/console/")
+}
+
+/// Shows the overview.
 pub(crate) async fn show(me: Me) -> Answer {
     let status = me.host().status().await?;
     let instances = me.host().instances().await?.len();

@@ -72,9 +72,10 @@ pub(crate) async fn show(
     uri: Uri,
     query: Query,
 ) -> Answer {
-    let base = query.text("base");
-    let base = base.unwrap_or_else(|| house::base_url(&headers, &uri));
-    let shown = of_name(&me, &name, &base).await?;
+    let own = house::base_url(&headers, &uri);
+    let base = query.text("base").unwrap_or_else(|| own.clone());
+    let is_elsewhere = base != own;
+    let shown = context! { is_elsewhere, ..of_name(&me, &name, &base).await? };
     me.page("platform.html", shown).await
 }
 

@@ -18,6 +18,9 @@ use crate::me::Me;
 use crate::query::Query;
 use crate::session_cookie;
 
+/// The longest name of an operator.
+const NAME_CHARS_MAX: usize = 64;
+
 /// What a kept field's name begins with, so that none is one of this page's own.
 const KEPT: &str = "kept.";
 
@@ -32,6 +35,8 @@ pub(crate) fn path_to(to: &str) -> String {
 /// The page for whoever sent a form without a session: it has what the form had.
 pub(crate) fn with_kept(console: &Console, to: &str, form: &Form) -> Response {
     let kept = form.kept();
+    // A form without anything to keep leads to no page by itself.
+    let to = if kept.is_empty() { "/console/" } else { to };
     let shown = context! { to => own(to), kept => kept, is_over => true };
     rendered(console, StatusCode::UNAUTHORIZED, shown)
 }
@@ -49,7 +54,9 @@ pub(crate) async fn sign_in(
     headers: HeaderMap,
     form: Form,
 ) -> Answer {
-    let (name, to) = (form.text("name"), own(&form.text("to")));
+    // No name is longer, and one that is would only be shown and counted at length.
+    let name: String = form.text("name").chars().take(NAME_CHARS_MAX).collect();
+    let to = own(&form.text("to"));
     let kept: Vec<(String, String)> = form
         .below(KEPT)
         .map(|(name, value)| (name.to_owned(), value.expose().to_owned()))
@@ -70,14 +77,18 @@ pub(crate) async fn sign_in(
         .sign_in(&name, &password, &from, agent.unwrap_or_default())
         .await?;
     let Some((operator, code)) = begun else {
-        tracing::warn!(
-            name = name.escape_debug().to_string(),
-            from,
-            "a try to sign in failed"
-        );
+        // Whoever mistypes may have typed the password there: it is not logged.
+        tracing::warn!(from, "a try to sign in failed");
         return again(StatusCode::UNAUTHORIZED, "wrong", None);
     };
     console.tries.succeeded(&name, address);
+    // The session that the browser had is over: nobody has two in one.
+    if let Some(former) = session_cookie::shown(&headers)
+        && let Some((former, _)) = console.host.operator_session(&former, false).await?
+    {
+        let ended = console.host.end_operator_session(former.operator_id, former.id);
+        ended.await?;
+    }
     tracing::info!(operator = operator.name, from, "an operator signed in");
     // What a form had is sent by whoever reads it again and says so.
     let mut response = match kept.is_empty() {
@@ -124,7 +135,7 @@ fn rendered(console: &Console, status: StatusCode, shown: Value) -> Response {
         .render("sign_in.html", context! { ..shown, ..nothing })
     {
         Ok(html) => answer::page(status, html),
-        Err(error) => crate::guard::shown_to_nobody(console, &Failure::template(&error)),
+        Err(error) => console.failed(&Failure::template(&error)),
     }
 }
 
