@@ -231,12 +231,6 @@ impl Chromium {
         self.press(text).await;
     }
 
-    /// Gets to a choice by the tab key and makes it, by the beginning of its label.
-    pub(super) async fn choose(&self, selector: &str, beginning: &str) {
-        self.tab_to(selector).await;
-        self.press(beginning).await;
-    }
-
     /// Gets to a link or a button by the tab key and presses Enter, and looks at the manners of the page that comes.
     pub(super) async fn enter(&self, selector: &str) {
         self.tab_to(selector).await;
