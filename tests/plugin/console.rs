@@ -214,3 +214,24 @@ fn a_sixth_wrong_password_in_a_minute_waits_and_so_does_the_right_one() {
     other.signs_in("admin", PASSWORD).expect(429).saying("Too many");
     browser.get("/console/").expect(200).saying("Overview");
 }
+
+#[test]
+fn an_application_is_made_with_the_servers_that_its_plugin_may_ask_for_besides_and_no_odd_one() {
+    let api = idle();
+    let mut browser = Browser::of_first_administrator(&api.server);
+    let made = |hosts: &'static str| [("name", "nordwind"), ("currency", "EUR"), ("hosts", hosts)];
+    let odd = browser
+        .post("/console/instances/new", &made("login.example https://x"))
+        .expect(422);
+    odd.saying("href=\"#hosts\"").saying("value=\"nordwind\"");
+    browser
+        .post(
+            "/console/instances/new",
+            &made("login.example  other.example:8443"),
+        )
+        .expect(200);
+    let shown = api.desk.json(&["instance", "show", "nordwind"]).to_string();
+    for host in ["login.example", "other.example:8443"] {
+        assert!(shown.contains(host), "{host} in {shown}");
+    }
+}

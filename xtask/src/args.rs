@@ -34,9 +34,10 @@ usage: cargo xtask <command>
   interop [PART...] [--list]
       Runs the tests against software that is not ours, all parts or those named, and installs what they need;
       `--list` lists the parts.
-  picture [--from FILE]
+  picture [--from FILE | --console]
       Draws docs/demo.svg from a run of the demo, or from a file with its terminal output. Needs Chromium: the
-      picture is written only if Chromium draws every letter in its place.
+      picture is written only if Chromium draws every letter in its place. With `--console`, takes a picture of every
+      page of the console in both color schemes and at three widths, and keeps two of them in docs/.
   help
       Prints this help.";
 
@@ -53,6 +54,7 @@ pub(crate) enum Command {
     Interop { parts: Vec<String> },
     ListInterop,
     Picture { from: Option<PathBuf> },
+    ConsolePictures,
     Help,
 }
 
@@ -108,6 +110,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
             )),
             None => Ok(Command::Interop { parts: rest.to_vec() }),
         },
+        "picture" if rest == ["--console"] => Ok(Command::ConsolePictures),
         "picture" => Ok(Command::Picture {
             from: single_option(command, "--from", rest)?.map(PathBuf::from),
         }),

@@ -18,6 +18,7 @@ mod readers;
 mod stock_wasmtime;
 
 use part::Part;
+pub(crate) use part::Variable;
 
 /// The manifest of the workspace whose programs stand in for a host.
 pub(crate) const STOCK_MANIFEST: &str = stock_wasmtime::MANIFEST;
@@ -93,11 +94,11 @@ pub(crate) fn list() -> String {
     })
 }
 
-/// Runs the parts named, or all; stops at the first that fails.
+/// Runs the parts named, or all, with more variables for their tests; stops at the first that fails.
 ///
 /// # Errors
 /// Something that a part needs can't be had, or one of its tests failed.
-pub(crate) fn run(workspace: &Workspace, named: &[String]) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace, named: &[String], more: &[Variable]) -> Result<()> {
     toolchain::check()?;
     let component = component::build(workspace, &component::MICROSOFT_ESD, WasmToolchain::Auto)?;
     let mut times = String::new();
@@ -119,7 +120,8 @@ pub(crate) fn run(workspace: &Workspace, named: &[String]) -> Result<()> {
         let mut tests = workspace.cargo(["test", "--workspace", "--test", "interop", "--", &filter]);
         tests
             .env(component::MICROSOFT_ESD.variable, &component.path)
-            .envs(variables);
+            .envs(variables)
+            .envs(more.iter().cloned());
         let mut totals = TestTotals::default();
         process::run_observed(&mut tests, |line| totals.add(line))
             .with_context(|| format!("the part `{}` failed", part.name))

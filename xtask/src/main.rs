@@ -72,8 +72,9 @@ fn execute(command: Command) -> anyhow::Result<u8> {
         Command::Deny => deny::run(&workspace)?,
         Command::Package => package::run(&workspace)?,
         Command::Size => size::run(&workspace)?,
-        Command::Interop { parts } => interop::run(&workspace, &parts)?,
+        Command::Interop { parts } => interop::run(&workspace, &parts, &[])?,
         Command::ListInterop => print!("{}", interop::list()),
+        Command::ConsolePictures => picture::console::take(&workspace)?,
         Command::Picture { from } => picture::draw(&workspace, from.as_deref())?,
     }
     Ok(0)

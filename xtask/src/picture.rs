@@ -2,6 +2,7 @@
 
 mod box_drawing;
 mod browser;
+pub(crate) mod console;
 mod layout;
 mod svg;
 mod terminal;

@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::workspace::Workspace;
 
 /// An environment variable for a part's tests.
-pub(super) type Variable = (&'static str, std::ffi::OsString);
+pub(crate) type Variable = (&'static str, std::ffi::OsString);
 
 /// A group of tests that need the same things.
 pub(super) struct Part {

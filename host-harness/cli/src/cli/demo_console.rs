@@ -1,7 +1,6 @@
 //! `demo --console`: everything that the console needs, on this machine, with a simulated Microsoft; the way from nothing to a license is
 //! the reader's to go.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -50,7 +49,7 @@ pub(super) async fn run(plugin: &Path, json: bool) -> Outcome {
     };
     host.configure_mail(mail, &actor()).await?;
     tell(&simulator, folder.path())?;
-    let serve = Serve::try_parse_from(["demo", "--listen", "127.0.0.1:0"])
+    let serve = Serve::try_parse_from(["demo", "--listen", "127.0.0.1:0", "--invite"])
         .context("the options of `serve` have no defaults")
         .map_err(machine_failure)?;
     let served = serve::run(&host, &data_dir, &serve.arguments, json).await;
@@ -78,11 +77,12 @@ fn tell(simulator: &Simulator, folder: &Path) -> Result<(), Failure> {
         output::line(format!("    {label:<29} {value}"));
     }
     output::line("  then Get Services Definition, Products (a price, and activate), Orders");
+    output::line("the server's certificate is of its own making, so a browser asks whether to go on");
     Ok(())
 }
 
 /// What is typed into the six fields of the first stage.
-fn credentials(details: &Details) -> BTreeMap<&'static str, String> {
+fn credentials(details: &Details) -> [(&'static str, String); 6] {
     [
         ("System Name", INSTANCE.to_owned()),
         ("Recourse API", details.resource_api.clone()),
@@ -91,5 +91,4 @@ fn credentials(details: &Details) -> BTreeMap<&'static str, String> {
         ("Channel ID", details.channel_id.clone()),
         ("Client ID", details.client_id.to_string()),
     ]
-    .into()
 }

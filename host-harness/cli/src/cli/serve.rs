@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome};
-use super::input::operator;
+use super::input::{is_on_a_terminal, operator};
 use super::interruption::Interruption;
 use super::service_manager::ServiceManager;
 use super::worker::{Work, WorkArguments};
@@ -41,6 +41,9 @@ pub(super) struct ServeArguments {
     /// Serve the API alone, without the console
     #[arg(long)]
     no_console: bool,
+    /// Print the first administrator's invitation also where nobody is at a terminal, and it may be kept in a log
+    #[arg(long, conflicts_with = "no_console")]
+    invite: bool,
     /// Only serve, and leave all work to `bss-host run`
     #[arg(long)]
     no_work: bool,
@@ -85,12 +88,20 @@ pub(super) async fn run(host: &Host, data_dir: &Path, arguments: &ServeArguments
         console: !arguments.no_console,
     };
     let server = Server::bind(host, options).await?;
-    let invited = match arguments.no_console {
+    // Who reads an invitation becomes an administrator, so that it is none for a log.
+    let is_read = json || arguments.invite || is_on_a_terminal();
+    let invited = match arguments.no_console || !is_read {
         true => None,
         false => host.invite_first_administrator(FIRST, &operator()).await?,
     };
+    let is_closed = !arguments.no_console && invited.is_none() && !host.record().has_operator().await?;
     let console = (!arguments.no_console).then_some(invited);
     tell(&server, files, console, json)?;
+    if is_closed {
+        output::note(
+            "nobody can sign in at the console yet: `bss-host operator create NAME --role administrator --reveal` invites somebody",
+        );
+    }
     let worker = work.as_ref().map(|work| host.start_worker(work.options.clone()));
     manager.ready("serving");
     let feeding = manager.feed(pulse);

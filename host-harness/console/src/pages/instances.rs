@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use axum::extract::Path;
 use bss_model::{AddedPlugin, ErrorKind, NewInstance};
-use host_harness::{CreateError, CreateInstanceError, InstanceHandle, OfPlugin, PluginError, view};
+use host_harness::{
+    Authority, CreateError, CreateInstanceError, InstanceHandle, OfPlugin, PluginError, view,
+};
 use minijinja::{Value, context};
 use uuid::Uuid;
 
@@ -82,6 +84,7 @@ async fn new_form(me: &Me, form: &Form, wrong: &Wrong) -> Result<Value, Failure>
         name => typed("name"),
         currency => typed("currency"),
         plugin => typed("plugin"),
+        hosts => typed("hosts"),
         plugins,
         ..wrong.shown()
     })
@@ -91,7 +94,23 @@ async fn new_form(me: &Me, form: &Form, wrong: &Wrong) -> Result<Value, Failure>
 pub(crate) async fn create(me: Me, form: Form) -> Answer {
     let plugin = form.filled("plugin");
     let of = plugin.as_deref().map_or(OfPlugin::Only, OfPlugin::Id);
-    let new = NewInstance::new(form.text("name"), form.text("currency").to_ascii_uppercase());
+    let typed = form.text("hosts");
+    let hosts: Result<Vec<String>, _> = typed
+        .split_whitespace()
+        .map(|host| host.parse::<Authority>().map(|host| host.to_string()))
+        .collect();
+    let hosts = match hosts {
+        Ok(hosts) => hosts,
+        Err(error) => {
+            let mut wrong = Wrong::default();
+            wrong.add("hosts", &error.to_string(), "");
+            return me
+                .corrected("instance_new.html", new_form(&me, &form, &wrong).await?)
+                .await;
+        }
+    };
+    let mut new = NewInstance::new(form.text("name"), form.text("currency").to_ascii_uppercase());
+    new.reach.allowed_hosts = hosts;
     match me.host().create_instance(new, of, &me.actor()).await {
         Ok(created) => {
             let created = view::Instance::from(&created);
