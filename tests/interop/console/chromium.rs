@@ -234,21 +234,27 @@ impl Chromium {
     /// Gets to a link or a button by the tab key and presses Enter, and looks at the manners of the page that comes.
     pub(super) async fn enter(&self, selector: &str) {
         self.tab_to(selector).await;
+        self.page
+            .execute("document.documentElement.dataset.former = ''", Vec::new())
+            .await
+            .expect("it is marked");
         self.press(Key::Enter).await;
-        self.settled().await;
+        self.until_another_page().await;
         self.check_manners().await;
     }
 
-    /// Waits until the page is loaded.
-    pub(super) async fn settled(&self) {
+    /// Waits until another page than the marked one is loaded.
+    async fn until_another_page(&self) {
+        const IS_LOADED: &str =
+            "return document.readyState === 'complete' && !('former' in document.documentElement.dataset)";
         let until = Instant::now() + PATIENCE;
-        tokio::time::sleep(Duration::from_millis(150)).await;
         loop {
-            let state = self.page.execute("return document.readyState", Vec::new()).await;
-            if state.is_ok_and(|state| state.json() == "complete") {
+            // There is no answer while one page gives way to the next.
+            let loaded = self.page.execute(IS_LOADED, Vec::new()).await;
+            if loaded.is_ok_and(|loaded| loaded.json() == &Value::Bool(true)) {
                 return;
             }
-            assert!(Instant::now() < until, "the page is loaded");
+            assert!(Instant::now() < until, "a page comes");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
