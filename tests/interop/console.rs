@@ -7,8 +7,8 @@ use std::process::{Child, ChildStdout, Stdio};
 
 use bss_console::{OpenTo, PAGES};
 use bss_simulator::CertificateRequest;
+use fantoccini::key::Key;
 use serde_json::Value;
-use thirtyfour::Key;
 
 use self::chromium::Chromium;
 use crate::scenario::{INSTANCE, Scenario, credentials};
@@ -111,8 +111,8 @@ async fn walk(has_script: bool) {
         window.tab_to(&format!("[name='value.{field}']")).await;
         match field {
             "certificate-thumbprint" => window.press(Key::Down).await,
-            "country" => window.press("Germany").await,
-            _ => window.press("German (Germany)").await,
+            "country" => window.type_text("Germany").await,
+            _ => window.type_text("German (Germany)").await,
         }
     }
     window.enter("main form button").await;
@@ -248,11 +248,8 @@ async fn keep_picture(window: &Chromium, name: &str) {
     if let Some(folder) = std::env::var_os("CONSOLE_PICTURES") {
         let folder = std::path::PathBuf::from(folder);
         std::fs::create_dir_all(&folder).expect("a folder");
-        window
-            .page
-            .screenshot(&folder.join(format!("{name}.png")))
-            .await
-            .expect("a picture");
+        let picture = window.page.screenshot().await.expect("a picture");
+        std::fs::write(folder.join(format!("{name}.png")), picture).expect("a file");
     }
 }
 

@@ -243,9 +243,10 @@ pub(crate) fn router(state: State) -> Router {
         )
         .layer(from_fn_with_state(state.clone(), guard))
         .with_state(state.clone());
+    // Of two routers that are merged, the second answers what none has: the API, by its guard.
     console(&state)
         .into_iter()
-        .fold(api, Router::merge)
+        .fold(api, |api, console| console.merge(api))
         .layer(from_fn_with_state(state, observe))
 }
 

@@ -5,12 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use fantoccini::actions::{InputSource as _, KeyAction, KeyActions};
+use fantoccini::elements::Element;
+use fantoccini::key::Key;
+use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::{Client, ClientBuilder, Locator};
+use http::Method;
+use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use thirtyfour::{
-    By, CapabilitiesHelper as _, ChromiumLikeCapabilities as _, DesiredCapabilities, Key, WebDriver,
-    WebElement,
-};
+use url::{ParseError, Url};
 
 /// Longer than anything that is waited for takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -28,9 +32,26 @@ impl Drop for Driver {
     }
 }
 
+/// A command of Chromium's own driver, below a session.
+#[derive(Debug)]
+struct Own {
+    path: &'static str,
+    body: Value,
+}
+
+impl WebDriverCompatibleCommand for Own {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
+        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.path))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(self.body.to_string()))
+    }
+}
+
 /// A window of Chromium.
 pub(super) struct Chromium {
-    pub(super) page: WebDriver,
+    pub(super) page: Client,
     base: String,
     _profile: TempDir,
     _driver: Driver,
@@ -61,8 +82,7 @@ impl Chromium {
             })
             .expect("a port");
         let profile = tempfile::tempdir().expect("a folder");
-        let mut asked = DesiredCapabilities::chromium();
-        for argument in [
+        let arguments = [
             "--headless=new",
             "--no-sandbox",
             "--disable-gpu",
@@ -74,20 +94,24 @@ impl Chromium {
             "--lang=en-US",
             "--window-size=1200,900",
             &format!("--user-data-dir={}", profile.path().display()),
-        ] {
-            asked.add_arg(argument).expect("an argument");
-        }
-        asked.set("browserName", "chrome").expect("a name");
-        // The server's certificate is of its own making.
-        asked.set("acceptInsecureCerts", true).expect("a wish");
-        asked
-            .set("goog:loggingPrefs", json!({ "browser": "ALL" }))
-            .expect("a wish");
-        if !has_script {
-            let off = json!({ "profile.managed_default_content_settings.javascript": 2 });
-            asked.add_experimental_option("prefs", off).expect("a wish");
-        }
-        let page = WebDriver::new(format!("http://127.0.0.1:{port}"), asked)
+        ];
+        let preferences = match has_script {
+            true => json!({}),
+            false => json!({ "profile.managed_default_content_settings.javascript": 2 }),
+        };
+        let asked = json!({
+            "browserName": "chrome",
+            // The server's certificate is of its own making.
+            "acceptInsecureCerts": true,
+            "goog:chromeOptions": { "args": arguments, "prefs": preferences },
+            "goog:loggingPrefs": { "browser": "ALL" },
+        });
+        let Value::Object(asked) = asked else {
+            panic!("wishes are an object");
+        };
+        let page = ClientBuilder::new(HttpConnector::new())
+            .capabilities(asked)
+            .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .expect("a window");
         Self {
@@ -101,7 +125,7 @@ impl Chromium {
     /// Opens a page, and looks whether it did what a page must never do.
     pub(super) async fn open(&self, path: &str) {
         self.page
-            .goto(format!("{}{path}", self.base))
+            .goto(&format!("{}{path}", self.base))
             .await
             .expect("it is opened");
         self.check_manners().await;
@@ -116,7 +140,7 @@ impl Chromium {
 
     /// The text that a person sees.
     pub(super) async fn text(&self) -> String {
-        let body = self.page.find(By::Tag("body")).await.expect("a body");
+        let body = self.page.find(Locator::Css("body")).await.expect("a body");
         body.text().await.expect("a text")
     }
 
@@ -137,14 +161,14 @@ impl Chromium {
 
     /// What is in a page's log, and what it loaded from elsewhere: nothing may be.
     pub(super) async fn check_manners(&self) {
-        let log = self.page.browser_log().await.expect("a log");
-        let log: Vec<_> = log
-            .iter()
+        let log = self.own("se/log", json!({ "type": "browser" })).await;
+        let log = log.as_array().expect("a log").iter();
+        let log: Vec<&str> = log
             // Hints to whoever writes a page are no errors.
-            .filter(|entry| entry.level == "SEVERE" || entry.level == "WARNING")
+            .filter(|entry| entry["level"] == "SEVERE" || entry["level"] == "WARNING")
+            .map(|entry| entry["message"].as_str().expect("a message"))
             // A page that tells of a problem has the status of one, which Chromium logs.
-            .filter(|entry| !entry.message.contains("the server responded with a status of 4"))
-            .map(|entry| &entry.message)
+            .filter(|message| !message.contains("the server responded with a status of 4"))
             .collect();
         assert!(log.is_empty(), "{}: {log:?}", self.path().await);
         let loaded = self
@@ -155,7 +179,7 @@ impl Chromium {
             )
             .await
             .expect("a list");
-        let loaded: Vec<String> = loaded.convert().expect("addresses");
+        let loaded: Vec<String> = serde_json::from_value(loaded).expect("addresses");
         for address in loaded {
             assert!(
                 address.starts_with(&self.base),
@@ -166,21 +190,26 @@ impl Chromium {
     }
 
     /// The element that has the focus.
-    async fn focused(&self) -> WebElement {
+    async fn focused(&self) -> Element {
         self.page.active_element().await.expect("an element")
     }
 
-    pub(super) async fn press(&self, keys: impl Into<thirtyfour::TypingData>) {
-        self.page
-            .action_chain()
-            .send_keys(keys)
-            .perform()
-            .await
-            .expect("it is typed");
+    pub(super) async fn press(&self, key: Key) {
+        self.type_text(&char::from(key).to_string()).await;
+    }
+
+    /// Types letters, wherever the focus is.
+    pub(super) async fn type_text(&self, text: &str) {
+        let keys = text
+            .chars()
+            .fold(KeyActions::new("keys".to_owned()), |keys, value| {
+                keys.then(KeyAction::Down { value }).then(KeyAction::Up { value })
+            });
+        self.page.perform_actions(keys).await.expect("it is typed");
     }
 
     /// Presses the tab key until the element has the focus that a selector finds, as somebody does who has no mouse.
-    pub(super) async fn tab_to(&self, selector: &str) -> WebElement {
+    pub(super) async fn tab_to(&self, selector: &str) -> Element {
         let is_it = format!(
             "return document.activeElement?.matches({})",
             Value::from(selector)
@@ -188,7 +217,7 @@ impl Chromium {
         for _ in 0..STOPS_MAX {
             self.press(Key::Tab).await;
             let found = self.page.execute(&is_it, Vec::new()).await.expect("an answer");
-            if found.json().as_bool() == Some(true) {
+            if found == true {
                 let element = self.focused().await;
                 self.assert_focus_is_seen(selector).await;
                 return element;
@@ -207,11 +236,7 @@ impl Chromium {
             )
             .await
             .expect("an answer");
-        assert_eq!(
-            seen.json(),
-            &Value::Bool(true),
-            "the focus at `{selector}` is not seen"
-        );
+        assert_eq!(seen, true, "the focus at `{selector}` is not seen");
     }
 
     /// Gets to a field by the tab key and types into it.
@@ -223,12 +248,9 @@ impl Chromium {
             .expect("a value")
             .is_some_and(|value| !value.is_empty())
         {
-            field
-                .send_keys(Key::Control + "a")
-                .await
-                .expect("all of it is chosen");
+            field.clear().await.expect("it is emptied");
         }
-        self.press(text).await;
+        self.type_text(text).await;
     }
 
     /// Gets to a link or a button by the tab key and presses Enter, and looks at the manners of the page that comes.
@@ -251,7 +273,7 @@ impl Chromium {
         loop {
             // There is no answer while one page gives way to the next.
             let loaded = self.page.execute(IS_LOADED, Vec::new()).await;
-            if loaded.is_ok_and(|loaded| loaded.json() == &Value::Bool(true)) {
+            if loaded.is_ok_and(|loaded| loaded == true) {
                 return;
             }
             assert!(Instant::now() < until, "a page comes");
@@ -282,7 +304,7 @@ impl Chromium {
             )
             .await
             .expect("a list");
-        found.convert().expect("texts")
+        serde_json::from_value(found).expect("texts")
     }
 
     /// Has pages be shown in the dark, or in the light.
@@ -302,11 +324,16 @@ impl Chromium {
     }
 
     async fn devtools(&self, command: &str, parameters: Value) {
-        self.page
-            .cdp()
-            .send_raw(command, parameters)
-            .await
-            .expect("it is done");
+        self.own(
+            "goog/cdp/execute",
+            json!({ "cmd": command, "params": parameters }),
+        )
+        .await;
+    }
+
+    async fn own(&self, path: &'static str, body: Value) -> Value {
+        let answer = self.page.issue_cmd(Own { path, body }).await;
+        answer.expect("it is done")
     }
 
     /// How much wider the page is than its window, in CSS pixels: somebody would have to scroll to the side.
@@ -319,12 +346,12 @@ impl Chromium {
             )
             .await
             .expect("a number");
-        found.json().as_i64().expect("a number")
+        found.as_i64().expect("a number")
     }
 
     /// Ends the browser.
     pub(super) async fn close(self) {
-        self.page.quit().await.expect("it ends");
+        self.page.close().await.expect("it ends");
     }
 }
 
