@@ -52,7 +52,7 @@ impl Host {
         let known = self.record().operators().await?;
         let known = known.iter().find(|operator| operator.name == name);
         let invited = match known {
-            // Somebody has made others, and has left this one out on purpose.
+            // A disabled operator stays disabled: somebody has decided so.
             Some(known) if known.disabled_at_ms.is_some() => return Ok(None),
             Some(_) => self.invite_operator(name, actor).await?,
             None => {

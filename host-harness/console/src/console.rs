@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::response::Response;
-use host_harness::{Host, Pulse};
+use host_harness::Host;
 use minijinja::context;
 use tokio::sync::Semaphore;
 
@@ -21,8 +21,6 @@ pub struct Peer(pub IpAddr);
 /// What a console is given by its server.
 #[derive(Clone, Debug)]
 pub struct ConsoleOptions {
-    /// The pulse of the worker in this process. `None`: another process works.
-    pub worker: Option<Arc<Pulse>>,
     /// The turns of requests that may change something: each holds one until its change is done, whether its browser waits or not.
     pub changes: Arc<Semaphore>,
     /// Bytes of the body of a request.

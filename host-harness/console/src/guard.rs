@@ -58,7 +58,7 @@ async fn guarded(console: &Console, request: Request, next: Next) -> Response {
         let response = match changes {
             false => next.run(request).await,
             true => match of_strangers(console, request).await {
-                Ok((_turn, request)) => changed(None, next.run(request)).await,
+                Ok((turn, request)) => changed(turn, next.run(request)).await,
                 Err(failure) => return console.failed(&failure),
             },
         };
@@ -106,7 +106,7 @@ async fn guarded(console: &Console, request: Request, next: Next) -> Response {
             let Ok(turn) = Arc::clone(&console.options.changes).try_acquire_owned() else {
                 return me.failed(&Failure::too_many_changes()).await;
             };
-            changed(Some(turn), next.run(Request::from_parts(parts, body))).await
+            changed(turn, next.run(Request::from_parts(parts, body))).await
         }
     };
     match response.extensions().get::<Failure>() {
@@ -129,7 +129,7 @@ async fn of_strangers(
     Ok((turn, Request::from_parts(parts, body)))
 }
 
-/// The body of a request once it is here.
+/// The body of a request once all of it is here.
 async fn arrived(body: Body, max: usize) -> Result<Body, Failure> {
     let read = timeout(BODY_WITHIN, Limited::new(body, max).collect()).await;
     match read.map_err(|_| Failure::broken_form())? {
@@ -139,9 +139,9 @@ async fn arrived(body: Body, max: usize) -> Result<Body, Failure> {
     }
 }
 
-/// Carries a request out. What is changed is changed to its end, whether the browser waits or not.
+/// Carries a request out to its end, whether the browser waits or not, and holds its turn until then.
 async fn changed(
-    turn: Option<OwnedSemaphorePermit>,
+    turn: OwnedSemaphorePermit,
     answered: impl Future<Output = Response> + Send + 'static,
 ) -> Response {
     let change = async move {

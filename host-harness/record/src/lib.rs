@@ -92,7 +92,7 @@ pub use erased_customers::ERASED_CUSTOMERS_FILE;
 pub use instance_lifecycle::{RemoveInstanceError, RenameError};
 pub use instances::{CreateError, SaveError};
 pub use mail_copies::ResendMailError;
-pub use operators::{INVITATION_LASTS, OperatorError, SESSION_IDLES, SESSION_LASTS};
+pub use operators::OperatorError;
 pub use order_mails::LICENSES_PER_MAIL_MAX;
 pub use orders::PlaceError;
 pub use outbox::RetryMailError;

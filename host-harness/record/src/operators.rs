@@ -18,13 +18,13 @@ use super::stored::id;
 use super::{Record, RecordError, begin_write};
 
 /// How long an invitation is good for.
-pub const INVITATION_LASTS: Duration = Duration::from_hours(24);
+const INVITATION_LASTS: Duration = Duration::from_hours(24);
 
 /// How long a session is good for, however much it is used.
-pub const SESSION_LASTS: Duration = Duration::from_hours(12);
+const SESSION_LASTS: Duration = Duration::from_hours(12);
 
 /// How long a session is good for that nobody uses.
-pub const SESSION_IDLES: Duration = Duration::from_mins(30);
+const SESSION_IDLES: Duration = Duration::from_mins(30);
 
 /// How exactly the last use of a session is on record: a page is no reason to write.
 const USE_WRITTEN_EVERY: Duration = Duration::from_mins(1);
@@ -94,7 +94,7 @@ impl From<sqlx::Error> for OperatorError {
 }
 
 impl Record {
-    /// Makes an operator, who chooses a password with the code that is returned: once, within [`INVITATION_LASTS`].
+    /// Makes an operator, who chooses a password with the code that is returned: once, within a day.
     ///
     /// # Errors
     /// When the operator can't be one, the name was used before, and when the record can't be written.
@@ -648,7 +648,7 @@ mod tests {
         let (ended, kept) = (again().await, again().await);
         assert_eq!(record.operator_sessions(operator.id).await.unwrap().len(), 2);
         let (found, _) = record.operator_session(&ended, true).await.unwrap().unwrap();
-        // Nobody ends another's.
+        // Another operator's id ends nothing.
         record.end_operator_session(Uuid::nil(), found.id).await.unwrap();
         assert!(is_alive(&record, &ended).await);
         record.end_operator_session(operator.id, found.id).await.unwrap();
@@ -661,7 +661,7 @@ mod tests {
         let other = PasswordHash::of(&Secret::new("other words of a page")).unwrap();
         record.accept_invitation(&code, &other).await.unwrap();
         assert!(!is_alive(&record, &kept).await);
-        // Whoever was checked by the former password begins nothing with it.
+        // The former password begins nothing, even where it was checked before.
         let late = record.begin_operator_session(&operator, &hash, "", "").await;
         assert_eq!(late.unwrap_err().diagnosis().code, "no-operator");
         let last = record

@@ -79,3 +79,54 @@ impl Record {
         Ok(days.collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bss_keys::HostKeySource;
+
+    use super::*;
+
+    /// Begins an attempt of today at a millisecond of the day, which had that result after so long.
+    async fn attempt(record: &Record, at_ms: i64, result: Option<&str>, took_ms: Option<i64>) {
+        sqlx::query(
+            "INSERT INTO attempts (asset_id, number, client_transaction_id, begun_at_ms, finished_at_ms, result)
+             SELECT 'asset', COUNT(*), '', $1, $1 + $2, $3 FROM attempts",
+        )
+        .bind(at_ms)
+        .bind(took_ms)
+        .bind(result)
+        .execute(&record.writer)
+        .await
+        .unwrap();
+    }
+
+    #[tokio::test]
+    async fn attempts_are_counted_on_their_days_and_what_took_longest_is_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = Record::open_or_create(folder.path(), &HostKeySource::default())
+            .await
+            .unwrap();
+        // Attempts alone are looked at, and these are of no asset.
+        let without_assets = "PRAGMA foreign_keys = OFF";
+        sqlx::query(without_assets).execute(&record.writer).await.unwrap();
+        let today = now_ms().div_euclid(DAY_MS) * DAY_MS;
+        for took_ms in 1..=20 {
+            attempt(&record, today, Some("licensed"), Some(took_ms * 10)).await;
+        }
+        attempt(&record, today, Some("refused"), Some(-5)).await;
+        attempt(&record, today, Some("unknown"), None).await;
+        attempt(&record, today, None, None).await;
+        attempt(&record, today - DAY_MS, Some("licensed"), Some(7)).await;
+        attempt(&record, today - 2 * DAY_MS, Some("licensed"), Some(7)).await;
+
+        let days = record.purchase_days(2).await.unwrap();
+        let counts: Vec<_> = days
+            .iter()
+            .map(|day| (day.at_ms, day.licensed, day.refused, day.unsettled))
+            .collect();
+        assert_eq!(counts, [(today - DAY_MS, 1, 0, 0), (today, 20, 1, 2)]);
+        assert_eq!((days[0].median_ms, days[0].slow_ms), (Some(7), Some(7)));
+        assert_eq!((days[1].median_ms, days[1].slow_ms), (Some(110), Some(200)));
+        assert_eq!(record.purchase_days(400).await.unwrap().len(), 400);
+    }
+}

@@ -253,7 +253,6 @@ pub(crate) fn router(state: State) -> Router {
 /// The console, where there is one.
 fn console(state: &State) -> Option<Router> {
     let options = ConsoleOptions {
-        worker: state.worker.clone(),
         changes: Arc::clone(&state.changes),
         body_bytes: state.limits.body_bytes,
     };

@@ -226,7 +226,7 @@ impl Chromium {
         panic!("the tab key never gets to `{selector}` at {}", self.path().await);
     }
 
-    /// Whoever has no mouse must see where the focus is.
+    /// Fails where the focus is not seen: without a mouse, nothing else says where one is.
     async fn assert_focus_is_seen(&self, selector: &str) {
         let seen = self
             .page

@@ -10,7 +10,6 @@ use clap::Parser;
 use host_harness::{Host, OfPlugin};
 
 use super::demo::{actor, instance_to_make};
-use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, machine_failure};
 use super::output;
 use super::pfx;
@@ -54,7 +53,7 @@ pub(super) async fn run(plugin: &Path, json: bool) -> Outcome {
         .map_err(machine_failure)?;
     let served = serve::run(&host, &data_dir, &serve.arguments, json).await;
     simulator.stop().await;
-    served.map(|_| ExitStatus::Done)
+    served
 }
 
 /// Says what Microsoft gives a reseller, which the pages ask for.

@@ -254,8 +254,7 @@ async fn resume(host: &Host, order: Uuid, json: bool) -> Outcome {
     settled(host, order, json).await
 }
 
-/// Withdraws lines of an order, and tells what is bought or may be.
-/// What a withdrawal of these assets would do, or of all where none is named, and the assets that may not be bought yet.
+/// Says what a withdrawal of these assets would do, or of all where none is named, and the assets that may not be bought yet.
 async fn to_withdraw(host: &Host, order: Uuid, assets: &[Uuid]) -> Result<(String, Vec<Uuid>), Failure> {
     let view = host.order(order.into()).await?.read().await?;
     let of_order = view.assets.iter();
@@ -272,6 +271,7 @@ async fn to_withdraw(host: &Host, order: Uuid, assets: &[Uuid]) -> Result<(Strin
     Ok((what, left))
 }
 
+/// Withdraws lines of an order, and tells what is bought or may be.
 async fn withdraw(host: &Host, order: Uuid, assets: &[Uuid], not_bought: bool, json: bool) -> Outcome {
     let handle = host.heard_by(listener()).order(order.into()).await?;
     let assets: Vec<AssetId> = assets.iter().map(|asset| AssetId(*asset)).collect();

@@ -88,15 +88,14 @@ pub(super) async fn run(host: &Host, data_dir: &Path, arguments: &ServeArguments
         console: !arguments.no_console,
     };
     let server = Server::bind(host, options).await?;
-    // Who reads an invitation becomes an administrator, so that it is none for a log.
+    // An invitation makes its reader an administrator, so that it is none for a log.
     let is_read = json || arguments.invite || is_on_a_terminal();
     let invited = match arguments.no_console || !is_read {
         true => None,
         false => host.invite_first_administrator(FIRST, &operator()).await?,
     };
     let is_closed = !arguments.no_console && invited.is_none() && !host.record().has_operator().await?;
-    let console = (!arguments.no_console).then_some(invited);
-    tell(&server, files, console, json)?;
+    tell(&server, files, !arguments.no_console, invited.as_ref(), json)?;
     if is_closed {
         output::note(
             "nobody can sign in at the console yet: `bss-host operator create NAME --role administrator --reveal` invites somebody",
@@ -174,14 +173,14 @@ fn certificate_files(
 fn tell(
     server: &Server,
     files: Option<CertificateFiles>,
-    console: Option<Option<view::InvitedOperator>>,
+    has_console: bool,
+    invited: Option<&view::InvitedOperator>,
     json: bool,
 ) -> Result<(), Failure> {
     let scheme = if files.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{}", server.address());
-    let invited = console.as_ref().and_then(Option::as_ref);
     let listening = Listening {
-        console_url: console.is_some().then(|| format!("{url}/console/")),
+        console_url: has_console.then(|| format!("{url}/console/")),
         invitation_url: invited.map(|invited| format!("{url}{}", invited.invitation.expose())),
         url,
         address: server.address(),

@@ -22,7 +22,7 @@ pub(crate) async fn create(me: Me, form: Form) -> Answer {
     let Some(scopes) = scopes.collect() else {
         return Err(Failure::broken_form());
     };
-    // Nobody gives a program what he or she may not do.
+    // An operator gives a program no right that he or she has not.
     let scopes: BTreeSet<ApiScope> = scopes;
     if let Some(scope) = scopes.iter().find(|scope| !me.may(**scope)) {
         return Err(Failure::not_allowed(scope.word()));

@@ -24,7 +24,7 @@ pub(crate) async fn list(me: Me, query: Query) -> Answer {
         state: Some(state.unwrap_or(CancellationState::Requested)),
         ..CancellationFilter::default()
     };
-    // Whoever waits longest comes first; of what is over, the latest is looked for.
+    // Requests that wait come oldest first, those that are over latest first.
     let page = match filter.state {
         Some(CancellationState::Requested) => query.page_in(SortOrder::Ascending),
         _ => query.page(),

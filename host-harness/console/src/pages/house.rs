@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bss_model::clock::now_ms;
+use host_harness::{Error, ErrorKind, InstanceHandle};
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, Uri};
 use jiff::civil::Date;
@@ -38,6 +39,19 @@ pub(crate) async fn instances(me: &Me) -> Result<Vec<InstanceChoice>, Failure> {
         owner: instance.owner.map(|owner| owner.to_string()),
     });
     Ok(choices.collect())
+}
+
+/// The instance of a name, or else of an id: a tenant's may have the name of one of the operator's.
+///
+/// # Errors
+/// When there is neither, and when the record can't be read.
+pub(crate) async fn instance(me: &Me, named: &str) -> Result<InstanceHandle, Error> {
+    match (me.host().instance(named).await, Uuid::try_parse(named)) {
+        (Err(error), Ok(id)) if error.kind() == ErrorKind::NotFound => {
+            me.host().instance_of_id(id.into()).await
+        }
+        (found, _) => found,
+    }
 }
 
 /// The instance that an address asks for, by its id or its name.

@@ -3,27 +3,22 @@
 use std::collections::BTreeMap;
 
 use axum::extract::Path;
-use bss_model::{AddedPlugin, ErrorKind, NewInstance};
+use bss_model::{AddedPlugin, NewInstance};
 use host_harness::{
     Authority, CreateError, CreateInstanceError, InstanceHandle, OfPlugin, PluginError, view,
 };
 use minijinja::{Value, context};
-use uuid::Uuid;
 
+use super::house;
 use super::wrong::Wrong;
 use crate::answer::{Answer, see};
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::me::Me;
 
-/// The instance of a name, or else of an id: a tenant's may have the name of one of the operator's.
+/// The instance of a path.
 pub(super) async fn named(me: &Me, name: &str) -> Result<InstanceHandle, Failure> {
-    match (me.host().instance(name).await, Uuid::try_parse(name)) {
-        (Err(error), Ok(id)) if error.kind() == ErrorKind::NotFound => {
-            Ok(me.host().instance_of_id(id.into()).await?)
-        }
-        (found, _) => Ok(found?),
-    }
+    Ok(house::instance(me, name).await?)
 }
 
 /// The path of an instance: with its name where that is plain and the operator's own, else with its id.

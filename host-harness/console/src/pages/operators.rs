@@ -49,7 +49,7 @@ pub(crate) async fn show(me: Me, Path(name): Path<String>) -> Answer {
 /// Changes what an operator may do.
 pub(crate) async fn change(me: Me, Path(name): Path<String>, form: Form) -> Answer {
     let (role, may_reveal) = (role(&form)?, form.has("may-reveal"));
-    // Somebody else decides what one may do oneself.
+    // An operator's own rights are another administrator's to change.
     if name == me.operator().name {
         return Err(Failure::not_oneself());
     }

@@ -103,7 +103,7 @@ pub(crate) async fn place(me: Me, form: Form) -> Answer {
     // The page makes a key at random. Another one may be that of a platform's order.
     let key = form.text("key").parse().unwrap_or_else(|_| Uuid::new_v4());
     let key = key.to_string();
-    let instance = match sales::instance(&me, &form.text("instance")).await {
+    let instance = match house::instance(&me, &form.text("instance")).await {
         Ok(instance) => instance,
         Err(error) => {
             let wrong = Wrong::of("instance", &error);

@@ -4,23 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bss_model::Cancellation;
 use host_harness::view::{self, Keys, Price};
-use host_harness::{Error, ErrorKind, InstanceHandle};
 use uuid::Uuid;
 
 use crate::failure::Failure;
 use crate::me::Me;
-
-/// An instance by its id or, as people write it, its name.
-pub(super) async fn instance(me: &Me, named: &str) -> Result<InstanceHandle, Error> {
-    let host = me.host();
-    match Uuid::try_parse(named) {
-        Ok(id) => match host.instance_of_id(id.into()).await {
-            Err(error) if error.kind() == ErrorKind::NotFound => host.instance(named).await,
-            found => found,
-        },
-        Err(_) => host.instance(named).await,
-    }
-}
 
 /// The sum of prices. `None`: there is none, or they are in several currencies.
 pub(super) fn sum<'a>(prices: impl IntoIterator<Item = &'a Price>) -> Option<Price> {

@@ -77,7 +77,7 @@ pub(crate) async fn sign_in(
         .sign_in(&name, &password, &from, agent.unwrap_or_default())
         .await?;
     let Some((operator, code)) = begun else {
-        // Whoever mistypes may have typed the password there: it is not logged.
+        // The name is not logged: the password may have been typed there.
         tracing::warn!(from, "a try to sign in failed");
         return again(StatusCode::UNAUTHORIZED, "wrong", None);
     };
