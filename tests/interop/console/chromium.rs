@@ -208,6 +208,21 @@ impl Chromium {
         self.page.perform_actions(keys).await.expect("it is typed");
     }
 
+    /// Presses the keys that choose all of a field's text.
+    async fn choose_all(&self) {
+        let control = char::from(Key::Control);
+        let keys = [
+            KeyAction::Down { value: control },
+            KeyAction::Down { value: 'a' },
+            KeyAction::Up { value: 'a' },
+            KeyAction::Up { value: control },
+        ];
+        let keys = keys
+            .into_iter()
+            .fold(KeyActions::new("keys".to_owned()), KeyActions::then);
+        self.page.perform_actions(keys).await.expect("it is chosen");
+    }
+
     /// Presses the tab key until the element has the focus that a selector finds, as somebody does who has no mouse.
     pub(super) async fn tab_to(&self, selector: &str) -> Element {
         let is_it = format!(
@@ -248,7 +263,7 @@ impl Chromium {
             .expect("a value")
             .is_some_and(|value| !value.is_empty())
         {
-            field.clear().await.expect("it is emptied");
+            self.choose_all().await;
         }
         self.type_text(text).await;
     }
