@@ -111,11 +111,7 @@ pub(crate) async fn place(me: Me, form: Form) -> Answer {
         }
     };
     let request = request(&form, &rows, &key);
-    let is_confirmed = form.has("confirmed") && instance.placed(&key).await?.is_some()
-        || form.has("confirmed")
-            && form.filled("amount")
-                == shown_amount(&priced_lines(&instance, &request).await.unwrap_or_default());
-    if is_confirmed {
+    if form.has("confirmed") && is_as_shown(&form, &instance, &request, &key).await? {
         return match instance.place(request.clone(), &me.actor()).await {
             Ok(placed) => Ok(see(&path(placed.order()))),
             Err(error) => {
@@ -133,6 +129,22 @@ pub(crate) async fn place(me: Me, form: Form) -> Answer {
         Some(order) => Ok(see(&path(&order))),
         None => confirmation(&me, &form, &instance, &request, &key).await,
     }
+}
+
+/// Whether a confirmation is of what its page has shown: at the prices of now, or of an order that is placed already.
+async fn is_as_shown(
+    form: &Form,
+    instance: &InstanceHandle,
+    request: &OrderRequest,
+    key: &str,
+) -> Result<bool, Failure> {
+    if instance.placed(key).await?.is_some() {
+        return Ok(true);
+    }
+    // Lines that can't be priced are told by the check.
+    let lines = priced_lines(instance, request).await.unwrap_or_default();
+    let now = shown_amount(&lines);
+    Ok(now.is_some() && now == form.filled("amount"))
 }
 
 /// A key for the form when it is sent again: another one where its own has an order of something else, which the page then says.
