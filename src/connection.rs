@@ -7,7 +7,7 @@ use crate::cis::Cis;
 use crate::entra::Entra;
 use crate::failures::{Problem, ReadFailure};
 use crate::instance_settings::{Instance, Settings};
-use crate::platform::{Platform, SendFailure};
+use crate::platform::{Level, Platform, SendFailure};
 
 /// The steps in their order, as (id, name).
 const STEPS: [(&str, &str); 6] = [
@@ -33,6 +33,16 @@ pub enum StepResult {
     Failed(Problem),
     /// The step was not tried, because an earlier one failed.
     Skipped,
+}
+
+impl StepResult {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed(_) => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
 }
 
 /// A step on the way to Microsoft.
@@ -123,7 +133,7 @@ impl Steps {
     /// Ends the first `count` steps as passed, as far as they have not ended before.
     fn pass(&mut self, platform: &impl Platform, count: usize) {
         while self.ended.len() + 1 < count {
-            self.ended.push((StepResult::Passed, 0));
+            self.push(platform, StepResult::Passed, 0);
         }
         if self.ended.len() < count {
             self.end(platform, StepResult::Passed);
@@ -134,7 +144,21 @@ impl Steps {
         let now_ms = platform.now_ms();
         let took_ms = u64::try_from(now_ms.saturating_sub(self.since_ms)).unwrap_or_default();
         self.since_ms = now_ms;
+        self.push(platform, result, took_ms);
+    }
+
+    /// Adds the next step, and says so while the check goes on.
+    fn push(&mut self, platform: &impl Platform, result: StepResult, took_ms: u64) {
+        if let Some((id, name)) = STEPS.get(self.ended.len()) {
+            let level = match result {
+                StepResult::Passed => Level::Info,
+                StepResult::Failed(_) | StepResult::Skipped => Level::Warning,
+            };
+            platform.log(level, id, &format!("{name}: {}", result.word()));
+        }
         self.ended.push((result, took_ms));
+        let count = |steps: usize| u64::try_from(steps).unwrap_or(u64::MAX);
+        platform.report_progress(count(self.ended.len()), Some(count(STEPS.len())), "steps");
     }
 
     fn all(self) -> Vec<Step> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bss_model::clock::{millis, now_ms};
 use bss_model::{
     Actor, Advice, Contact, Diagnose, Diagnosis, ErrorKind, Instance, NewLine, NewOrder, Order, OrderFilter,
-    Page, Party, Placed, Problem, SortOrder,
+    Page, Party, Placed, Problem, ShownPrice, SortOrder,
 };
 use bss_record::{RecordError, RetryError};
 use bss_sandbox::CallListener;
@@ -52,6 +52,8 @@ pub struct OrderRequest {
     pub idempotency_key: Option<String>,
     /// The platform that orders, by its id. `None`: none does.
     pub platform: Option<Uuid>,
+    /// The prices that the buyer was shown: see [`Self::at_prices`].
+    pub shown_prices: Vec<ShownPrice>,
 }
 
 impl OrderRequest {
@@ -64,6 +66,7 @@ impl OrderRequest {
             lines: Vec::new(),
             idempotency_key: None,
             platform: None,
+            shown_prices: Vec::new(),
         }
     }
 
@@ -113,6 +116,13 @@ impl OrderRequest {
             platform: Some(platform),
             ..self
         }
+    }
+
+    /// Orders at the prices that the buyer was shown: where one has changed when the order is written, it is refused
+    /// (`price-changed`). An order that is there already by its key is answered all the same.
+    #[must_use]
+    pub fn at_prices(self, shown_prices: Vec<ShownPrice>) -> Self {
+        Self { shown_prices, ..self }
     }
 }
 
@@ -283,6 +293,7 @@ fn new_order(instance: &Instance, request: OrderRequest) -> NewOrder {
         lines: request.lines,
         idempotency_key: request.idempotency_key,
         platform: request.platform,
+        shown_prices: request.shown_prices,
     }
 }
 

@@ -185,8 +185,16 @@ impl Host {
     ///
     /// # Errors
     /// When the record can't be written.
-    pub async fn end_operator_session(&self, operator: Uuid, session: Uuid) -> Result<(), Error> {
-        Ok(self.record().end_operator_session(operator, session).await?)
+    pub async fn end_operator_session(
+        &self,
+        operator: Uuid,
+        session: Uuid,
+        actor: &Actor,
+    ) -> Result<(), Error> {
+        Ok(self
+            .record()
+            .end_operator_session(operator, session, actor)
+            .await?)
     }
 }
 

@@ -141,6 +141,7 @@ fn order_of(instance_id: Uuid, request: &OrderRequest, lines: Vec<NewLine>) -> N
         lines,
         idempotency_key: None,
         platform: request.platform,
+        shown_prices: Vec::new(),
     }
 }
 

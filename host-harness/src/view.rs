@@ -89,8 +89,8 @@ pub use prerequisites::{Prerequisite, Prerequisites};
 pub use price::Price;
 pub use problem::{Problem, Reason};
 pub use product::{
-    CheckedPrices, DecidedProducts, DoubtfulPrice, PriceChange, PricedProducts, Product, ProductDifference,
-    RecordedPriceChange, RunDifference,
+    CheckedPrices, DecidedProducts, DoubtfulPrice, FieldChange, PriceChange, PricedProducts, Product,
+    ProductDifference, RecordedPriceChange, RunDifference,
 };
 pub use reconciliation::{Reconciliation, StatementDifference};
 pub use record::{Backup, MadeRecord, Record, Restoration, RestoredRecord};

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bss_model::{
-    DifferenceKind, Page, Product, ProductFilter, RunAction, RunLogLevel, RunState, ServicesRun, SortOrder,
+    DifferenceFilter, DifferenceKind, Page, Product, ProductFilter, RunAction, RunLogFilter, RunLogLevel,
+    RunState, ServicesRun, SortOrder,
 };
 use bss_record::Record;
 use bss_simulator::{Catalog, Fault, Offer, Operation, Repeat};
@@ -119,7 +120,7 @@ async fn bad_items_are_left_out_with_a_line_each_and_the_rest_is_applied() {
     assert!(!run.difference.new.is_empty());
     let record = scenario.host.record();
     let log = record
-        .services_run_log(run.run, &Page::all())
+        .services_run_log(run.run, &RunLogFilter::default(), &Page::all())
         .await
         .expect("a log")
         .rows;
@@ -135,7 +136,7 @@ async fn bad_items_are_left_out_with_a_line_each_and_the_rest_is_applied() {
             .is_some_and(|progress| progress.done > 5)
     );
     let new = record
-        .services_run_differences(run.run, &Page::all())
+        .services_run_differences(run.run, &DifferenceFilter::default(), &Page::all())
         .await
         .expect("differences")
         .rows;
@@ -197,7 +198,7 @@ async fn a_run_that_fails_says_why_and_the_next_one_can_start_at_once() {
     assert_eq!(run.state, RunState::Failed);
     assert_eq!(run.reason.expect("a reason").code, "catalog-endless");
     let log = record
-        .services_run_log(run.id, &Page::all())
+        .services_run_log(run.id, &RunLogFilter::default(), &Page::all())
         .await
         .expect("a log")
         .rows;

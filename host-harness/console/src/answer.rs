@@ -1,8 +1,13 @@
 //! Answers: pages, and the way to the next one.
 
+use std::convert::Infallible;
+
+use axum::body::Body;
 use axum::response::{Html, IntoResponse as _, Response};
-use http::header::{HeaderName, LOCATION};
+use futures_util::stream;
+use http::header::{CONTENT_TYPE, HeaderName, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use tokio::sync::mpsc;
 
 use crate::failure::Failure;
 
@@ -47,4 +52,37 @@ pub(crate) fn see(path: &str) -> Response {
     let value = HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static("/console/"));
     response.headers_mut().insert(LOCATION, value);
     response
+}
+
+/// Parts of a streamed answer that wait for a browser that reads slowly.
+const PARTS: usize = 16;
+
+/// Where the parts of a streamed answer are put.
+#[derive(Clone, Debug)]
+pub(crate) struct Parts(mpsc::Sender<String>);
+
+impl Parts {
+    /// Sends a part, once there is room for it. False: the browser has left.
+    pub(crate) async fn send(&self, part: String) -> bool {
+        self.0.send(part).await.is_ok()
+    }
+
+    /// Done as soon as the browser has left.
+    pub(crate) async fn left(&self) {
+        self.0.closed().await;
+    }
+}
+
+/// An answer whose parts are sent as they are made. It ends once nobody can send any more.
+pub(crate) fn streamed(content_type: &'static str) -> (Response, Parts) {
+    let (sender, receiver) = mpsc::channel(PARTS);
+    let parts = stream::unfold(receiver, async |mut receiver: mpsc::Receiver<String>| {
+        let part = receiver.recv().await?;
+        Some((Ok::<_, Infallible>(part), receiver))
+    });
+    let mut response = Body::from_stream(parts).into_response();
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    (response, Parts(sender))
 }

@@ -23,6 +23,8 @@ pub struct Peer(pub IpAddr);
 pub struct ConsoleOptions {
     /// The turns of requests that may change something: each holds one until its change is done, whether its browser waits or not.
     pub changes: Arc<Semaphore>,
+    /// The turns at making or unlocking a key: each takes a processor for seconds, whoever asks.
+    pub key_work: Arc<Semaphore>,
     /// Bytes of the body of a request.
     pub body_bytes: usize,
 }

@@ -12,6 +12,9 @@ use crate::answer::{self, Answer};
 use crate::console::Console;
 use crate::failure::Failure;
 
+/// Where a page is cut that is sent in two pieces. No text has it, since what is shown is escaped.
+const MARK: &str = "<mark id=cut>";
+
 /// The operator who is signed in.
 #[derive(Clone, Debug)]
 pub(crate) struct Me {
@@ -92,6 +95,23 @@ impl Me {
             Ok(html) => Ok(answer::page(status, html)),
             Err(error) => Err(Failure::template(&error)),
         }
+    }
+
+    /// A page that is sent in two pieces, before and after the mark in its template.
+    pub(crate) async fn split_page(&self, template: &str, shown: Value) -> Result<(String, String), Failure> {
+        let frame = self.frame().await?;
+        let shown = context! { mark => MARK, ..context! { ..shown, ..frame } };
+        let html = self.console.templates.render(template, shown);
+        let html = html.map_err(|error| Failure::template(&error))?;
+        let (before, after) = html.split_once(MARK).unwrap_or((&html, ""));
+        Ok((before.to_owned(), after.to_owned()))
+    }
+
+    /// A piece of a page that is sent bit by bit.
+    pub(crate) fn piece(&self, template: &str, shown: Value) -> Result<String, Failure> {
+        let shown = context! { ..shown, ..self.rights() };
+        let html = self.console.templates.render(template, shown);
+        html.map_err(|error| Failure::template(&error))
     }
 
     /// A part of a page, which its script puts in the place of the one before. `is_over`: it is not asked for again.

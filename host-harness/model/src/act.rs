@@ -135,6 +135,8 @@ pub enum Act {
     EnableOperator,
     /// Signed in at the console.
     SignIn,
+    /// Ended a session of an operator: signed out, or had somebody signed out.
+    EndSession,
 }
 
 stored_enum!(Act {
@@ -199,6 +201,7 @@ stored_enum!(Act {
     DisableOperator = "disable_operator", "disable operator";
     EnableOperator = "enable_operator", "enable operator";
     SignIn = "sign_in", "sign in";
+    EndSession = "end_session", "end session";
 });
 
 /// The kind of thing that an act changed.
@@ -393,6 +396,16 @@ pub struct ActFilter {
     pub instance: Option<Uuid>,
     /// Acts on the instances and certificates of this owner, and on what belongs to them.
     pub owner: Option<Owner>,
+    /// Acts of this kind.
+    pub act: Option<Act>,
+    /// Acts of actors with this name.
+    pub actor: Option<String>,
+    /// Acts from this time on, in milliseconds since 1970.
+    pub since_ms: Option<i64>,
+    /// Acts before this time, in milliseconds since 1970.
+    pub until_ms: Option<i64>,
     /// Acts with a greater number.
     pub after: Option<i64>,
+    /// Acts with a smaller number.
+    pub before: Option<i64>,
 }

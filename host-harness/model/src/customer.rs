@@ -205,6 +205,7 @@ mod tests {
             lines: Vec::new(),
             idempotency_key: None,
             platform: None,
+            shown_prices: Vec::new(),
         };
         assert_eq!(new.invalid_parties(), []);
     }

@@ -101,7 +101,7 @@ pub use mail_choices::MailChoices;
 pub use operator::{InvalidOperator, NewOperator, Operator, OperatorRole, OperatorSession};
 pub use order::{
     Contact, InvalidParty, LANGUAGE_LENGTH_MAX, NewLine, NewOrder, Order, OrderFilter, OrderLine,
-    OrderParties, Party, Placed, Settlement, is_language, merged,
+    OrderParties, Party, Placed, Settlement, ShownPrice, is_language, merged,
 };
 pub use outcome::{Event, NotAnOutcomeCursor, Outcome, OutcomeCursor, OutcomeKind, RecordLives};
 pub use owner::{NotAnOwner, Owner};
@@ -111,8 +111,8 @@ pub use plugin::{AddedPlugin, HarmlessFields, NotADigest, PluginDescription, Plu
 pub use price::{NewPrice, Price, PriceChange, PriceDoubt, RecordedPriceChange};
 pub use problem::Problem;
 pub use product::{
-    AttributeValue, Choice, Decided, Decision, Derivative, Difference, NewProduct, Product, ProductAttribute,
-    ProductFilter, ProductType, ServicesDefinition, SkippedItems,
+    AttributeValue, Choice, Decided, Decision, Derivative, Difference, FieldChange, NewProduct, Product,
+    ProductAttribute, ProductFilter, ProductType, ServicesDefinition, SkippedItems,
 };
 pub use proxy::{InvalidProxy, InvalidProxyVariable, NoProxy, Proxy, ProxyChoice, ProxyRules, SavedProxy};
 pub use reconciliation::{Discrepancy, DiscrepancyKind, Reconciliation, RecordedLicense, reconcile};
@@ -120,8 +120,8 @@ pub use secret::Secret;
 pub use seen::Seen;
 pub use seller::{InvalidSeller, Seller};
 pub use services_run::{
-    DifferenceKind, ProductDifference, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine, RunProgress,
-    RunState, ServicesRun, Shrinkage,
+    DifferenceFilter, DifferenceKind, ProductDifference, RunAction, RunCounts, RunLease, RunLogFilter,
+    RunLogLevel, RunLogLine, RunProgress, RunState, ServicesRun, Shrinkage,
 };
 pub use spending::{Spending, SpendingToday, day_began_at_ms};
 pub use statement::{PricesAre, Statement, StatementAmount, StatementLine, StatementPrice};

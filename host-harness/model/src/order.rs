@@ -59,6 +59,18 @@ pub struct NewOrder {
     // The digest of a request as an earlier version made it has no such member.
     #[serde(skip)]
     pub platform: Option<Uuid>,
+    /// The prices that the buyer was shown: the order is refused where one has changed since. What is not named is not compared.
+    #[serde(skip)]
+    pub shown_prices: Vec<ShownPrice>,
+}
+
+/// The price of a unit of a product, as a buyer was shown it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownPrice {
+    /// The product's code.
+    pub product_code: String,
+    /// The price in minor units of the instance's currency. `None`: the product had none.
+    pub minor_units: Option<i64>,
 }
 
 /// A line of an order as it was placed: one unit, or all units of a product whose type does not split quantities.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use serde::Serialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::words::stored_enum;
@@ -150,12 +151,42 @@ impl SkippedItems {
 pub struct Difference {
     /// Products that were not stored before.
     pub new: Vec<String>,
-    /// Products that were stored before, with the names of the fields that changed.
-    pub changed: Vec<(String, Vec<String>)>,
+    /// Products that were stored before, with the fields that changed.
+    pub changed: Vec<(String, Vec<FieldChange>)>,
     /// Products that the vendor has stopped selling.
     pub discontinued: Vec<String>,
     /// Products that the vendor sells again.
     pub revived: Vec<String>,
+}
+
+/// A field of a product that a reading changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredFieldChange")]
+pub struct FieldChange {
+    /// What the field is called.
+    pub field: String,
+    /// The values before and after, as JSON. `None`: the change was written down by a host that kept no values.
+    pub values: Option<(Value, Value)>,
+}
+
+/// A changed field as a record has it: of a host that kept no values, its name alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredFieldChange {
+    Name(String),
+    Change {
+        field: String,
+        values: Option<(Value, Value)>,
+    },
+}
+
+impl From<StoredFieldChange> for FieldChange {
+    fn from(stored: StoredFieldChange) -> Self {
+        match stored {
+            StoredFieldChange::Name(field) => Self { field, values: None },
+            StoredFieldChange::Change { field, values } => Self { field, values },
+        }
+    }
 }
 
 /// Filter of products: those that match every given field.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::problem::Problem;
+use crate::product::FieldChange;
 use crate::words::stored_enum;
 
 /// The state of a run. The words are the platform's.
@@ -88,6 +89,24 @@ pub struct RunLogLine {
     pub message: String,
 }
 
+/// Filter of the lines of a run's log: those that match every given field.
+#[derive(Clone, Debug, Default)]
+pub struct RunLogFilter {
+    /// Lines of this severity.
+    pub level: Option<RunLogLevel>,
+    /// Lines whose offer or message has this text, whether its letters of ASCII are large or small.
+    pub text: Option<String>,
+}
+
+/// Filter of the differences of a run: those that match every given field.
+#[derive(Clone, Debug, Default)]
+pub struct DifferenceFilter {
+    /// Differences of this kind.
+    pub kind: Option<DifferenceKind>,
+    /// Differences of the products with these codes.
+    pub codes: Option<Vec<String>>,
+}
+
 /// The progress that a plugin reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunProgress {
@@ -127,7 +146,14 @@ pub struct ProductDifference {
     /// The kind of change.
     pub kind: DifferenceKind,
     /// The fields that changed. Empty but for [`DifferenceKind::Changed`].
-    pub fields: Vec<String>,
+    pub fields: Vec<FieldChange>,
+}
+
+impl ProductDifference {
+    /// The names of the fields that changed.
+    pub fn field_names(&self) -> Vec<&str> {
+        self.fields.iter().map(|change| change.field.as_str()).collect()
+    }
 }
 
 /// The part of what is on sale that a catalog would discontinue.

@@ -7,9 +7,9 @@ pub(super) mod stored_act;
 use std::num::NonZeroU32;
 
 use bss_model::clock::now_ms;
-use bss_model::{Act, ActFilter, Actor, RecordedAct, Subject, SubjectKind};
+use bss_model::{Act, ActFilter, Actor, RecordedAct, SortOrder, Subject, SubjectKind};
 use serde_json::Value;
-use sqlx::{QueryBuilder, SqliteConnection};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use self::chain::{AuditError, AuditedActs};
@@ -68,32 +68,91 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn acts(&self, filter: &ActFilter, limit: NonZeroU32) -> Result<Vec<RecordedAct>, RecordError> {
-        let mut query = QueryBuilder::new("SELECT * FROM acts WHERE 1 = 1");
-        if let Some(subject) = &filter.subject {
-            query.push(" AND subject = ").push_bind(subject);
-        }
-        if let Some(kind) = filter.subject_kind {
-            query.push(" AND subject_kind = ").push_bind(kind.word());
-        }
-        if let Some(instance) = filter.instance {
-            query.push(" AND instance_id = ").push_bind(instance.to_string());
-        }
-        if let Some(owner) = &filter.owner {
-            // A certificate belongs to no instance; the act says whose it is.
-            query
-                .push(" AND (instance_id IN (SELECT id FROM instances WHERE owner = ")
-                .push_bind(owner.as_str())
-                .push(") OR (subject_kind = ")
-                .push_bind(SubjectKind::Certificate.word())
-                .push(" AND json_extract(detail, '$.owner') = ")
-                .push_bind(owner.as_str())
-                .push("))");
-        }
-        if let Some(after) = filter.after {
-            query.push(" AND number > ").push_bind(after);
-        }
-        query.push(" ORDER BY number LIMIT ").push_bind(limit.get());
+        self.acts_in(filter, SortOrder::Ascending, limit).await
+    }
+
+    /// Acts that match a filter, at most `limit`, latest first. To read on, pass the number of the last one as the
+    /// `before` of the next filter.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn latest_acts(
+        &self,
+        filter: &ActFilter,
+        limit: NonZeroU32,
+    ) -> Result<Vec<RecordedAct>, RecordError> {
+        self.acts_in(filter, SortOrder::Descending, limit).await
+    }
+
+    async fn acts_in(
+        &self,
+        filter: &ActFilter,
+        order: SortOrder,
+        limit: NonZeroU32,
+    ) -> Result<Vec<RecordedAct>, RecordError> {
+        let mut query = matching(filter);
+        query.push(match order {
+            SortOrder::Ascending => " ORDER BY number LIMIT ",
+            SortOrder::Descending => " ORDER BY number DESC LIMIT ",
+        });
+        query.push_bind(limit.get());
         let rows = query.build().fetch_all(&self.readers).await?;
         rows.iter().map(read_act).collect()
     }
+}
+
+/// The query for the acts that match a filter.
+fn matching(filter: &ActFilter) -> QueryBuilder<Sqlite> {
+    let ActFilter {
+        subject,
+        subject_kind,
+        instance,
+        owner,
+        act,
+        actor,
+        since_ms,
+        until_ms,
+        after,
+        before,
+    } = filter;
+    let mut query = QueryBuilder::new("SELECT * FROM acts WHERE 1 = 1");
+    if let Some(subject) = subject {
+        query.push(" AND subject = ").push_bind(subject.clone());
+    }
+    if let Some(kind) = subject_kind {
+        query.push(" AND subject_kind = ").push_bind(kind.word());
+    }
+    if let Some(instance) = instance {
+        query.push(" AND instance_id = ").push_bind(instance.to_string());
+    }
+    if let Some(owner) = owner {
+        // A certificate belongs to no instance; the act says whose it is.
+        query
+            .push(" AND (instance_id IN (SELECT id FROM instances WHERE owner = ")
+            .push_bind(owner.as_str().to_owned())
+            .push(") OR (subject_kind = ")
+            .push_bind(SubjectKind::Certificate.word())
+            .push(" AND json_extract(detail, '$.owner') = ")
+            .push_bind(owner.as_str().to_owned())
+            .push("))");
+    }
+    if let Some(act) = act {
+        query.push(" AND act = ").push_bind(act.word());
+    }
+    if let Some(actor) = actor {
+        query.push(" AND actor_name = ").push_bind(actor.clone());
+    }
+    if let Some(since_ms) = since_ms {
+        query.push(" AND at_ms >= ").push_bind(*since_ms);
+    }
+    if let Some(until_ms) = until_ms {
+        query.push(" AND at_ms < ").push_bind(*until_ms);
+    }
+    if let Some(after) = after {
+        query.push(" AND number > ").push_bind(*after);
+    }
+    if let Some(before) = before {
+        query.push(" AND number < ").push_bind(*before);
+    }
+    query
 }

@@ -415,12 +415,36 @@ impl Record {
     ///
     /// # Errors
     /// When the record can't be written.
-    pub async fn end_operator_session(&self, operator: Uuid, session: Uuid) -> Result<(), RecordError> {
-        sqlx::query("DELETE FROM operator_sessions WHERE id = $1 AND operator_id = $2")
+    pub async fn end_operator_session(
+        &self,
+        operator: Uuid,
+        session: Uuid,
+        actor: &Actor,
+    ) -> Result<(), RecordError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        let name: Option<String> = sqlx::query_scalar(
+            "SELECT name FROM operators WHERE id = $2 AND id IN (SELECT operator_id FROM operator_sessions WHERE id = $1)",
+        )
+        .bind(session.to_string())
+        .bind(operator.to_string())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(name) = name else { return Ok(()) };
+        sqlx::query("DELETE FROM operator_sessions WHERE id = $1")
             .bind(session.to_string())
-            .bind(operator.to_string())
-            .execute(&self.writer)
+            .execute(&mut *transaction)
             .await?;
+        let (act, subject) = (Act::EndSession, Subject::operator(operator));
+        write_act(
+            &mut transaction,
+            actor,
+            act,
+            &subject,
+            None,
+            json!({ "name": name }),
+        )
+        .await?;
+        transaction.commit().await?;
         Ok(())
     }
 }
@@ -649,9 +673,15 @@ mod tests {
         assert_eq!(record.operator_sessions(operator.id).await.unwrap().len(), 2);
         let (found, _) = record.operator_session(&ended, true).await.unwrap().unwrap();
         // Another operator's id ends nothing.
-        record.end_operator_session(Uuid::nil(), found.id).await.unwrap();
+        record
+            .end_operator_session(Uuid::nil(), found.id, &me())
+            .await
+            .unwrap();
         assert!(is_alive(&record, &ended).await);
-        record.end_operator_session(operator.id, found.id).await.unwrap();
+        record
+            .end_operator_session(operator.id, found.id, &me())
+            .await
+            .unwrap();
         assert!(!is_alive(&record, &ended).await && is_alive(&record, &kept).await);
         let (_, code) = record.invite_operator("maria", &me()).await.unwrap();
         assert!(

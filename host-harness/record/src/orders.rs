@@ -118,6 +118,12 @@ pub enum PlaceError {
         /// The instance's currency, ISO 4217.
         currency: String,
     },
+    /// The price of the product is another than the buyer was shown.
+    #[error("the price of product `{code}` has changed since it was shown")]
+    PriceChanged {
+        /// The code that was ordered.
+        code: String,
+    },
     /// The instance may not sell that much today.
     #[error(transparent)]
     SpendingLimit(#[from] BeyondSpendingLimit),
@@ -204,6 +210,8 @@ impl Diagnose for PlaceError {
                     currency: currency.clone(),
                 })
             }
+            Self::PriceChanged { .. } => Diagnosis::new(ErrorKind::Conflict, "price-changed")
+                .say("show the buyer the price of now, and order at it"),
             Self::SpendingLimit(error) => error.diagnosis(),
             Self::Quantity { .. } => Diagnosis::new(ErrorKind::Invalid, "quantity-out-of-range"),
             Self::SeveralLicenses { .. } => {
@@ -622,6 +630,10 @@ async fn shares(
                 code: code.clone(),
                 currency: instance.currency.clone(),
             });
+        }
+        let mut shown = new.shown_prices.iter();
+        if shown.any(|shown| shown.product_code == *code && shown.minor_units != unit_price) {
+            return Err(PlaceError::PriceChanged { code: code.clone() });
         }
         let too_large = || PlaceError::AmountTooLarge {
             code: line.product_code.clone(),

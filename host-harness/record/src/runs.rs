@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use bss_model::clock::{millis, now_ms, rfc3339};
 use bss_model::moment::{Uptime, uptime};
 use bss_model::{
-    Act, Actor, Advice, AlertKind, Diagnose, Diagnosis, Difference, DifferenceKind, ErrorKind, Page, Problem,
-    ProductDifference, Rows, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine, RunProgress, RunState,
-    ServicesDefinition, ServicesRun, Shrinkage, Subject,
+    Act, Actor, Advice, AlertKind, Diagnose, Diagnosis, Difference, DifferenceFilter, DifferenceKind,
+    ErrorKind, Page, Problem, ProductDifference, Rows, RunAction, RunCounts, RunLease, RunLogFilter,
+    RunLogLevel, RunLogLine, RunProgress, RunState, ServicesDefinition, ServicesRun, Shrinkage, Subject,
 };
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
@@ -174,15 +174,50 @@ pub(super) fn runs_query(instance_id: Uuid) -> QueryBuilder<Sqlite> {
     query
 }
 
-pub(super) fn log_query(run: Uuid) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("SELECT * FROM services_run_log WHERE run_id = ");
-    query.push_bind(run.to_string());
+pub(super) fn log_query(run: Uuid, filter: &RunLogFilter) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new("SELECT * FROM services_run_log");
+    push_log_filter(&mut query, run, filter);
     query
 }
 
-pub(super) fn differences_query(run: Uuid) -> QueryBuilder<Sqlite> {
+fn push_log_filter(query: &mut QueryBuilder<Sqlite>, run: Uuid, filter: &RunLogFilter) {
+    query.push(" WHERE run_id = ").push_bind(run.to_string());
+    if let Some(level) = filter.level {
+        query.push(" AND level = ").push_bind(level.word());
+    }
+    if let Some(text) = &filter.text {
+        let pattern = containing(text);
+        query.push(" AND (lower(offer) LIKE ").push_bind(pattern.clone());
+        query
+            .push(" ESCAPE '!' OR lower(message) LIKE ")
+            .push_bind(pattern);
+        query.push(" ESCAPE '!')");
+    }
+}
+
+/// The pattern of `LIKE` that texts match which have a text in them.
+fn containing(text: &str) -> String {
+    let escaped = text.chars().flat_map(|letter| {
+        let escape = ['!', '%', '_'].contains(&letter).then_some('!');
+        escape.into_iter().chain([letter.to_ascii_lowercase()])
+    });
+    format!("%{}%", escaped.collect::<String>())
+}
+
+pub(super) fn differences_query(run: Uuid, filter: &DifferenceFilter) -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::new("SELECT * FROM services_run_differences WHERE run_id = ");
     query.push_bind(run.to_string());
+    if let Some(kind) = filter.kind {
+        query.push(" AND kind = ").push_bind(kind.word());
+    }
+    if let Some(codes) = &filter.codes {
+        query.push(" AND code IN (");
+        let mut listed = query.separated(", ");
+        for code in codes {
+            listed.push_bind(code.clone());
+        }
+        query.push(")");
+    }
     query
 }
 
@@ -498,24 +533,41 @@ impl Record {
         row.as_ref().map(read_run).transpose()
     }
 
-    /// The log of a run, by line number.
+    /// The lines of a run's log that match a filter, by line number.
     ///
     /// # Errors
     /// When the record can't be read, or the page is not of this list.
-    pub async fn services_run_log(&self, run: Uuid, page: &Page) -> Result<Rows<RunLogLine>, RecordError> {
-        self.page(&LOG, log_query(run), page, read_log_line).await
+    pub async fn services_run_log(
+        &self,
+        run: Uuid,
+        filter: &RunLogFilter,
+        page: &Page,
+    ) -> Result<Rows<RunLogLine>, RecordError> {
+        self.page(&LOG, log_query(run, filter), page, read_log_line).await
     }
 
-    /// The changes of a run to products, by code.
+    /// The number of lines of a run's log that match a filter.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn services_run_log_lines(&self, run: Uuid, filter: &RunLogFilter) -> Result<u32, RecordError> {
+        let mut query = QueryBuilder::new("SELECT count(*) AS lines FROM services_run_log");
+        push_log_filter(&mut query, run, filter);
+        let row = query.build().fetch_one(&self.readers).await?;
+        count(&row, "lines")
+    }
+
+    /// The changes of a run to products that match a filter, by code.
     ///
     /// # Errors
     /// When the record can't be read, or the page is not of this list.
     pub async fn services_run_differences(
         &self,
         run: Uuid,
+        filter: &DifferenceFilter,
         page: &Page,
     ) -> Result<Rows<ProductDifference>, RecordError> {
-        let query = differences_query(run);
+        let query = differences_query(run, filter);
         self.page(&DIFFERENCES, query, page, read_difference).await
     }
 }

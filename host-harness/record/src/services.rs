@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bss_model::{
-    Advice, AttributeValue, Derivative, Diagnose, Diagnosis, Difference, ErrorKind, NewProduct, Page,
-    Product, ProductFilter, ProductType, Rows, ServicesDefinition, Shrinkage, SkippedItems,
+    Advice, AttributeValue, Derivative, Diagnose, Diagnosis, Difference, ErrorKind, FieldChange, NewProduct,
+    Page, Product, ProductFilter, ProductType, Rows, ServicesDefinition, Shrinkage, SkippedItems,
 };
+use serde_json::{Map, Value, json};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
@@ -215,6 +216,31 @@ impl Record {
             .await?;
         row.as_ref().map(read_product).transpose()
     }
+
+    /// The names of products of an instance, by code. Codes that no product has are left out.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn product_names(
+        &self,
+        instance_id: Uuid,
+        codes: &[String],
+    ) -> Result<BTreeMap<String, String>, RecordError> {
+        let mut names = BTreeMap::new();
+        for codes in codes.chunks(ROWS_PER_STATEMENT) {
+            let mut query = QueryBuilder::new("SELECT code, name FROM products WHERE instance_id = ");
+            query.push_bind(instance_id.to_string()).push(" AND code IN (");
+            let mut listed = query.separated(", ");
+            for code in codes {
+                listed.push_bind(code.clone());
+            }
+            query.push(")");
+            for row in query.build().fetch_all(&self.readers).await? {
+                names.insert(row.try_get("code")?, row.try_get("name")?);
+            }
+        }
+        Ok(names)
+    }
 }
 
 /// The update of the stored products to a complete reading.
@@ -401,7 +427,11 @@ fn compare<'a>(
     (difference, to_write)
 }
 
-fn changed_fields(old: &NewProduct, new: &NewProduct) -> Vec<String> {
+fn changed_fields(old: &NewProduct, new: &NewProduct) -> Vec<FieldChange> {
+    // Most products of a catalog are as they were, and need no values.
+    if old == new {
+        return Vec::new();
+    }
     let NewProduct {
         code: _,
         product_type,
@@ -412,20 +442,45 @@ fn changed_fields(old: &NewProduct, new: &NewProduct) -> Vec<String> {
         max_quantity,
         returnable,
     } = new;
+    let differs = |before: Value, after: Value| (before != after).then_some((before, after));
+    let attribute_values = (old.attribute_values != *attribute_values).then(|| {
+        (
+            that_differ(&old.attribute_values, attribute_values),
+            that_differ(attribute_values, &old.attribute_values),
+        )
+    });
     let fields = [
-        ("product type", old.product_type != *product_type),
-        ("name", old.name != *name),
-        ("description", old.description != *description),
-        ("attribute values", old.attribute_values != *attribute_values),
-        ("minimum quantity", old.min_quantity != *min_quantity),
-        ("maximum quantity", old.max_quantity != *max_quantity),
-        ("returnable", old.returnable != *returnable),
+        (
+            "product type",
+            differs(json!(old.product_type), json!(product_type)),
+        ),
+        ("name", differs(json!(old.name), json!(name))),
+        ("description", differs(json!(old.description), json!(description))),
+        ("attribute values", attribute_values),
+        (
+            "minimum quantity",
+            differs(json!(old.min_quantity), json!(min_quantity)),
+        ),
+        (
+            "maximum quantity",
+            differs(json!(old.max_quantity), json!(max_quantity)),
+        ),
+        ("returnable", differs(json!(old.returnable), json!(returnable))),
     ];
-    fields
-        .iter()
-        .filter(|(_, changed)| *changed)
-        .map(|(field, _)| (*field).to_owned())
+    let changed = fields.into_iter().filter(|(_, values)| values.is_some());
+    changed
+        .map(|(field, values)| FieldChange {
+            field: field.to_owned(),
+            values,
+        })
         .collect()
+}
+
+/// The labels of the values that are not among others, by attribute.
+fn that_differ(values: &[AttributeValue], others: &[AttributeValue]) -> Value {
+    let differ = values.iter().filter(|value| !others.contains(value));
+    let labels = differ.map(|value| (value.attribute.clone(), Value::from(value.label.as_str())));
+    labels.collect::<Map<_, _>>().into()
 }
 
 async fn upsert_product_types(

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use axum::Extension;
 use axum::response::Response;
-use bss_model::{ActFilter, SubjectKind};
+use bss_model::{Act, ActFilter, SubjectKind};
 use host_harness::{AuditError, view};
 use http::Uri;
 
@@ -24,7 +24,9 @@ pub(crate) async fn list(Extension(caller): Extension<Caller>, uri: Uri) -> Resu
         owner: caller.host().owner().cloned(),
         subject: query.text("subject", &mut problems),
         subject_kind: query.word("kind", SubjectKind::ALL, SubjectKind::word, &mut problems),
-        after: None,
+        act: query.word("act", Act::ALL, Act::word, &mut problems),
+        actor: query.text("actor", &mut problems),
+        ..ActFilter::default()
     };
     let limit = lists::limit(&mut query, &mut problems);
     let after = query.row_number("after", &mut problems);

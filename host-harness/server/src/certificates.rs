@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use axum::Extension;
-use axum::extract::Path;
+use axum::extract::{Path, State as Shared};
 use axum::response::Response;
 use bss_model::clock::now_ms;
 use bss_model::{Rows, Thumbprint};
 use host_harness::view::{self, CertificateWarning};
 use host_harness::{Error, ImportError, InspectError, NewCertificate, PfxCode, PfxError};
 use http::{StatusCode, Uri};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
@@ -22,9 +22,7 @@ use crate::fields::{Fields, Problems};
 use crate::lists;
 use crate::problem::Problem;
 use crate::request_error::RequestError;
-
-/// Turns at making or unlocking a key, one at a time: each takes a processor for seconds, whoever asks.
-static KEY_WORK: Semaphore = Semaphore::const_new(1);
+use crate::state::State;
 
 /// The time for which a request waits for its turn. What waits longer is told so, and holds up nobody behind it.
 const TURN: Duration = Duration::from_secs(10);
@@ -106,6 +104,7 @@ pub(crate) async fn show(
 
 /// Imports a certificate with its private key, or the answer to a request.
 pub(crate) async fn import(
+    Shared(state): Shared<State>,
     Extension(caller): Extension<Caller>,
     Json(body): Json,
 ) -> Result<Response, Problem> {
@@ -117,7 +116,7 @@ pub(crate) async fn import(
     problems.check()?;
     caller.check_unbound()?;
     let store = caller.host().certificates();
-    let _one = key_work().await?;
+    let _one = key_work(&state).await?;
     let imported = store.import(&file, &code, &caller.actor()).await;
     let imported = imported.map_err(|error| not_imported(&error))?;
     let mut shown = caller.host().certificate_view(&imported.installed).await?;
@@ -140,6 +139,7 @@ fn not_imported(error: &ImportError) -> Problem {
 
 /// Makes a key that stays in the host, with a certificate that it signs itself.
 pub(crate) async fn make(
+    Shared(state): Shared<State>,
     Extension(caller): Extension<Caller>,
     Json(body): Json,
 ) -> Result<Response, Problem> {
@@ -148,7 +148,7 @@ pub(crate) async fn make(
     let days = fields.number("days", &mut problems);
     let new = new_certificate(fields, days.unwrap_or(DAYS), problems)?;
     caller.check_unbound()?;
-    let _one = key_work().await?;
+    let _one = key_work(&state).await?;
     let made = caller.host().certificates().make(&new, &caller.actor()).await;
     let made = made.map_err(Error::from)?;
     // Of what was only just made, nobody makes use.
@@ -185,6 +185,7 @@ pub(crate) async fn requests(Extension(caller): Extension<Caller>, uri: Uri) -> 
 
 /// Makes a key that stays in the host, with a request to a certificate authority.
 pub(crate) async fn request(
+    Shared(state): Shared<State>,
     Extension(caller): Extension<Caller>,
     Json(body): Json,
 ) -> Result<Response, Problem> {
@@ -192,7 +193,7 @@ pub(crate) async fn request(
     let fields = Fields::of_body(body.unwrap_or_default(), &mut problems);
     let new = new_certificate(fields, DAYS, problems)?;
     caller.check_unbound()?;
-    let _one = key_work().await?;
+    let _one = key_work(&state).await?;
     let request = caller
         .host()
         .certificates()
@@ -223,8 +224,8 @@ pub(crate) async fn remove_request(
 }
 
 /// Waits for the turn to make or unlock a key.
-async fn key_work() -> Result<SemaphorePermit<'static>, RequestError> {
-    match timeout(TURN, KEY_WORK.acquire()).await {
+async fn key_work(state: &State) -> Result<SemaphorePermit<'_>, RequestError> {
+    match timeout(TURN, state.key_work.acquire()).await {
         Ok(Ok(permit)) => Ok(permit),
         // The semaphore is never closed.
         Ok(Err(_)) | Err(_) => Err(RequestError::KeyWork),

@@ -151,6 +151,7 @@ impl Server {
                 failed_tries: Arc::default(),
                 is_stopping: Arc::new(AtomicBool::new(false)),
                 changes: Arc::new(Semaphore::new(CHANGES_MAX as usize)),
+                key_work: Arc::new(Semaphore::new(1)),
             },
         })
     }
@@ -254,6 +255,7 @@ pub(crate) fn router(state: State) -> Router {
 fn console(state: &State) -> Option<Router> {
     let options = ConsoleOptions {
         changes: Arc::clone(&state.changes),
+        key_work: Arc::clone(&state.key_work),
         body_bytes: state.limits.body_bytes,
     };
     let console = Console::new(state.host.clone(), options);

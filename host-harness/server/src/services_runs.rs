@@ -3,7 +3,7 @@
 use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
-use bss_model::{RunState, ServicesRun, SortOrder};
+use bss_model::{DifferenceFilter, RunLogFilter, RunState, ServicesRun, SortOrder};
 use host_harness::{Error, InstanceHandle, ProductError, product_type_collection, view};
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode, Uri};
@@ -106,7 +106,11 @@ pub(crate) async fn log(
     let id = read_id(&id, OF)?;
     let instance = caller.instance(&name).await?;
     let run = found(&caller, &instance, id).await?.id;
-    let lines = caller.host().record().services_run_log(run, &page).await?;
+    let lines = caller
+        .host()
+        .record()
+        .services_run_log(run, &RunLogFilter::default(), &page)
+        .await?;
     Ok(lists::answer(&uri, &lines.map(view::ServicesRunLogLine::from)))
 }
 
@@ -121,7 +125,9 @@ pub(crate) async fn differences(
     let instance = caller.instance(&name).await?;
     let run = found(&caller, &instance, id).await?.id;
     let record = caller.host().record();
-    let differences = record.services_run_differences(run, &page).await?;
+    let differences = record
+        .services_run_differences(run, &DifferenceFilter::default(), &page)
+        .await?;
     Ok(lists::answer(&uri, &differences.map(view::RunDifference::from)))
 }
 

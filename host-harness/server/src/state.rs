@@ -24,6 +24,8 @@ pub(crate) struct State {
     pub(crate) is_stopping: Arc<AtomicBool>,
     /// What is left of [`CHANGES_MAX`]: each request that may change something holds one until its change is done.
     pub(crate) changes: Arc<Semaphore>,
+    /// The turn at making or unlocking a key: each takes a processor for seconds, whoever asks.
+    pub(crate) key_work: Arc<Semaphore>,
 }
 
 /// Requests at once that may change something. They go on where their clients leave, so that connections are no bound for them.

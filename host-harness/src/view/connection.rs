@@ -98,16 +98,23 @@ impl ConnectionCheck {
     #[must_use]
     pub fn with_connections(mut self, ways: &[(String, Way)]) -> Self {
         for (authority, way) in ways {
-            let connection = Connection {
-                authority: authority.clone(),
-                address: way.address.to_string(),
-                proxy: way.proxy.clone(),
-            };
+            let connection = Connection::new(authority, way);
             if !self.connections.contains(&connection) {
                 self.connections.push(connection);
             }
         }
         self
+    }
+}
+
+impl Connection {
+    /// The view of a way that was taken to a server.
+    pub fn new(authority: &str, way: &Way) -> Self {
+        Self {
+            authority: authority.to_owned(),
+            address: way.address.to_string(),
+            proxy: way.proxy.clone(),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use bss_model::{Decided, NewPrice, PriceDoubt};
 use serde::Serialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Price, word};
@@ -53,6 +54,21 @@ pub struct ProductDifference {
     pub kind: String,
     /// The fields that changed. Empty but for `changed`.
     pub fields: Vec<String>,
+    /// The values of those fields, as far as they were kept.
+    pub changes: Vec<FieldChange>,
+}
+
+/// The values of a field that a run changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct FieldChange {
+    /// The field.
+    pub field: String,
+    /// The value before, of whatever type the field has; of attribute values, those that changed by attribute.
+    pub before: Value,
+    /// The value after.
+    pub after: Value,
 }
 
 /// The difference that a run made, with the product.
@@ -195,11 +211,21 @@ impl Product {
     }
 }
 
+impl FieldChange {
+    /// The view of a change. `None`: its values were not kept.
+    fn of(change: &bss_model::FieldChange) -> Option<Self> {
+        let (before, after) = change.values.clone()?;
+        let field = change.field.clone();
+        Some(Self { field, before, after })
+    }
+}
+
 impl From<&bss_model::ProductDifference> for ProductDifference {
     fn from(difference: &bss_model::ProductDifference) -> Self {
         Self {
             kind: word(difference.kind.word()),
-            fields: difference.fields.clone(),
+            fields: difference.field_names().into_iter().map(str::to_owned).collect(),
+            changes: difference.fields.iter().filter_map(FieldChange::of).collect(),
         }
     }
 }
@@ -317,7 +343,16 @@ mod tests {
         let difference = bss_model::ProductDifference {
             code: "EP2-06798".to_owned(),
             kind: DifferenceKind::Changed,
-            fields: vec!["name".to_owned()],
+            fields: vec![
+                bss_model::FieldChange {
+                    field: "name".to_owned(),
+                    values: Some(("Office".into(), "Office 2024".into())),
+                },
+                bss_model::FieldChange {
+                    field: "description".to_owned(),
+                    values: None,
+                },
+            ],
         };
         assert_json(
             &product().with_differences([&difference]).differences,
@@ -326,7 +361,15 @@ mod tests {
   {
     "kind": "changed",
     "fields": [
-      "name"
+      "name",
+      "description"
+    ],
+    "changes": [
+      {
+        "field": "name",
+        "before": "Office",
+        "after": "Office 2024"
+      }
     ]
   }
 ]"#,

@@ -172,7 +172,7 @@ impl ServicesRunLogLine {
             level: word(RunLogLevel::Info.word()),
             product_code: difference.code.clone(),
             action: word(difference.kind.word()),
-            message: difference.fields.join(", "),
+            message: difference.field_names().join(", "),
         }
     }
 }
@@ -238,12 +238,19 @@ mod tests {
         );
     }
 
+    fn unkept(field: &str) -> bss_model::FieldChange {
+        bss_model::FieldChange {
+            field: field.to_owned(),
+            values: None,
+        }
+    }
+
     #[test]
     fn a_line_of_a_run_s_log() {
         let difference = ProductDifference {
             code: "EP2-06798".to_owned(),
             kind: DifferenceKind::Changed,
-            fields: vec!["name".to_owned(), "description".to_owned()],
+            fields: ["name", "description"].map(unkept).into(),
         };
         assert_json(
             &ServicesRunLogLine::of_difference(&difference, 1_200),

@@ -4,13 +4,13 @@ use std::error::Error;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use bss_keys::{NewCertificate, PfxCode, PlatformKey};
+use bss_keys::{NewCertificate, PasswordHash, PfxCode, PlatformKey};
 use bss_model::{
     Act, ActFilter, Actor, ActorKind, AlertChoice, ApiScope, CancellationFilter, Choice, CustomerCorrection,
     Decision, DeliveryFilter, Diagnose as _, Duties, MailChoices, MailDelivery, MailFilter, MailSettings,
-    NewApiClient, NewInstance, NewOperator, NewOrder, NewPlatform, NewWebhook, OperatorRole, Page,
-    PluginDigest, Reach, RecordedAct, SavedSettings, Secret, Seller, SmtpProtection, SmtpServer, Spending,
-    Subject, SubjectKind, Thumbprint, UnsentMails, WebhookState,
+    NewApiClient, NewInstance, NewOperator, NewOrder, NewPlatform, NewWebhook, OperatorRole, OperatorSession,
+    Page, PluginDigest, Reach, RecordedAct, SavedSettings, Secret, Seller, SmtpProtection, SmtpServer,
+    Spending, Subject, SubjectKind, Thumbprint, UnsentMails, WebhookState,
 };
 use bss_record::{RECORD_FILE, Record};
 use serde_json::{Value, json};
@@ -89,6 +89,7 @@ every_act! {
     ChangeOperator,
     DisableOperator,
     EnableOperator,
+    EndSession,
     CreateWebhook,
     RotateWebhook,
     Redeliver,
@@ -103,6 +104,8 @@ const CLIENT: &str = "shop";
 const OPERATOR: &str = "maria";
 /// The operator who is disabled.
 const DISABLED_OPERATOR: &str = "paul";
+/// The operator who has signed in.
+const SIGNED_IN: &str = "olga";
 /// The platform that is there, and the key that it has made.
 const PLATFORM: &str = "bss";
 const PLATFORM_KEY: &str = "the-key-that-the-platform-made";
@@ -134,6 +137,8 @@ struct Site {
     webhooks: [Uuid; 2],
     /// An outcome on its way to the first of them.
     delivery: Uuid,
+    /// An operator with a session.
+    session: OperatorSession,
     mail: Uuid,
     /// An e-mail that was sent.
     sent: Uuid,
@@ -159,6 +164,7 @@ impl Site {
             .disable_operator(DISABLED_OPERATOR, &actor())
             .await
             .unwrap();
+        let session = sign_in(&record, SIGNED_IN).await;
         let mut webhooks = [Uuid::nil(); 2];
         for webhook in &mut webhooks {
             let created = record.create_webhook(receiver(), &actor()).await;
@@ -219,6 +225,7 @@ impl Site {
             .unwrap();
         Self {
             instance,
+            session,
             webhooks,
             delivery,
             disabled,
@@ -287,6 +294,11 @@ impl Site {
             Act::DisableOperator => Subject::operator(record.disable_operator(OPERATOR, actor).await?.id),
             Act::EnableOperator => {
                 Subject::operator(record.enable_operator(DISABLED_OPERATOR, actor).await?.id)
+            }
+            Act::EndSession => {
+                let (operator, session) = (self.session.operator_id, self.session.id);
+                record.end_operator_session(operator, session, actor).await?;
+                Subject::operator(operator)
             }
             Act::ShowKeys => {
                 let shown = record.show_license_secrets(&self.licensed[..1], actor).await?;
@@ -665,6 +677,7 @@ impl Site {
             Act::ChangeOperator => json!({ "name": OPERATOR, "role": "administrator", "mayReveal": true }),
             Act::InviteOperator | Act::DisableOperator => json!({ "name": OPERATOR }),
             Act::EnableOperator => json!({ "name": DISABLED_OPERATOR }),
+            Act::EndSession => json!({ "name": SIGNED_IN }),
             Act::AddPlugin => json!({ "path": "acme.wasm", "id": "acme-keys", "version": "1.0.0" }),
             Act::TrustPlugin => json!({ "id": "acme-keys", "version": "1.0.0" }),
         }
@@ -694,6 +707,17 @@ fn platform(name: &str, instance_id: Uuid) -> NewPlatform {
         owner: None,
         instance_id,
     }
+}
+
+/// Has a new operator sign in.
+async fn sign_in(record: &Record, name: &str) -> OperatorSession {
+    let (_, code) = record.create_operator(operator(name), &actor()).await.unwrap();
+    let password = PasswordHash::of(&Secret::new("correct horse battery staple")).unwrap();
+    record.accept_invitation(&code, &password).await.unwrap();
+    let (operator, hash) = record.operator_to_sign_in(name).await.unwrap().unwrap();
+    let begun = record.begin_operator_session(&operator, &hash, "192.0.2.1", "Browser/1");
+    let session = record.operator_session(&begun.await.unwrap(), false).await;
+    session.unwrap().unwrap().0
 }
 
 fn receiver() -> NewWebhook {
@@ -949,7 +973,7 @@ async fn acts_hold_no_secret() {
 }
 
 #[tokio::test]
-async fn acts_are_found_by_subject_and_instance_and_page_by_page() {
+async fn acts_are_found_by_subject_instance_kind_actor_and_time_and_page_by_page() {
     let site = Site::open().await;
     for &act in EVERY_ACT {
         site.perform(act, &actor()).await.unwrap();
@@ -968,6 +992,43 @@ async fn acts_are_found_by_subject_and_instance_and_page_by_page() {
         read.extend(page);
     }
     assert_eq!(read, all, "each once");
+
+    let mut filter = ActFilter::default();
+    let mut latest = Vec::new();
+    loop {
+        let page = record.latest_acts(&filter, NonZeroU32::new(7).unwrap()).await;
+        let page = page.unwrap();
+        let Some(last) = page.last() else { break };
+        filter.before = Some(last.number);
+        latest.extend(page);
+    }
+    latest.reverse();
+    assert_eq!(latest, all, "each once, from the latest on");
+
+    let (first, last) = (&all[0], all.last().unwrap());
+    let found = async |filter: ActFilter| acts(record, filter).await;
+    let by_filter = |is_one: &dyn Fn(&RecordedAct) -> bool| {
+        let found = all.iter().filter(|act| is_one(act));
+        found.cloned().collect::<Vec<_>>()
+    };
+    let placed = ActFilter {
+        act: Some(Act::PlaceOrder),
+        ..ActFilter::default()
+    };
+    assert_eq!(found(placed).await, by_filter(&|act| act.act == Act::PlaceOrder));
+    let by = ActFilter {
+        actor: Some(SIGNED_IN.to_owned()),
+        ..ActFilter::default()
+    };
+    let (hers, expected) = (found(by).await, by_filter(&|act| act.actor.name == SIGNED_IN));
+    assert_eq!(hers, expected);
+    assert_eq!(hers.len(), 2, "she chose a password and signed in");
+    let within = ActFilter {
+        since_ms: Some(first.at_ms),
+        until_ms: Some(last.at_ms),
+        ..ActFilter::default()
+    };
+    assert_eq!(found(within).await, by_filter(&|act| act.at_ms < last.at_ms));
 
     let of = |subject: Subject| ActFilter {
         subject: Some(subject.id),

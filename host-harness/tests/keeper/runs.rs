@@ -6,8 +6,9 @@ use std::time::Duration;
 use bss_model::clock::millis;
 use bss_model::moment::{Uptime, uptime};
 use bss_model::{
-    Advice, Choice, Decision, Diagnose as _, DifferenceKind, NewProduct, Page, Problem, Product,
-    ProductFilter, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine, RunProgress, RunState,
+    Advice, Choice, Decision, Diagnose as _, DifferenceFilter, DifferenceKind, NewProduct, Page, Problem,
+    Product, ProductFilter, RunAction, RunCounts, RunLease, RunLogFilter, RunLogLevel, RunLogLine,
+    RunProgress, RunState,
 };
 use bss_record::{ApplyError, EndRunError, RECORD_FILE, Record, StartRunError};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
@@ -166,7 +167,11 @@ async fn a_run_whose_process_died_has_failed_and_can_be_started_again() {
         state(&record, dead).await,
         (RunState::Failed, Some("process-died".to_owned()))
     );
-    let log = record.services_run_log(dead, &Page::all()).await.unwrap().rows;
+    let log = record
+        .services_run_log(dead, &RunLogFilter::default(), &Page::all())
+        .await
+        .unwrap()
+        .rows;
     assert!(
         matches!(&log[..], [only] if only.level == RunLogLevel::Error && only.message.contains("The process that executed the run ended")),
         "{log:?}"
@@ -272,7 +277,11 @@ async fn lines_that_are_reported_twice_are_in_the_log_once() {
         .await
         .unwrap();
     record.fail_services_run(run, held, &reason()).await.unwrap();
-    let log = record.services_run_log(run, &Page::all()).await.unwrap().rows;
+    let log = record
+        .services_run_log(run, &RunLogFilter::default(), &Page::all())
+        .await
+        .unwrap()
+        .rows;
     assert_eq!(log[..3], lines);
     assert_eq!((log.len(), log[3].level), (4, RunLogLevel::Error));
 }
@@ -294,7 +303,7 @@ async fn a_run_says_what_it_did_to_each_product() {
         .await
         .unwrap();
     let told = record
-        .services_run_differences(run, &Page::all())
+        .services_run_differences(run, &DifferenceFilter::default(), &Page::all())
         .await
         .unwrap()
         .rows;

@@ -1,8 +1,8 @@
 //! Catalogs that would empty the shop: nothing is discontinued until somebody accepts it.
 
 use bss_model::{
-    AlertFilter, Choice, Decision, Diagnose as _, Difference, Page, ProductFilter, RunCounts, RunState,
-    Shrinkage,
+    AlertFilter, Choice, Decision, Diagnose as _, Difference, DifferenceFilter, Page, ProductFilter,
+    RunCounts, RunState, Shrinkage,
 };
 use bss_record::{EndRunError, Record, StartRunError};
 use uuid::Uuid;
@@ -108,7 +108,10 @@ async fn a_catalog_without_more_than_a_tenth_of_what_is_on_sale_changes_nothing_
         (RunState::Failed, RunState::Completed)
     );
     let failed = record.services_run(run).await.unwrap().unwrap();
-    let differences = record.services_run_differences(run, &Page::all()).await.unwrap();
+    let differences = record
+        .services_run_differences(run, &DifferenceFilter::default(), &Page::all())
+        .await
+        .unwrap();
     assert_eq!(
         (failed.counts, differences.rows),
         (RunCounts::default(), vec![]),

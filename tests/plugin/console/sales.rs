@@ -41,9 +41,9 @@ fn order<'a>(api: &'a Api, key: &'a str, quantity: &'a str) -> Vec<(&'a str, &'a
     ]
 }
 
-/// A form that is sent from the page that has shown its amounts, each of a line.
-fn confirmed<'a>(fields: &[(&'a str, &'a str)], amounts: &'a str) -> Vec<(&'a str, &'a str)> {
-    [fields, &[("confirmed", "yes"), ("amount", amounts)]].concat()
+/// A form that is sent from the page that has shown its prices, each of a line.
+fn confirmed<'a>(fields: &[(&'a str, &'a str)], prices: &'a str) -> Vec<(&'a str, &'a str)> {
+    [fields, &[("confirmed", "yes"), ("prices", prices)]].concat()
 }
 
 /// The page of the first license that is bought.
@@ -110,7 +110,7 @@ fn an_order_is_checked_and_confirmed_and_placed_once_although_its_form_is_sent_t
     let typed = order(&api, &key, "2");
     let asked = browser.post(new, &typed).expect(200);
     assert_eq!(asked.hidden("key"), key);
-    let amounts = asked.hidden("amount");
+    let prices = asked.hidden("prices");
     asked
         .saying("Place this order?")
         .saying("Beispiel GmbH")
@@ -125,14 +125,14 @@ fn an_order_is_checked_and_confirmed_and_placed_once_although_its_form_is_sent_t
             .json(&[&words[..], &["--minor-units", minor_units, "--yes"]].concat());
     };
     price("15900");
-    let repriced = browser.post(new, &confirmed(&typed, &amounts)).expect(200);
+    let repriced = browser.post(new, &confirmed(&typed, &prices)).expect(200);
     repriced.saying("A price has changed").saying("318.00 EUR");
     browser.get("/console/orders").saying("There are no such orders.");
     price("14900");
 
-    let placed = browser.send(new, &confirmed(&typed, &amounts)).expect(303);
+    let placed = browser.send(new, &confirmed(&typed, &prices)).expect(303);
     let order = placed.header("location").expect("an order").to_owned();
-    for again in [confirmed(&typed, &amounts), typed.clone()] {
+    for again in [confirmed(&typed, &prices), typed.clone()] {
         let again = browser.send(new, &again).expect(303);
         assert_eq!(again.header("location"), Some(order.as_str()));
     }
@@ -143,7 +143,7 @@ fn an_order_is_checked_and_confirmed_and_placed_once_although_its_form_is_sent_t
     assert_eq!(acts_of(&api, "maria"), ["place-order"]);
     let mut other = typed;
     other[3].1 = "3";
-    let used = browser.post(new, &confirmed(&other, &amounts)).expect(422);
+    let used = browser.post(new, &confirmed(&other, &prices)).expect(422);
     assert_ne!(used.saying("role=\"alert\"").hidden("key"), key);
 
     waits(&mut browser, &order, "state-licensed")
@@ -171,9 +171,9 @@ fn what_is_not_bought_is_not_known_yet_and_is_withdrawn_once_that_was_confirmed(
     let mut browser = operator(&api);
     let key = browser.get("/console/orders/new").hidden("key");
     let typed = order(&api, &key, "1");
-    let amounts = browser.post("/console/orders/new", &typed).hidden("amount");
+    let prices = browser.post("/console/orders/new", &typed).hidden("prices");
     let shown = browser
-        .post("/console/orders/new", &confirmed(&typed, &amounts))
+        .post("/console/orders/new", &confirmed(&typed, &prices))
         .expect(200);
     let shown = shown.saying("state-open").saying("Not known yet");
     assert!(!shown.says("state-licensed") && !shown.says("state-refused"));

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use bss_model::words::UnknownWord;
-use bss_model::{ActFilter, IdKind, RecordedAct, SubjectKind};
+use bss_model::{Act, ActFilter, IdKind, RecordedAct, SubjectKind};
 use clap::{Args, Subcommand};
 use host_harness::{Host, view};
 
@@ -51,6 +51,12 @@ pub(super) struct ListActs {
     /// Only acts on subjects of this kind, such as `order`, `asset`, `mail-settings`
     #[arg(long, value_name = "KIND", value_parser = subject_kind)]
     kind: Option<SubjectKind>,
+    /// Only acts of this kind, such as `place-order`, `reveal-license`
+    #[arg(long, value_name = "ACT", value_parser = act)]
+    act: Option<Act>,
+    /// Only acts of actors with this name
+    #[arg(long, value_name = "NAME")]
+    actor: Option<String>,
     /// Only acts after the one with this number
     #[arg(long, value_name = "NUMBER")]
     after: Option<i64>,
@@ -60,6 +66,10 @@ pub(super) struct ListActs {
 
 fn subject_kind(text: &str) -> Result<SubjectKind, UnknownWord> {
     SubjectKind::from_word(&text.replace('-', "_"))
+}
+
+fn act(text: &str) -> Result<Act, UnknownWord> {
+    Act::from_word(&text.replace('-', "_"))
 }
 
 /// Reads a SHA-256 digest: 64 hexadecimal digits.
@@ -90,7 +100,10 @@ async fn list(host: &Host, asked: ListActs, json: bool) -> Outcome {
             None => None,
         },
         subject_kind: asked.kind,
+        act: asked.act,
+        actor: asked.actor,
         after: asked.after,
+        ..ActFilter::default()
     };
     let mut acts = Vec::<RecordedAct>::new();
     loop {

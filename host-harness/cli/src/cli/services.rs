@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use bss_model::{
-    Advice, Difference, DifferenceKind, ErrorKind, IdKind, Instance, Product, ProductDifference,
-    ProductFilter, RunState, ServicesRun as RecordedRun, SortOrder,
+    Advice, Difference, DifferenceFilter, DifferenceKind, ErrorKind, IdKind, Instance, Product,
+    ProductDifference, ProductFilter, RunLogFilter, RunState, ServicesRun as RecordedRun, SortOrder,
 };
 use clap::{Args, Subcommand};
 use host_harness::view::{self, ServicesRunLogLine};
@@ -243,6 +243,7 @@ async fn preview(host: &Host, instance: &str, json: bool) -> Outcome {
     }
     let mut table = show::table(&["Product", "Would be"]);
     let changed = difference.changed.iter().map(|(code, fields)| {
+        let fields: Vec<&str> = fields.iter().map(|change| change.field.as_str()).collect();
         let what = format!("changed: {}", fields.join(", "));
         (code, what)
     });
@@ -435,7 +436,9 @@ async fn named_run(host: &Host, run: Uuid) -> Result<RecordedRun, Failure> {
 async fn log(host: &Host, run: Uuid, form: Form) -> Outcome {
     let run = named_run(host, run).await?;
     let lines = pages::all(SortOrder::Ascending, async |page| {
-        host.record().services_run_log(run.id, page).await
+        host.record()
+            .services_run_log(run.id, &RunLogFilter::default(), page)
+            .await
     });
     let lines = lines.await?;
     let differences = differences(host, run.id).await?;
@@ -472,7 +475,9 @@ fn log_table(lines: &[ServicesRunLogLine]) -> Table {
 
 async fn differences(host: &Host, run: Uuid) -> Result<Vec<ProductDifference>, Failure> {
     let differences = pages::all(SortOrder::Ascending, async |page| {
-        host.record().services_run_differences(run, page).await
+        host.record()
+            .services_run_differences(run, &DifferenceFilter::default(), page)
+            .await
     });
     Ok(differences.await?)
 }

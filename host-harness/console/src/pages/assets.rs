@@ -22,7 +22,7 @@ use crate::query::Query;
 /// The most rows of each kind that the page of a license has.
 const SHOWN_MAX: u32 = 50;
 
-/// The most acts that the page of a license has.
+/// The acts that the page of a license has: the latest.
 const ACTS_MAX: NonZeroU32 = NonZeroU32::new(50).expect("not 0");
 
 /// The licenses, the latest first.
@@ -109,7 +109,7 @@ async fn acts(me: &Me, subject: String) -> Result<Vec<view::Act>, Failure> {
         subject: Some(subject),
         ..ActFilter::default()
     };
-    let acts = me.host().record().acts(&filter, ACTS_MAX).await?;
+    let acts = me.host().record().latest_acts(&filter, ACTS_MAX).await?;
     Ok(me.host().act_views(&acts).await?)
 }
 

@@ -2,8 +2,8 @@
 
 use std::num::NonZeroU32;
 
-use bss_model::{Act, ActFilter, Cursor, RecordedAct, SubjectKind};
-use host_harness::{AuditError, Host, view};
+use bss_model::{Act, ActFilter, Cursor, SubjectKind};
+use host_harness::{AuditError, view};
 use minijinja::context;
 
 use crate::answer::Answer;
@@ -12,57 +12,30 @@ use crate::me::Me;
 use crate::pages::house::{self, Month};
 use crate::query::Query;
 
-/// Acts on a page.
-const ROWS: usize = 50;
-
-/// Acts that are read at a time.
-const AT_ONCE: NonZeroU32 = NonZeroU32::new(2_000).expect("not 0");
-
-/// How often acts are read for a page. What is older is looked for on the next one.
-const READINGS: u32 = 10;
-
-/// What is looked for.
-struct Asked {
-    filter: ActFilter,
-    act: Option<Act>,
-    actor: Option<String>,
-    month: Option<Month>,
-}
-
-impl Asked {
-    /// Whether an act is one that is looked for, of those that the record has found.
-    fn has(&self, found: &RecordedAct) -> bool {
-        let is_in = |month: Month| (month.since_ms..month.until_ms).contains(&found.at_ms);
-        self.act.is_none_or(|act| act == found.act)
-            && self.actor.as_ref().is_none_or(|actor| *actor == found.actor.name)
-            && self.month.is_none_or(is_in)
-    }
-
-    /// Whether what is older than an act can't be looked for.
-    fn ends_before(&self, found: &RecordedAct) -> bool {
-        self.month.is_some_and(|month| found.at_ms < month.since_ms)
-    }
-}
+/// Acts on a page, and one more, which says that there are others.
+const ROWS: NonZeroU32 = NonZeroU32::new(51).expect("not 0");
 
 /// Shows acts, the latest first.
 pub(crate) async fn list(me: Me, query: Query) -> Answer {
-    let asked = Asked {
-        filter: ActFilter {
-            instance: house::asked_instance(&me, &query).await?,
-            subject: query.text("subject"),
-            subject_kind: query.word("kind", SubjectKind::ALL, SubjectKind::word)?,
-            ..ActFilter::default()
-        },
+    let month = Month::asked(&query)?;
+    let filter = ActFilter {
+        instance: house::asked_instance(&me, &query).await?,
+        subject: query.text("subject"),
+        subject_kind: query.word("kind", SubjectKind::ALL, SubjectKind::word)?,
         act: query.word("act", Act::ALL, Act::word)?,
         actor: query.text("actor"),
-        month: Month::asked(&query)?,
+        since_ms: month.map(|month| month.since_ms),
+        until_ms: month.map(|month| month.until_ms),
+        before: house::parsed(&query, "after")?,
+        ..ActFilter::default()
     };
-    let before = match house::parsed(&query, "after")? {
-        Some(before) => before,
-        None => last_number(me.host()).await?.saturating_add(1),
-    };
-    let (acts, next) = before_number(me.host(), &asked, before).await?;
-    let next = next.map(|number| Cursor::new(number.to_string()));
+    let mut acts = me.host().record().latest_acts(&filter, ROWS).await?;
+    let has_more = acts.len() == ROWS.get() as usize;
+    if has_more {
+        acts.pop();
+    }
+    let last = acts.last().filter(|_| has_more);
+    let next = last.map(|last| Cursor::new(last.number.to_string()));
     let shown = context! {
         acts => me.host().act_views(&acts).await?,
         next => query.next(next.as_ref()),
@@ -93,71 +66,4 @@ pub(crate) async fn verify(me: Me, query: Query) -> Answer {
             me.page("audit_digest.html", context! { failure, noted }).await
         }
     }
-}
-
-/// Acts with a number less than `before`, the latest first, and where the next ones are looked for. `None`: there are no others.
-async fn before_number(
-    host: &Host,
-    asked: &Asked,
-    before: i64,
-) -> Result<(Vec<RecordedAct>, Option<i64>), Failure> {
-    let (mut found, mut before) = (Vec::new(), before);
-    for _ in 0..READINGS {
-        // Numbers have no gaps, so that all of these are read at once.
-        let after = before
-            .saturating_sub(i64::from(AT_ONCE.get()))
-            .saturating_sub(1)
-            .max(0);
-        let filter = ActFilter {
-            after: Some(after),
-            ..asked.filter.clone()
-        };
-        let acts = host.record().acts(&filter, AT_ONCE).await?;
-        for act in acts.into_iter().rev().filter(|act| act.number < before) {
-            if asked.ends_before(&act) {
-                return Ok((found, None));
-            }
-            if found.len() == ROWS {
-                let next = found.last().map(|act: &RecordedAct| act.number);
-                return Ok((found, next));
-            }
-            if asked.has(&act) {
-                found.push(act);
-            }
-        }
-        before = after.saturating_add(1);
-        if after == 0 {
-            return Ok((found, None));
-        }
-    }
-    Ok((found, Some(before)))
-}
-
-/// The number of the last act. 0: there is none.
-async fn last_number(host: &Host) -> Result<i64, Failure> {
-    let has_after = async |number: i64| {
-        let filter = ActFilter {
-            after: Some(number),
-            ..ActFilter::default()
-        };
-        let acts = host.record().acts(&filter, NonZeroU32::MIN).await;
-        acts.map(|acts| !acts.is_empty())
-    };
-    // Numbers begin with 1 and have no gaps: there is an act after each but the last.
-    let (mut least, mut most) = (0, 1_024);
-    while has_after(most).await? {
-        least = most;
-        most = most.saturating_mul(2);
-    }
-    if !has_after(least).await? {
-        return Ok(least);
-    }
-    while least < most {
-        let middle = least + (most - least) / 2;
-        match has_after(middle).await? {
-            true => least = middle + 1,
-            false => most = middle,
-        }
-    }
-    Ok(least)
 }

@@ -11,7 +11,7 @@ use host_harness::{
     Error, ImportError, ImportedCertificate, InspectError, NewCertificate, PfxCode, PfxError,
 };
 use minijinja::{Value, context};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 
 use super::wrong::Wrong;
@@ -19,9 +19,6 @@ use crate::answer::{Answer, see};
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::me::Me;
-
-/// Turns at making or unlocking a key, one at a time: each takes a processor for seconds, whoever asks.
-static KEY_WORK: Semaphore = Semaphore::const_new(1);
 
 /// The time for which a request waits for its turn: a check of prerequisites holds one while it asks the DNS. What waits longer is told so,
 /// and holds up nobody behind it.
@@ -31,8 +28,8 @@ const TURN: Duration = Duration::from_secs(20);
 const DAYS: u32 = 365;
 
 /// Waits for the turn to make or unlock a key.
-pub(super) async fn key_work() -> Result<SemaphorePermit<'static>, Failure> {
-    match timeout(TURN, KEY_WORK.acquire()).await {
+pub(super) async fn key_work(me: &Me) -> Result<SemaphorePermit<'_>, Failure> {
+    match timeout(TURN, me.console().options.key_work.acquire()).await {
         Ok(Ok(permit)) => Ok(permit),
         // The semaphore is never closed.
         Ok(Err(_)) | Err(_) => Err(Failure::too_many_changes()),
@@ -85,7 +82,7 @@ pub(super) async fn imported(
     let file = form.file("file").unwrap_or_default();
     let code = code_of(form);
     let store = me.host().certificates();
-    let _one = key_work().await?;
+    let _one = key_work(me).await?;
     match store.import(file, &code, &me.actor()).await {
         Err(error @ (ImportError::HostKey(_) | ImportError::Record(_))) => Err(error.into()),
         imported => Ok(imported),
@@ -138,7 +135,7 @@ pub(crate) async fn make(me: Me, form: Form) -> Answer {
     let days = form.filled("days");
     let days = days.map_or(DAYS, |days| days.parse().unwrap_or(0));
     let made = {
-        let _one = key_work().await?;
+        let _one = key_work(&me).await?;
         let new = new_certificate(&form, days);
         me.host().certificates().make(&new, &me.actor()).await
     };
@@ -157,7 +154,7 @@ pub(crate) async fn make(me: Me, form: Form) -> Answer {
 /// Makes a key that stays in the host, with a request to a certificate authority.
 pub(crate) async fn request(me: Me, form: Form) -> Answer {
     let made = {
-        let _one = key_work().await?;
+        let _one = key_work(&me).await?;
         let new = new_certificate(&form, DAYS);
         me.host().certificates().request(&new, &me.actor()).await
     };

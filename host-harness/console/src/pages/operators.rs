@@ -91,7 +91,9 @@ pub(crate) async fn enable(me: Me, Path(name): Path<String>) -> Answer {
 pub(crate) async fn end_session(me: Me, Path((name, session)): Path<(String, String)>) -> Answer {
     let operator = of_name(&me, &name).await?;
     let session = house::id(&session)?;
-    me.host().end_operator_session(operator.id, session).await?;
+    me.host()
+        .end_operator_session(operator.id, session, &me.actor())
+        .await?;
     // A name has no character that means something in an address.
     Ok(see(&format!("/console/operators/{}", operator.name)))
 }
@@ -117,7 +119,7 @@ pub(crate) async fn end_mine(me: Me, form: Form) -> Answer {
         }
     };
     for session in ended {
-        me.host().end_operator_session(mine, session).await?;
+        me.host().end_operator_session(mine, session, &me.actor()).await?;
     }
     Ok(see("/console/me"))
 }

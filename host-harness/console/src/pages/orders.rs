@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use axum::extract::Path;
 use bss_model::{
-    Advice, AssetId, ChargeFilter, Contact, NewLine, OrderFilter, Page, Party, ProductFilter, with_causes,
+    Advice, AssetId, ChargeFilter, Contact, NewLine, OrderFilter, Page, Party, ProductFilter, ShownPrice,
+    with_causes,
 };
 use host_harness::view::{self, Keys, Price};
 use host_harness::{Error, InstanceHandle, OrderHandle, OrderRequest};
@@ -111,14 +112,20 @@ pub(crate) async fn place(me: Me, form: Form) -> Answer {
         }
     };
     let request = request(&form, &rows, &key);
-    if form.has("confirmed") && is_as_shown(&form, &instance, &request, &key).await? {
-        return match instance.place(request.clone(), &me.actor()).await {
-            Ok(placed) => Ok(see(&path(placed.order()))),
+    let shown = shown_prices(&form, &request);
+    if let Some(shown) = shown.filter(|_| form.has("confirmed")) {
+        match instance
+            .place(request.clone().at_prices(shown), &me.actor())
+            .await
+        {
+            Ok(placed) => return Ok(see(&path(placed.order()))),
+            // The confirmation is asked for again, with the price of now.
+            Err(error) if error.code() == "price-changed" => {}
             Err(error) => {
                 let wrong = wrong(&instance, &request, &error).await;
-                again(&me, &form, rows, &free(key, &error), &wrong).await
+                return again(&me, &form, rows, &free(key, &error), &wrong).await;
             }
-        };
+        }
     }
     if let Err(error) = instance.check(request.clone()).await {
         let wrong = wrong(&instance, &request, &error).await;
@@ -131,20 +138,16 @@ pub(crate) async fn place(me: Me, form: Form) -> Answer {
     }
 }
 
-/// Whether a confirmation is of what its page has shown: at the prices of now, or of an order that is placed already.
-async fn is_as_shown(
-    form: &Form,
-    instance: &InstanceHandle,
-    request: &OrderRequest,
-    key: &str,
-) -> Result<bool, Failure> {
-    if instance.placed(key).await?.is_some() {
-        return Ok(true);
-    }
-    // Lines that can't be priced are told by the check.
-    let lines = priced_lines(instance, request).await.unwrap_or_default();
-    let now = shown_amount(&lines);
-    Ok(now.is_some() && now == form.filled("amount"))
+/// The prices that a confirmation has shown, each of a unit of a line. `None`: it was for other lines.
+fn shown_prices(form: &Form, request: &OrderRequest) -> Option<Vec<ShownPrice>> {
+    let texts = form.filled("prices")?;
+    let prices: Vec<Option<i64>> = texts.split(',').map(|price| price.parse().ok()).collect();
+    let lines = request.lines.iter().zip(&prices);
+    let shown = lines.map(|(line, price)| ShownPrice {
+        product_code: line.product_code.clone(),
+        minor_units: *price,
+    });
+    (prices.len() == request.lines.len()).then(|| shown.collect())
 }
 
 /// A key for the form when it is sent again: another one where its own has an order of something else, which the page then says.
@@ -165,7 +168,7 @@ async fn confirmation(
 ) -> Answer {
     let lines = priced_lines(instance, request).await?;
     let total = total_of(&lines);
-    let amount = shown_amount(&lines).unwrap_or_default();
+    let prices = unit_prices(&lines);
     // Confirmed before, at prices that have changed since.
     let is_repriced = form.has("confirmed");
     // With a key it would tell by itself, and it is the key of this form alone.
@@ -176,8 +179,8 @@ async fn confirmation(
         None => None,
     };
     let mut fields = form.kept();
-    fields.retain(|(name, _)| !["key", "amount"].contains(name));
-    fields.extend([("key", key), ("amount", amount.as_str())]);
+    fields.retain(|(name, _)| !["key", "prices"].contains(name));
+    fields.extend([("key", key), ("prices", prices.as_str())]);
     let shown = context! {
         instance => instance.name(),
         customer => view::Party::from(&request.customer),
@@ -207,13 +210,13 @@ fn total_of(lines: &[PricedLine]) -> Option<Price> {
     sales::sum(amounts?)
 }
 
-/// The amounts that a page has shown, by which a confirmation says what it confirms. `None`: there is no line.
-fn shown_amount(lines: &[PricedLine]) -> Option<String> {
-    let amounts = lines.iter().map(|line| match &line.amount {
-        Some(amount) => format!("{}{}", amount.minor_units, amount.currency),
+/// The price of a unit of each line, by which a confirmation says what it confirms.
+fn unit_prices(lines: &[PricedLine]) -> String {
+    let prices = lines.iter().map(|line| match &line.price {
+        Some(price) => price.minor_units.to_string(),
         None => "-".to_owned(),
     });
-    Some(amounts.collect::<Vec<_>>().join(",")).filter(|amounts| !amounts.is_empty())
+    prices.collect::<Vec<_>>().join(",")
 }
 
 async fn priced(instance: &InstanceHandle, line: &NewLine, currency: &str) -> Result<PricedLine, Failure> {

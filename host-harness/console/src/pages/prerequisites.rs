@@ -50,7 +50,7 @@ pub(crate) async fn look(me: Me, form: Form) -> Answer {
         timeout: DNS_TIMEOUT,
     };
     let found = {
-        let _one = key_work().await?;
+        let _one = key_work(&me).await?;
         check(file, &code_of(&form), &hostname, region, dns).await
     };
     let is_usable = found.pfx.verdict == Verdict::Passed;

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use axum::extract::Path;
 use bss_model::{
-    Choice, Decision, DifferenceKind, NewPrice, Page, Price, PriceDoubt, ProductFilter, SortOrder,
+    Choice, Decision, DifferenceFilter, DifferenceKind, NewPrice, Page, Price, PriceDoubt, ProductFilter,
+    SortOrder,
 };
 use host_harness::{InstanceHandle, ProductError, view};
 use minijinja::{Value, context};
@@ -31,7 +32,8 @@ async fn all(me: &Me, instance: &InstanceHandle, query: &Query) -> Result<Value,
     let rows = instance
         .products(&filter, &query.page_in(SortOrder::Ascending))
         .await?;
-    let new = new_in_latest_run(me, instance).await?;
+    let codes = rows.rows.iter().map(|product| product.product_code.clone());
+    let new = new_in_latest_run(me, instance, codes.collect()).await?;
     let products: Vec<Value> = rows
         .rows
         .iter()
@@ -79,18 +81,26 @@ fn filter(query: &Query) -> Result<ProductFilter, Failure> {
     })
 }
 
-/// The codes of products that were new in the latest run.
-async fn new_in_latest_run(me: &Me, instance: &InstanceHandle) -> Result<BTreeSet<String>, Failure> {
+/// Of some products, by their codes, those that were new in the latest run.
+async fn new_in_latest_run(
+    me: &Me,
+    instance: &InstanceHandle,
+    codes: Vec<String>,
+) -> Result<BTreeSet<String>, Failure> {
     let record = me.host().record();
     let latest = Page::first(1).in_order(SortOrder::Descending);
     let runs = record.services_runs(instance.id().into(), &latest).await?;
     let Some(run) = runs.rows.first() else {
         return Ok(BTreeSet::new());
     };
-    let differences = record.services_run_differences(run.id, &Page::all()).await?;
-    let new = differences.rows.into_iter();
-    let new = new.filter(|made| made.kind == DifferenceKind::New);
-    Ok(new.map(|made| made.code).collect())
+    let filter = DifferenceFilter {
+        kind: Some(DifferenceKind::New),
+        codes: Some(codes),
+    };
+    let new = record
+        .services_run_differences(run.id, &filter, &Page::all())
+        .await?;
+    Ok(new.rows.into_iter().map(|made| made.code).collect())
 }
 
 /// Decides what is sold, and what is shown in the storefront: about products that were chosen, or about all that a run brought.
@@ -116,13 +126,8 @@ pub(crate) async fn decide(me: Me, Path(name): Path<String>, form: Form) -> Answ
     match &choice {
         Choice::Codes(codes) if codes.is_empty() => return again(Wrong::default(), true).await,
         Choice::NewIn(run) if !form.has("confirmed") => {
-            let differences = me
-                .host()
-                .record()
-                .services_run_differences(*run, &Page::all())
-                .await?;
-            let new = differences.rows.iter();
-            let count = new.filter(|made| made.kind == DifferenceKind::New).count();
+            let made = me.host().record().services_run(*run).await?;
+            let count = made.map_or(0, |made| made.counts.new);
             let fields = [("decision", word), ("run", run.to_string())];
             let shown = context! { count, run => run.to_string(), fields, ..head(&instance).await? };
             return me.page("products_of_run.html", shown).await;
@@ -175,7 +180,7 @@ async fn one(
         .map(view::RecordedPriceChange::from)
         .collect();
     let sells_in = instance.read().await?.currency;
-    let new = new_in_latest_run(me, instance).await?;
+    let new = new_in_latest_run(me, instance, vec![code.to_owned()]).await?;
     Ok(context! {
         state => state(&product, &new),
         product,
@@ -228,13 +233,17 @@ pub(crate) async fn set_price(me: Me, Path((name, code)): Path<(String, String)>
     let sells_in = instance.read().await?.currency;
     let before = record.prices(id).await?;
     let doubts = PriceDoubt::about_each(&prices, &before, &sells_in);
-    if !doubts.is_empty() && !form.has("confirmed") {
-        let reasons = doubts.iter().flat_map(|(_, reasons)| reasons);
-        let reasons: Vec<String> = reasons.map(ToString::to_string).collect();
+    let reasons = doubts.iter().flat_map(|(_, reasons)| reasons);
+    let reasons: Vec<String> = reasons.map(ToString::to_string).collect();
+    let shown = reasons.join("; ");
+    // A confirmation is of the doubts that its page has shown, and of no others.
+    let is_confirmed = form.has("confirmed") && form.text("reasons") == shown;
+    if !reasons.is_empty() && !is_confirmed {
         let product = instance.product(&code).await?;
         let fields = [
             ("amount", typed.amount.as_str()),
             ("currency", typed.currency.as_str()),
+            ("reasons", shown.as_str()),
         ];
         let price = prices.first().map(|new| new.price.to_string());
         let shown = context! { product, price, reasons, fields, ..head(&instance).await? };

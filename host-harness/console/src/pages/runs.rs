@@ -1,25 +1,31 @@
 //! Runs of Get Services Definition: started, watched, and what each did to products.
 
-use std::collections::BTreeMap;
-
 use axum::extract::Path;
-use bss_model::{DifferenceKind, Page, ProductFilter, RunLogLevel, RunState, ServicesRun};
+use bss_model::clock::rfc3339;
+use bss_model::{
+    DifferenceFilter, DifferenceKind, Page, RunLogFilter, RunLogLevel, RunLogLine, RunState, ServicesRun,
+    SortOrder,
+};
 use host_harness::{InstanceHandle, ProductError, ServicesError, StartRunError, view};
-use http::StatusCode;
+use http::header::CONTENT_DISPOSITION;
+use http::{HeaderValue, StatusCode};
 use minijinja::{Value, context};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::instances::{head, named, way};
 use super::wrong::Wrong;
-use crate::answer::{Answer, see};
+use crate::answer::{self, Answer, see};
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::me::Me;
 use crate::query::Query;
 
-/// The most lines of a log, and products of a list, on the page of a run.
-const ROWS_MAX: usize = 200;
+/// The most products of a list on the page of a run.
+const ROWS_MAX: u32 = 200;
+
+/// The lines of a log that are read at a time for a file.
+const LINES_AT_ONCE: u32 = 1_000;
 
 /// The runs of an instance, the latest first.
 pub(crate) async fn list(me: Me, Path(name): Path<String>, query: Query) -> Answer {
@@ -112,7 +118,7 @@ pub(crate) async fn show(me: Me, Path((name, id)): Path<(String, String)>, query
     let run = found(&me, &instance, &id).await?;
     let is_over = is_over(&run);
     let lists = match is_over {
-        true => lists(&me, &instance, run.id).await?,
+        true => lists(&me, &instance, &run).await?,
         false => Vec::new(),
     };
     let log = log(&me, run.id, &query).await?;
@@ -136,73 +142,129 @@ pub(crate) async fn show(me: Me, Path((name, id)): Path<(String, String)>, query
 #[derive(Debug, Serialize)]
 struct List {
     kind: String,
-    count: usize,
+    count: u32,
     rows: Vec<Changed>,
 }
 
 /// A product that a run changed.
 #[derive(Debug, Serialize)]
 struct Changed {
-    code: String,
     name: String,
-    fields: Vec<String>,
+    #[serde(flatten)]
+    made: view::RunDifference,
 }
 
 /// What a run did to products, or would do, in a list for each kind. The kinds of the platform's own page are there even if empty.
-async fn lists(me: &Me, instance: &InstanceHandle, run: Uuid) -> Result<Vec<List>, Failure> {
+async fn lists(me: &Me, instance: &InstanceHandle, run: &ServicesRun) -> Result<Vec<List>, Failure> {
+    let counts = &run.counts;
+    let kinds = [
+        (DifferenceKind::New, counts.new),
+        (DifferenceKind::Changed, counts.changed),
+        (DifferenceKind::Discontinued, counts.discontinued),
+        (DifferenceKind::Revived, counts.revived),
+    ];
+    let mut lists = Vec::new();
+    for (kind, count) in kinds {
+        if kind == DifferenceKind::Revived && count == 0 {
+            continue;
+        }
+        lists.push(List {
+            kind: view::word(kind.word()),
+            count,
+            rows: changed(me, instance, run, kind).await?,
+        });
+    }
+    Ok(lists)
+}
+
+/// The first products to which a run made a kind of difference.
+async fn changed(
+    me: &Me,
+    instance: &InstanceHandle,
+    run: &ServicesRun,
+    kind: DifferenceKind,
+) -> Result<Vec<Changed>, Failure> {
     let record = me.host().record();
-    let differences = record.services_run_differences(run, &Page::all()).await?.rows;
-    let products = record
-        .products(instance.id().into(), &ProductFilter::default(), &Page::all())
+    let filter = DifferenceFilter {
+        kind: Some(kind),
+        codes: None,
+    };
+    let made = record
+        .services_run_differences(run.id, &filter, &Page::first(ROWS_MAX))
         .await?
         .rows;
-    let names: BTreeMap<&str, &str> = products
-        .iter()
-        .map(|product| (product.offered.code.as_str(), product.offered.name.as_str()))
-        .collect();
-    let list = |kind: DifferenceKind| {
-        let of_kind: Vec<_> = differences.iter().filter(|made| made.kind == kind).collect();
-        let rows = of_kind.iter().take(ROWS_MAX).map(|made| Changed {
-            code: made.code.clone(),
-            name: names
-                .get(made.code.as_str())
-                .copied()
-                .unwrap_or_default()
-                .to_owned(),
-            fields: made.fields.clone(),
-        });
-        List {
-            kind: view::word(kind.word()),
-            count: of_kind.len(),
-            rows: rows.collect(),
-        }
-    };
-    let mut lists: Vec<List> = [
-        DifferenceKind::New,
-        DifferenceKind::Changed,
-        DifferenceKind::Discontinued,
-    ]
-    .map(list)
-    .into();
-    lists.extend(Some(list(DifferenceKind::Revived)).filter(|revived| revived.count > 0));
-    Ok(lists)
+    let codes: Vec<String> = made.iter().map(|made| made.code.clone()).collect();
+    let names = record.product_names(instance.id().into(), &codes).await?;
+    let changed = made.iter().map(|made| Changed {
+        name: names.get(&made.code).cloned().unwrap_or_default(),
+        made: made.into(),
+    });
+    Ok(changed.collect())
 }
 
 /// The lines of a run's log that are asked for.
 async fn log(me: &Me, run: Uuid, query: &Query) -> Result<Value, Failure> {
-    let level = query.word("level", RunLogLevel::ALL, RunLogLevel::word)?;
-    let text = query.text("text").unwrap_or_default().to_lowercase();
-    let lines = me.host().record().services_run_log(run, &Page::all()).await?.rows;
-    let all = lines.len();
-    let is_asked = |line: &&bss_model::RunLogLine| {
-        level.is_none_or(|level| line.level == level)
-            && [&line.offer, &line.message]
-                .iter()
-                .any(|part| part.to_lowercase().contains(&text))
+    let record = me.host().record();
+    let filter = RunLogFilter {
+        level: query.word("level", RunLogLevel::ALL, RunLogLevel::word)?,
+        text: query.text("text"),
     };
-    let found: Vec<_> = lines.iter().filter(is_asked).collect();
-    let count = found.len();
-    let shown = found.into_iter().take(ROWS_MAX);
-    let lines: Vec<_> = shown.map(view::ServicesRunLogLine::from).collect();
-    Ok(context! { left => count - lines.len(), lines, count, all })
+    let all = record
+        .services_run_log_lines(run, &RunLogFilter::default())
+        .await?;
+    let count = record.services_run_log_lines(run, &filter).await?;
+    let lines = record
+        .services_run_log(run, &filter, &query.page_in(SortOrder::Ascending))
+        .await?;
+    let next = query.next(lines.next.as_ref());
+    let lines: Vec<_> = lines.rows.iter().map(view::ServicesRunLogLine::from).collect();
+    Ok(context! { lines, count, all, next })
+}
+
+/// The whole log of a run as a file of text: a line for each of its lines, the oldest first.
+pub(crate) async fn download_log(me: Me, Path((name, id)): Path<(String, String)>) -> Answer {
+    let instance = named(&me, &name).await?;
+    let run = found(&me, &instance, &id).await?.id;
+    let host = me.host().clone();
+    let (mut response, parts) = answer::streamed("text/plain; charset=utf-8");
+    let file = format!("attachment; filename=\"run-{run}.log\"");
+    if let Ok(file) = HeaderValue::from_str(&file) {
+        response.headers_mut().insert(CONTENT_DISPOSITION, file);
+    }
+    tokio::spawn(async move {
+        let mut page = Page::first(LINES_AT_ONCE);
+        loop {
+            let lines = host
+                .record()
+                .services_run_log(run, &RunLogFilter::default(), &page);
+            let lines = match lines.await {
+                Ok(lines) => lines,
+                Err(error) => {
+                    tracing::warn!(%error, "the log of a run could not be read to its end");
+                    parts.send(format!("{error}\n")).await;
+                    return;
+                }
+            };
+            let text: String = lines.rows.iter().map(text_of).collect();
+            if !parts.send(text).await {
+                return;
+            }
+            match lines.next {
+                Some(next) => page = Page::first(LINES_AT_ONCE).after(next),
+                None => return,
+            }
+        }
+    });
+    Ok(response)
+}
+
+/// A line of a log as text: its time (RFC 3339), its level, what it is about, and the message.
+fn text_of(line: &RunLogLine) -> String {
+    let (time, level) = (rfc3339(line.at_ms), line.level.word());
+    let (action, message) = (line.action.word(), line.message.replace(['\r', '\n'], " "));
+    let about = match line.offer.as_str() {
+        "" => String::new(),
+        offer => format!(" {offer}"),
+    };
+    format!("{time} {level}{about} {action} {message}\n")
 }

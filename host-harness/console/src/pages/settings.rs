@@ -242,14 +242,6 @@ pub(crate) async fn history(me: Me, Path(name): Path<String>, query: Query) -> A
     me.page("settings_history.html", shown).await
 }
 
-/// Checks each step on the way to the vendor. A step that did not pass is an answer, and no failure.
-pub(crate) async fn check_connection(me: Me, Path(name): Path<String>) -> Answer {
-    let instance = named(&me, &name).await?;
-    let check = instance.check_connection().await?;
-    let shown = context! { check, ..head(&instance).await? };
-    me.page("connection_check.html", shown).await
-}
-
 /// Shows the certificates that could take over.
 pub(crate) async fn choose_certificate(me: Me, Path(name): Path<String>) -> Answer {
     let instance = named(&me, &name).await?;

@@ -86,8 +86,8 @@ pub(crate) async fn sign_in(
     if let Some(former) = session_cookie::shown(&headers)
         && let Some((former, _)) = console.host.operator_session(&former, false).await?
     {
-        let ended = console.host.end_operator_session(former.operator_id, former.id);
-        ended.await?;
+        let (of, actor) = (former.operator_id, operator.actor());
+        console.host.end_operator_session(of, former.id, &actor).await?;
     }
     tracing::info!(operator = operator.name, from, "an operator signed in");
     // What a form had is sent by whoever reads it again and says so.
@@ -108,7 +108,7 @@ pub(crate) async fn sign_in(
 pub(crate) async fn sign_out(me: Me) -> Answer {
     let session = me.session();
     me.host()
-        .end_operator_session(session.operator_id, session.id)
+        .end_operator_session(session.operator_id, session.id, &me.actor())
         .await?;
     let mut response = see("/console/sign-in");
     response.headers_mut().insert(SET_COOKIE, session_cookie::taken());

@@ -161,11 +161,17 @@ impl Shelf {
                 numbered(runs, |run| number(run.id))
             }
             "services-run-log" => {
-                let log = record.services_run_log(one, page).await.unwrap();
+                let log = record
+                    .services_run_log(one, &RunLogFilter::default(), page)
+                    .await
+                    .unwrap();
                 numbered(log, |line| of_code(&line.offer))
             }
             "services-run-differences" => {
-                let differences = record.services_run_differences(one, page).await.unwrap();
+                let differences = record
+                    .services_run_differences(one, &DifferenceFilter::default(), page)
+                    .await
+                    .unwrap();
                 numbered(differences, |difference| of_code(&difference.code))
             }
             _ => {
@@ -466,9 +472,11 @@ async fn every_list_is_read_from_an_index_in_its_order_whatever_it_is_filtered_b
         .assert_indexed(&runs::RUNS, true, || runs::runs_query(one))
         .await;
     shelf
-        .assert_indexed(&runs::LOG, true, || runs::log_query(one))
+        .assert_indexed(&runs::LOG, true, || {
+            runs::log_query(one, &RunLogFilter::default())
+        })
         .await;
-    let differences = || runs::differences_query(one);
+    let differences = || runs::differences_query(one, &DifferenceFilter::default());
     shelf.assert_indexed(&runs::DIFFERENCES, true, differences).await;
     let history = || instances::history_query(one);
     shelf.assert_indexed(&instances::HISTORY, true, history).await;

@@ -1,6 +1,6 @@
 //! What concerns the desk: charges, credits, e-mails, alerts and acts.
 
-use bss_model::{MailKind, MailState, SubjectKind};
+use bss_model::{Act, MailKind, MailState, SubjectKind};
 use serde_json::json;
 use utoipa::openapi::path::Parameter;
 use utoipa::openapi::{ObjectBuilder, Type};
@@ -158,6 +158,8 @@ fn of_acts() -> Vec<Described> {
                     "The kind of what the act was done to.",
                     shown(SubjectKind::ALL, SubjectKind::word),
                 ),
+                word("act", "What was done.", shown(Act::ALL, Act::word)),
+                text("actor", "The name of who did it."),
             ])
             .numbered()
             .answer(200, page("Act")),
