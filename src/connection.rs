@@ -150,11 +150,7 @@ impl Steps {
     /// Adds the next step, and says so while the check goes on.
     fn push(&mut self, platform: &impl Platform, result: StepResult, took_ms: u64) {
         if let Some((id, name)) = STEPS.get(self.ended.len()) {
-            let level = match result {
-                StepResult::Passed => Level::Info,
-                StepResult::Failed(_) | StepResult::Skipped => Level::Warning,
-            };
-            platform.log(level, id, &format!("{name}: {}", result.word()));
+            platform.log(Level::Info, id, &format!("{name}: {}", result.word()));
         }
         self.ended.push((result, took_ms));
         let count = |steps: usize| u64::try_from(steps).unwrap_or(u64::MAX);

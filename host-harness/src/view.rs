@@ -66,7 +66,7 @@ pub use certificate::{
     RemovedCertificateRequest,
 };
 pub use charge::{Charge, ChargeLine, ChargeNumbers, Credit};
-pub use connection::{CertificateRotation, ConnectionCheck, Step, StepResult};
+pub use connection::{CertificateRotation, Connection, ConnectionCheck, Step, StepResult};
 pub use customer::{
     AssetAttempts, CorrectedCustomer, Customer, CustomerErasure, CustomerSummary, ErasedCustomer,
 };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bss_model::{
     AssetFilter, AssetSelection, AttemptOutcome, Choice, Contact, Decision, NewOrder, Order, Page, Price,
-    Problem, SyncStatus, TakenAsset,
+    Problem, ShownPrice, SyncStatus, TakenAsset,
 };
 use bss_record::{PlaceError, Record, RetryError, Worker};
 use uuid::Uuid;
@@ -310,4 +310,52 @@ async fn the_price_is_the_one_at_the_order_and_there_has_to_be_one() {
         .await
         .unwrap_err();
     assert!(matches!(error, PlaceError::NoPrice { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_order_at_a_price_that_was_shown_is_refused_once_it_has_changed() {
+    let record = TestRecord::open().await;
+    let instance = shop(&record).await;
+    let codes = ["a".to_owned()];
+    let cost = |minor_units| Price {
+        currency: "EUR".to_owned(),
+        minor_units,
+    };
+    let set = async |minor_units| {
+        let (price, actor) = (cost(minor_units), actor());
+        let set = record.set_prices(instance, &codes, &price, &actor);
+        set.await.unwrap();
+    };
+    let shown = |product_code: &str, minor_units| ShownPrice {
+        product_code: product_code.to_owned(),
+        minor_units,
+    };
+    let at = |key: &str, shown_prices: Vec<ShownPrice>| NewOrder {
+        idempotency_key: Some(key.to_owned()),
+        shown_prices,
+        ..order(instance, &[("a", 2)])
+    };
+    set(500).await;
+    let first = at("k", vec![shown("a", Some(500))]);
+    let placed = record.place_order(first.clone(), &actor()).await.unwrap();
+    set(501).await;
+    for prices in [vec![shown("a", Some(500))], vec![shown("a", None)]] {
+        let refused = record.place_order(at("l", prices), &actor()).await.unwrap_err();
+        assert!(
+            matches!(&refused, PlaceError::PriceChanged { code } if code == "a"),
+            "{refused}"
+        );
+    }
+    let again = record.place_order(first, &actor()).await.unwrap();
+    assert_eq!(
+        again.order().id,
+        placed.order().id,
+        "what is there already has its price"
+    );
+    let of_another = vec![shown("b", Some(1)), shown("a", Some(501))];
+    let placed = record.place_order(at("l", of_another), &actor()).await.unwrap();
+    assert!(
+        placed.is_new(),
+        "at the price of now, and another product is none of this order"
+    );
 }

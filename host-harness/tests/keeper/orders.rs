@@ -61,6 +61,7 @@ pub(crate) fn order(instance_id: Uuid, lines: &[(&str, u32)]) -> NewOrder {
         lines: lines.iter().map(line).collect(),
         idempotency_key: None,
         platform: None,
+        shown_prices: Vec::new(),
     }
 }
 

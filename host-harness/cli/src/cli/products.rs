@@ -179,7 +179,7 @@ pub(super) fn product_table(products: &[ShownProduct<'_>]) -> Table {
 
 fn difference_words(difference: &ProductDifference) -> String {
     match difference.kind {
-        DifferenceKind::Changed => format!("changed: {}", difference.fields.join(", ")),
+        DifferenceKind::Changed => format!("changed: {}", difference.field_names().join(", ")),
         kind => kind.to_string(),
     }
 }

@@ -97,6 +97,6 @@ fn shown(event: &CallEvent) -> Option<Value> {
             let connection = view::Connection::new(authority, way);
             Some(context! { message => "", connection })
         }
-        CallEvent::Progress { .. } | CallEvent::Ended { .. } => None,
+        _ => None,
     }
 }

@@ -232,11 +232,10 @@ pub(crate) async fn download_log(me: Me, Path((name, id)): Path<(String, String)
         response.headers_mut().insert(CONTENT_DISPOSITION, file);
     }
     tokio::spawn(async move {
+        let all = RunLogFilter::default();
         let mut page = Page::first(LINES_AT_ONCE);
         loop {
-            let lines = host
-                .record()
-                .services_run_log(run, &RunLogFilter::default(), &page);
+            let lines = host.record().services_run_log(run, &all, &page);
             let lines = match lines.await {
                 Ok(lines) => lines,
                 Err(error) => {

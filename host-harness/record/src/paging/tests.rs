@@ -3,8 +3,8 @@ use std::sync::LazyLock;
 
 use bss_model::{
     Actor, AssetFilter, AssetStatus, CancellationFilter, CancellationState, ChargeFilter, DeliveryFilter,
-    DeliveryState, LicenseState, MailFilter, MailKind, MailState, OrderFilter, Owner, ProductFilter,
-    ReturnStatus, SyncStatus, license_state,
+    DeliveryState, DifferenceFilter, LicenseState, MailFilter, MailKind, MailState, OrderFilter, Owner,
+    ProductFilter, ReturnStatus, RunLogFilter, SyncStatus, license_state,
 };
 use uuid::Uuid;
 

@@ -425,6 +425,7 @@ impl Asked {
             failed_tries: Arc::default(),
             is_stopping: Arc::new(AtomicBool::new(false)),
             changes: Arc::new(tokio::sync::Semaphore::new(8)),
+            key_work: Arc::new(tokio::sync::Semaphore::new(1)),
         };
         Self {
             router: router(state),
