@@ -86,7 +86,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::args::{Arguments, LogFormat};
 use self::exit_status::ExitStatus;
-use self::failure::{Failure, machine_failure};
+use self::failure::{Failure, Outcome, machine_failure};
 use self::settings::Settings;
 
 /// Runs one command line, the program's name first.
@@ -101,10 +101,7 @@ pub(crate) async fn run(command_line: impl IntoIterator<Item = OsString>) -> Exi
         Err(NotUnderstood::Line(error)) => return not_understood(&error),
     };
     let json = arguments.json;
-    let (_until_the_end, ran) = match start_log(&arguments) {
-        Ok(until_the_end) => (until_the_end, commands::run(arguments).await),
-        Err(failure) => (None, Err(failure)),
-    };
+    let ran = in_its_directory(arguments).await;
     let status = match ran {
         Ok(status) => status,
         Err(failure) => {
@@ -121,6 +118,17 @@ pub(crate) async fn run(command_line: impl IntoIterator<Item = OsString>) -> Exi
         }
         _ => status,
     }
+}
+
+/// Runs the command in its data directory, which is one for the time of a demo where that is asked for.
+async fn in_its_directory(mut arguments: Arguments) -> Outcome {
+    let scratch = arguments.command.is_console_demo().then(demo_console::folder);
+    let scratch = scratch.transpose()?;
+    if let Some(scratch) = &scratch {
+        arguments.data_dir = demo_console::data_dir(scratch.path());
+    }
+    let _until_the_end = start_log(&arguments)?;
+    commands::run(arguments).await
 }
 
 /// The failure to write all results.

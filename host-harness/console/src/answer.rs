@@ -54,6 +54,14 @@ pub(crate) fn see(path: &str) -> Response {
     response
 }
 
+/// Sends a browser to another page as [`see`] does, which says what was done: `what` is the name of a text of `done`.
+pub(crate) fn done(path: &str, what: &str) -> Response {
+    let (path, part) = path.split_once('#').unwrap_or((path, ""));
+    let query = if path.contains('?') { '&' } else { '?' };
+    let part_mark = if part.is_empty() { "" } else { "#" };
+    see(&format!("{path}{query}done={what}{part_mark}{part}"))
+}
+
 /// Parts of a streamed answer that wait for a browser that reads slowly.
 const PARTS: usize = 16;
 

@@ -87,7 +87,7 @@ async fn guarded(console: &Console, request: Request, next: Next) -> Response {
         }
         Err(error) => return console.failed(&Failure::of(&error)),
     };
-    let me = Me::new(console.clone(), operator, session, parts.uri.path());
+    let me = Me::new(console.clone(), operator, session, &parts.uri);
     let scope = match open_to {
         Some(OpenTo::Operators(scope)) => scope,
         _ => return me.failed(&Failure::no_page()).await,

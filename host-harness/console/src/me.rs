@@ -4,13 +4,15 @@ use axum::extract::FromRequestParts;
 use axum::response::Response;
 use bss_model::{Actor, ApiScope, Operator, OperatorSession};
 use host_harness::Host;
-use http::StatusCode;
 use http::request::Parts;
+use http::{StatusCode, Uri};
 use minijinja::{Value, context};
 
 use crate::answer::{self, Answer};
 use crate::console::Console;
 use crate::failure::Failure;
+use crate::pages::first_license;
+use crate::query::Query;
 
 /// Where a page is cut that is sent in two pieces. No text has it, since what is shown is escaped.
 const MARK: &str = "<mark id=cut>";
@@ -23,6 +25,8 @@ pub(crate) struct Me {
     session: OperatorSession,
     /// The path of the page, by which the way to it is marked.
     path: String,
+    /// What was done just before, by the name of its text.
+    done: Option<String>,
 }
 
 impl FromRequestParts<Console> for Me {
@@ -39,12 +43,15 @@ impl FromRequestParts<Console> for Me {
 }
 
 impl Me {
-    pub(crate) fn new(console: Console, operator: Operator, session: OperatorSession, path: &str) -> Self {
+    pub(crate) fn new(console: Console, operator: Operator, session: OperatorSession, uri: &Uri) -> Self {
+        let asked = Query::of(uri.query().unwrap_or_default()).text("done");
         Self {
+            // Whoever made up the address has no text said that is none of the catalog.
+            done: asked.filter(|what| console.texts.has(&format!("done.{what}"))),
             console,
             operator,
             session,
-            path: path.to_owned(),
+            path: uri.path().to_owned(),
         }
     }
 
@@ -156,6 +163,8 @@ impl Me {
             waiting_cancellations => waiting.count,
             open_alerts => alerts,
             path => self.path,
+            done => self.done,
+            next_step => first_license::next(self).await?,
             ..self.rights()
         })
     }

@@ -17,6 +17,7 @@ mod certificates;
 mod charges;
 mod connection_check;
 mod customers;
+pub(crate) mod first_license;
 mod house;
 mod instances;
 mod mails;
@@ -92,6 +93,7 @@ pages! {
     get "/console/welcome" => ALL, welcome::show;
     post "/console/welcome" => ALL, welcome::choose;
     post "/console/sign-out" => may(Read), sign_in::sign_out;
+    get "/" => ALL, overview::begin;
     get "/console" => ALL, overview::begin;
     get "/console/" => may(Read), overview::show;
     get "/console/orders" => may(Read), orders::list;
@@ -102,6 +104,7 @@ pages! {
     post "/console/orders/{order}/withdrawal" => may(Cancel), orders::withdraw;
     get "/console/assets" => may(Read), assets::list;
     get "/console/assets/{asset}" => may(Read), assets::show;
+    get "/console/assets/{asset}/progress" => may(Read), assets::progress;
     post "/console/assets/{asset}/key" => may(Reveal), assets::key;
     post "/console/assets/{asset}/retry" => may(Order), assets::retry;
     post "/console/assets/{asset}/refresh" => may(Order), assets::refresh;
@@ -212,7 +215,7 @@ mod tests {
     fn no_page_is_listed_twice_and_every_path_is_the_consoles() {
         for (index, page) in PAGES.iter().enumerate() {
             assert!(
-                page.path == "/console" || page.path.starts_with("/console/"),
+                ["/", "/console"].contains(&page.path) || page.path.starts_with("/console/"),
                 "{page:?}"
             );
             let same = |other: &Page| (other.method, other.path) == (page.method, page.path);

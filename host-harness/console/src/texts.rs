@@ -34,6 +34,11 @@ impl Texts {
         Some(text)
     }
 
+    /// Whether a key has a text.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
     #[cfg(test)]
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)

@@ -250,6 +250,11 @@ impl Command {
 
     /// Tells whether the command opens a host.
     pub(super) fn opens_host(&self) -> bool {
-        matches!(self, Self::OnHost(_))
+        matches!(self, Self::OnHost(_)) || self.is_console_demo()
+    }
+
+    /// Tells whether the command is the demo in a browser, which has a data directory of its own.
+    pub(super) fn is_console_demo(&self) -> bool {
+        matches!(self, Self::Demo(asked) if asked.console)
     }
 }

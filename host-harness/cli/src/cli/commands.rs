@@ -73,7 +73,7 @@ async fn run_command(arguments: Arguments) -> Outcome {
         }
         Command::Simulator(asked) => return simulator::simulator(&asked).await,
         Command::Bench(asked) => return bench::run(&data_dir, &plugin, &asked, json).await,
-        Command::Demo(asked) if asked.console => return demo_console::run(&plugin, json).await,
+        Command::Demo(asked) if asked.console => return demo_console::run(&plugin, &data_dir, json).await,
         Command::Demo(asked) => return demo::run(&plugin, &asked, json).await,
         Command::Config(ConfigCommand::Show) => {
             return config::show(&settings, &command_line::command(), &data_dir, json);

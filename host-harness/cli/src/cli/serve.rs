@@ -54,21 +54,32 @@ pub(super) struct ServeArguments {
 /// The server, for a program that has started it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Listening {
-    url: String,
-    address: SocketAddr,
+pub(super) struct Listening {
+    pub(super) url: String,
+    pub(super) address: SocketAddr,
     /// The SHA-256 of the certificate. `None`: plain HTTP is spoken.
-    certificate_sha256: Option<String>,
+    pub(super) certificate_sha256: Option<String>,
     /// The file of the certificate that clients trust. `None`: plain HTTP is spoken.
-    certificate_file: Option<PathBuf>,
+    pub(super) certificate_file: Option<PathBuf>,
     /// The address at which operators sign in. `None`: there is no console.
-    console_url: Option<String>,
+    pub(super) console_url: Option<String>,
     /// The address at which the first administrator chooses a password, once, within a day. `None`: somebody can sign in already.
-    invitation_url: Option<String>,
+    pub(super) invitation_url: Option<String>,
 }
 
 /// Serves, and works, until it is interrupted.
 pub(super) async fn run(host: &Host, data_dir: &Path, arguments: &ServeArguments, json: bool) -> Outcome {
+    run_told(host, data_dir, arguments, json, tell).await
+}
+
+/// Serves as [`run`] does, and has its readers told by a function where it listens.
+pub(super) async fn run_told(
+    host: &Host,
+    data_dir: &Path,
+    arguments: &ServeArguments,
+    json: bool,
+    tell: impl FnOnce(&Listening),
+) -> Outcome {
     let mut interruption = Interruption::listen()?;
     let manager = ServiceManager::of_environment();
     let work = match arguments.no_work {
@@ -95,7 +106,11 @@ pub(super) async fn run(host: &Host, data_dir: &Path, arguments: &ServeArguments
         false => host.invite_first_administrator(FIRST, &operator()).await?,
     };
     let is_closed = !arguments.no_console && invited.is_none() && !host.record().has_operator().await?;
-    tell(&server, files, !arguments.no_console, invited.as_ref(), json)?;
+    let listening = listening(&server, files, !arguments.no_console, invited.as_ref());
+    match json {
+        true => show::json(&listening)?,
+        false => tell(&listening),
+    }
     if is_closed {
         output::note(
             "nobody can sign in at the console yet: `bss-host operator create NAME --role administrator --reveal` invites somebody",
@@ -169,27 +184,27 @@ fn certificate_files(
     }
 }
 
-/// Says where the server listens, which certificate it shows, and how operators sign in, where there is a console.
-fn tell(
+/// Where the server listens, which certificate it shows, and how operators sign in, where there is a console.
+fn listening(
     server: &Server,
     files: Option<CertificateFiles>,
     has_console: bool,
     invited: Option<&view::InvitedOperator>,
-    json: bool,
-) -> Result<(), Failure> {
+) -> Listening {
     let scheme = if files.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{}", server.address());
-    let listening = Listening {
+    Listening {
         console_url: has_console.then(|| format!("{url}/console/")),
         invitation_url: invited.map(|invited| format!("{url}{}", invited.invitation.expose())),
         url,
         address: server.address(),
         certificate_sha256: server.fingerprint(),
         certificate_file: files.map(|files| files.certificate),
-    };
-    if json {
-        return show::json(&listening);
     }
+}
+
+/// Says where the server listens.
+fn tell(listening: &Listening) {
     output::line(format!("listening at {}", listening.url));
     if let (Some(sha256), Some(file)) = (&listening.certificate_sha256, &listening.certificate_file) {
         output::note(format!(
@@ -206,7 +221,6 @@ fn tell(
              `bss-host operator create` makes others"
         ));
     }
-    Ok(())
 }
 
 /// Waits until the program is told to stop.

@@ -4,7 +4,7 @@ use bss_model::{AlertChoice, AlertFilter, Cursor};
 use http::StatusCode;
 use minijinja::context;
 
-use crate::answer::{Answer, see};
+use crate::answer::{Answer, done};
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::me::Me;
@@ -29,7 +29,7 @@ pub(crate) async fn acknowledge(me: Me, query: Query, form: Form) -> Answer {
     }
     let choice = AlertChoice::Numbers(numbers);
     me.host().acknowledge_alerts(&choice, &me.actor()).await?;
-    Ok(see("/console/alerts"))
+    Ok(done("/console/alerts", "alerts-acknowledged"))
 }
 
 /// `is_none_ticked`: somebody has taken note of nothing.

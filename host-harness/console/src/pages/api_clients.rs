@@ -7,7 +7,7 @@ use bss_model::ApiScope;
 use host_harness::{ApiClientRequest, view};
 use minijinja::context;
 
-use crate::answer::{Answer, see};
+use crate::answer::{Answer, done};
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::me::Me;
@@ -78,7 +78,7 @@ pub(crate) async fn revoke(me: Me, Path(name): Path<String>, form: Form) -> Answ
         return me.page("api_client_revoke.html", context! { client }).await;
     }
     me.host().revoke_api_client(&name, &me.actor()).await?;
-    Ok(see("/console/platforms"))
+    Ok(done("/console/platforms", "client-revoked"))
 }
 
 async fn show_key(me: &Me, new: &view::NewApiKey) -> Answer {

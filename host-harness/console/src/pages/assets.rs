@@ -5,15 +5,15 @@ use std::num::NonZeroU32;
 use axum::extract::Path;
 use bss_model::clock::now_ms;
 use bss_model::{
-    ActFilter, ApiScope, AssetFilter, CancellationFilter, ChargeFilter, LicenseState, MailFilter, Page,
-    Requester, RequesterKind, Secret, SortOrder, SyncStatus, overdue_since_ms,
+    ActFilter, ApiScope, AssetFilter, CancellationFilter, CancellationState, ChargeFilter, LicenseState,
+    MailFilter, Page, Requester, RequesterKind, Secret, SortOrder, SyncStatus, overdue_since_ms,
 };
 use host_harness::view::{self, Keys};
 use host_harness::{AssetHandle, Error};
 use minijinja::{Value, context};
 
 use super::house;
-use crate::answer::{Answer, see};
+use crate::answer::{Answer, done};
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::me::Me;
@@ -90,6 +90,7 @@ pub(super) async fn shown(me: &Me, handle: &AssetHandle, failed: Option<Failure>
     };
     let status = failed.as_ref().map(Failure::status);
     let page = context! {
+        is_moving => is_moving(&asset, is_settling),
         failed,
         waiting,
         can_cancel => is_bought && waiting.is_none() && !is_settling,
@@ -101,6 +102,25 @@ pub(super) async fn shown(me: &Me, handle: &AssetHandle, failed: Option<Failure>
         asset,
     };
     me.page_with(status.unwrap_or_default(), "asset.html", page).await
+}
+
+/// Whether something is under way with a license that ends by itself.
+fn is_moving(asset: &view::Asset, is_settling: bool) -> bool {
+    asset.state == "open" || is_settling
+}
+
+/// How far a license is: the part of its page that is asked for again and again while something is under way.
+pub(crate) async fn progress(me: Me, Path(asset): Path<String>) -> Answer {
+    let handle = named(&me, &asset).await?;
+    let asset = handle.read().await?;
+    let filter = CancellationFilter {
+        asset: Some(handle.id().into()),
+        state: Some(CancellationState::Returning),
+        ..CancellationFilter::default()
+    };
+    let returning = me.host().record().cancellations(&filter, &Page::first(1)).await?;
+    let is_over = !is_moving(&asset, !returning.rows.is_empty());
+    me.part("asset_progress.html", context! { asset }, is_over)
 }
 
 /// Who did what with a license.
@@ -152,7 +172,7 @@ pub(crate) async fn retry(me: Me, Path(asset): Path<String>, form: Form) -> Answ
         return me.page("asset_retry.html", context! { asset }).await;
     }
     match handle.retry_refused(&me.actor()).await {
-        Ok(()) => Ok(see(&path(&handle))),
+        Ok(()) => Ok(done(&path(&handle), "license-retried")),
         Err(error) => shown(&me, &handle, Some(error.into())).await,
     }
 }
@@ -161,7 +181,7 @@ pub(crate) async fn retry(me: Me, Path(asset): Path<String>, form: Form) -> Answ
 pub(crate) async fn refresh(me: Me, Path(asset): Path<String>) -> Answer {
     let handle = named(&me, &asset).await?;
     match handle.refresh().await {
-        Ok(_) => Ok(see(&path(&handle))),
+        Ok(_) => Ok(done(&path(&handle), "license-refreshed")),
         Err(error) => shown(&me, &handle, Some(error.into())).await,
     }
 }
@@ -188,6 +208,10 @@ pub(crate) async fn cancel(me: Me, Path(asset): Path<String>, form: Form) -> Ans
     }
     let (host, actor, id) = (me.host(), me.actor(), handle.id().into());
     let (comment, requester) = (form.text("comment"), requester(&me, &handle, &form).await?);
+    let what = match how.as_str() {
+        "now" => "license-cancelled",
+        _ => "cancellation-requested",
+    };
     let cancelled = match how.as_str() {
         "now" => host
             .cancel_now(id, &requester, &comment, &actor)
@@ -200,7 +224,7 @@ pub(crate) async fn cancel(me: Me, Path(asset): Path<String>, form: Form) -> Ans
             .map_err(Error::from),
     };
     match cancelled {
-        Ok(_) => Ok(see(&path(&handle))),
+        Ok(_) => Ok(done(&path(&handle), what)),
         Err(error) => shown(&me, &handle, Some(error.into())).await,
     }
 }

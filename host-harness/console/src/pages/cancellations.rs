@@ -6,7 +6,7 @@ use host_harness::{AssetHandle, DecideError, Error, view};
 use minijinja::{Value, context};
 
 use super::{assets, house, sales};
-use crate::answer::{Answer, see};
+use crate::answer::{Answer, done, see};
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::me::Me;
@@ -80,7 +80,8 @@ pub(crate) async fn confirm(me: Me, Path(cancellation): Path<String>, form: Form
             .host()
             .confirm_cancellation(cancellation.id, &form.text("comment"), &me.actor())
             .await;
-        return decided(&me, &asset, &form, confirmed.map_err(Error::from)).await;
+        let decision = confirmed.map_err(Error::from);
+        return decided(&me, &asset, &form, decision, "cancellation-confirmed").await;
     }
     let views = me
         .host()
@@ -105,7 +106,8 @@ pub(crate) async fn decline(me: Me, Path(cancellation): Path<String>, form: Form
         .record()
         .decline_cancellation(cancellation.id, &form.text("comment"), &me.actor())
         .await;
-    decided(&me, &asset, &form, declined.map_err(Error::from)).await
+    let decision = declined.map_err(Error::from);
+    decided(&me, &asset, &form, decision, "cancellation-declined").await
 }
 
 /// Withdraws a request, for whoever made it.
@@ -116,14 +118,21 @@ pub(crate) async fn withdraw(me: Me, Path(cancellation): Path<String>, form: For
         .record()
         .withdraw_cancellation(cancellation.id, &form.text("comment"), &me.actor())
         .await;
-    decided(&me, &asset, &form, withdrawn.map_err(Error::from)).await
+    let decision = withdrawn.map_err(Error::from);
+    decided(&me, &asset, &form, decision, "cancellation-withdrawn").await
 }
 
 /// Leads to where the decision was made, or says on the page of the license why it was not.
-async fn decided(me: &Me, asset: &AssetHandle, form: &Form, decided: Result<Cancellation, Error>) -> Answer {
+async fn decided(
+    me: &Me,
+    asset: &AssetHandle,
+    form: &Form,
+    decided: Result<Cancellation, Error>,
+    what: &str,
+) -> Answer {
     match decided {
-        Ok(_) if form.text("from") == "queue" => Ok(see("/console/cancellations")),
-        Ok(_) => Ok(see(&assets::path(asset))),
+        Ok(_) if form.text("from") == "queue" => Ok(done("/console/cancellations", what)),
+        Ok(_) => Ok(done(&assets::path(asset), what)),
         Err(error) => assets::shown(me, asset, Some(error.into())).await,
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 
 use super::wrong::Wrong;
-use crate::answer::{Answer, see};
+use crate::answer::{Answer, done};
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::me::Me;
@@ -107,7 +107,7 @@ pub(super) fn field_of(error: &ImportError) -> &'static str {
 async fn see_imported(me: &Me, imported: &ImportedCertificate) -> Answer {
     let at = format!("/console/certificates/{}", imported.installed.thumbprint);
     if imported.cautions.is_empty() {
-        return Ok(see(&at));
+        return Ok(done(&at, "certificate-imported"));
     }
     let cautions: Vec<_> = imported.cautions.iter().map(CertificateWarning::from).collect();
     one(me, &imported.installed.thumbprint, cautions).await
@@ -142,7 +142,10 @@ pub(crate) async fn make(me: Me, form: Form) -> Answer {
     match made.map_err(Error::from) {
         Ok(made) => {
             let thumbprint = made.imported.installed.thumbprint;
-            Ok(see(&format!("/console/certificates/{thumbprint}")))
+            Ok(done(
+                &format!("/console/certificates/{thumbprint}"),
+                "certificate-made",
+            ))
         }
         Err(error) if error.kind() == ErrorKind::Invalid => {
             again(&me, "make", &form, &Wrong::of("make-common-name", &error)).await
@@ -161,10 +164,10 @@ pub(crate) async fn request(me: Me, form: Form) -> Answer {
     match made.map_err(Error::from) {
         Ok(request) => {
             let request = view::CertificateRequest::from(&request);
-            Ok(see(&format!(
-                "/console/certificates/requests/{}",
-                request.public_key
-            )))
+            Ok(done(
+                &format!("/console/certificates/requests/{}", request.public_key),
+                "request-made",
+            ))
         }
         Err(error) if error.kind() == ErrorKind::Invalid => {
             let wrong = Wrong::of("request-common-name", &error);
@@ -217,7 +220,7 @@ pub(crate) async fn remove(me: Me, Path(thumbprint): Path<String>, form: Form) -
     }
     let store = me.host().record().certificates_of(installed.owner.as_ref());
     match store.remove(&thumbprint, &me.actor()).await.map_err(Error::from) {
-        Ok(()) => Ok(see("/console/certificates")),
+        Ok(()) => Ok(done("/console/certificates", "certificate-removed")),
         Err(error) if error.is_transient() => Err(error.into()),
         Err(error) => again(&me, "", &form, &Wrong::of("", &error)).await,
     }
@@ -235,7 +238,7 @@ pub(crate) async fn remove_request(me: Me, Path(public_key): Path<String>, form:
         .remove_request(&public_key, &me.actor())
         .await
         .map_err(Error::from)?;
-    Ok(see("/console/certificates"))
+    Ok(done("/console/certificates", "request-removed"))
 }
 
 /// The SHA-1 of a certificate or a public key in an address.

@@ -11,7 +11,7 @@ use minijinja::{Value, context};
 
 use super::house;
 use super::wrong::Wrong;
-use crate::answer::{Answer, see};
+use crate::answer::{Answer, done};
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::me::Me;
@@ -109,7 +109,7 @@ pub(crate) async fn create(me: Me, form: Form) -> Answer {
     match me.host().create_instance(new, of, &me.actor()).await {
         Ok(created) => {
             let created = view::Instance::from(&created);
-            Ok(see(&format!("{}/settings", way(&created))))
+            Ok(done(&format!("{}/settings", way(&created)), "instance-made"))
         }
         Err(error) => {
             let wrong = Wrong::of(field_of(&error), &error);
@@ -177,7 +177,7 @@ pub(crate) async fn rename(me: Me, Path(name): Path<String>, form: Form) -> Answ
         return ask(&me, &instance, "rename", &[("name", new)]).await;
     }
     match instance.rename(&new, &me.actor()).await {
-        Ok(renamed) => Ok(see(&way(&renamed))),
+        Ok(renamed) => Ok(done(&way(&renamed), "instance-renamed")),
         Err(error) if error.is_transient() => Err(error.into()),
         Err(error) => {
             let wrong = Wrong::of("name", &error);
@@ -193,7 +193,10 @@ pub(crate) async fn disable(me: Me, Path(name): Path<String>, form: Form) -> Ans
     if !form.has("confirmed") {
         return ask(&me, &instance, "disable", &[]).await;
     }
-    Ok(see(&way(&instance.disable(&me.actor()).await?)))
+    Ok(done(
+        &way(&instance.disable(&me.actor()).await?),
+        "instance-disabled",
+    ))
 }
 
 /// Has an instance sell again.
@@ -202,7 +205,10 @@ pub(crate) async fn enable(me: Me, Path(name): Path<String>, form: Form) -> Answ
     if !form.has("confirmed") {
         return ask(&me, &instance, "enable", &[]).await;
     }
-    Ok(see(&way(&instance.enable(&me.actor()).await?)))
+    Ok(done(
+        &way(&instance.enable(&me.actor()).await?),
+        "instance-enabled",
+    ))
 }
 
 /// Removes an instance on which nothing depends.
@@ -212,7 +218,7 @@ pub(crate) async fn remove(me: Me, Path(name): Path<String>, form: Form) -> Answ
         return ask(&me, &instance, "remove", &[]).await;
     }
     match instance.clone().remove(&me.actor()).await {
-        Ok(_) => Ok(see("/console/instances")),
+        Ok(_) => Ok(done("/console/instances", "instance-removed")),
         Err(error) if error.is_transient() => Err(error.into()),
         Err(error) => {
             let wrong = Wrong::of("", &error);

@@ -6,7 +6,7 @@ use host_harness::view;
 use host_harness::view::Keys;
 use minijinja::{Value, context};
 
-use crate::answer::{Answer, see};
+use crate::answer::{Answer, done};
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::me::Me;
@@ -66,7 +66,7 @@ pub(crate) async fn retry(me: Me, Path(id): Path<String>) -> Answer {
     let mail = found(&me, &id).await?.id;
     let record = me.host().record();
     record.retry_unheld_mail(mail, &me.actor()).await?;
-    Ok(see(&format!("/console/mails/{mail}")))
+    Ok(done(&format!("/console/mails/{mail}"), "mail-retried"))
 }
 
 /// Releases an e-mail that is held back, once that was confirmed: the customer may get it twice.
@@ -76,7 +76,7 @@ pub(crate) async fn release(me: Me, Path(id): Path<String>, form: Form) -> Answe
         return me.page("mail_release.html", shown(&me, &mail).await?).await;
     }
     me.host().record().retry_mail(mail.id, &me.actor()).await?;
-    Ok(see(&format!("/console/mails/{}", mail.id)))
+    Ok(done(&format!("/console/mails/{}", mail.id), "mail-released"))
 }
 
 /// Has a copy of an e-mail sent, to the contact of its order or to another address, once that was confirmed.
@@ -91,7 +91,7 @@ pub(crate) async fn resend(me: Me, Path(id): Path<String>, form: Form) -> Answer
     match record.resend_mails(&[mail.id], to.as_deref(), &me.actor()).await {
         Ok(copies) => {
             let copy = copies.first().map_or(mail.id, |copy| copy.id);
-            Ok(see(&format!("/console/mails/{copy}")))
+            Ok(done(&format!("/console/mails/{copy}"), "mail-resent"))
         }
         Err(error) => {
             let problem = house::problem("to", Failure::of(&error))?;

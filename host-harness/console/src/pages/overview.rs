@@ -6,6 +6,7 @@ use minijinja::context;
 use crate::answer::{Answer, see};
 use crate::charts;
 use crate::me::Me;
+use crate::pages::first_license;
 
 /// The days that are drawn.
 const DAYS: u16 = 30;
@@ -18,13 +19,13 @@ pub(crate) async fn begin() -> Response {
 /// Shows the overview.
 pub(crate) async fn show(me: Me) -> Answer {
     let status = me.host().status().await?;
-    let instances = me.host().instances().await?.len();
+    let steps = first_license::steps(&me).await?;
     let days = me.host().record().purchase_days(DAYS).await?;
     let texts = &me.console().texts;
     let name = |key: &str| texts.text(key, &[]).unwrap_or_default();
     let shown = context! {
         status,
-        is_new => instances == 0,
+        steps,
         outcomes => charts::outcomes(&days, &name("overview.outcomes_name")),
         latency => charts::latency(&days, &name("overview.latency_name")),
         // The latest day first, and none on which nothing was tried.

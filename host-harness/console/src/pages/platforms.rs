@@ -7,7 +7,7 @@ use http::{HeaderMap, Uri};
 use minijinja::{Value, context};
 use uuid::Uuid;
 
-use crate::answer::{Answer, see};
+use crate::answer::{Answer, done, see};
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::me::Me;
@@ -106,7 +106,10 @@ pub(crate) async fn set_key(
         .set_platform_key(&name, application_id, key, keep_former, &me.actor())
         .await;
     match set {
-        Ok(platform) => Ok(see(&format!("/console/platforms/{}", platform.name))),
+        Ok(platform) => Ok(done(
+            &format!("/console/platforms/{}", platform.name),
+            "platform-key-set",
+        )),
         Err(error) => {
             let field = match error.code() {
                 "platform-without-application" | "application-id-taken" => "application-id",
@@ -124,7 +127,7 @@ pub(crate) async fn revoke(me: Me, Path(name): Path<String>, form: Form) -> Answ
         return me.page("platform_revoke.html", context! { platform }).await;
     }
     me.host().revoke_platform(&name, &me.actor()).await?;
-    Ok(see("/console/platforms"))
+    Ok(done("/console/platforms", "platform-revoked"))
 }
 
 async fn of_name(me: &Me, name: &str, base: &str) -> Result<Value, Failure> {

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::instances::{head, named, way};
 use super::wrong::Wrong;
-use crate::answer::{Answer, see};
+use crate::answer::{Answer, done};
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::me::Me;
@@ -163,6 +163,12 @@ pub(crate) async fn save(me: Me, Path(name): Path<String>, form: Form) -> Answer
         let shown = shown(&me, &form, &typed, &Wrong::default()).await?;
         return me.corrected("settings.html", context! { unsent, ..shown }).await;
     }
+    let missing = missing_choices(&me, &instance, &typed).await?;
+    if let Some(wrong) = missing {
+        let form = instance.form().await?;
+        let shown = shown(&me, &form, &typed, &wrong).await?;
+        return me.corrected("settings.html", shown).await;
+    }
     let change = SettingsChange {
         values: typed.values.clone(),
         secrets: typed.secrets.clone(),
@@ -174,7 +180,13 @@ pub(crate) async fn save(me: Me, Path(name): Path<String>, form: Form) -> Answer
         .configure(InstanceId(saved.id), change, &me.actor())
         .await;
     match changed.map(|form| view::InstanceForm::from(&form)) {
-        Ok(form) if form.saved => Ok(see(&format!("{}/settings", way(&form.instance)))),
+        Ok(form) if form.saved => {
+            let what = match form.instance.state.as_str() {
+                "ready" => "settings-ready",
+                _ => "settings-saved",
+            };
+            Ok(done(&format!("{}/settings", way(&form.instance)), what))
+        }
         Ok(form) => {
             let wrong = problems_of(&form.form, |_| true);
             let shown = shown(&me, &form, &typed, &wrong).await?;
@@ -213,6 +225,28 @@ fn unsent_secrets(saved: &Instance, typed: &Typed) -> Vec<String> {
     let unsent =
         secrets.filter(|(field, secret)| secret.servers.is_empty() && !typed.secrets.contains_key(*field));
     unsent.map(|(field, _)| format!("{SECRET}{field}")).collect()
+}
+
+/// What is wrong where nothing was chosen of lists that are open and have to be chosen from. A plugin saves that, as a step on the way;
+/// an operator who pressed the button takes it for the end of it. `None`: all is chosen.
+async fn missing_choices(
+    me: &Me,
+    instance: &InstanceHandle,
+    typed: &Typed,
+) -> Result<Option<Wrong>, Failure> {
+    let form = instance.form().await?;
+    let sentence = me.console().texts.text("settings.choose_one", &[]);
+    let sentence = sentence.unwrap_or_default();
+    let mut wrong = Wrong::default();
+    let open = form.form.fields.iter();
+    let mut open = open.filter(|field| field.enabled && field.mandatory && field.kind == FieldKind::Choice);
+    let is_empty = |id: &String| typed.values.get(id).is_some_and(String::is_empty);
+    let mut is_missing = false;
+    for field in open.by_ref().filter(|field| is_empty(&field.id)) {
+        wrong.add(&name_of(field), &sentence, "");
+        is_missing = true;
+    }
+    Ok(is_missing.then_some(wrong))
 }
 
 /// The field that keeps settings from being saved.
@@ -286,7 +320,10 @@ pub(crate) async fn rotate_certificate(me: Me, Path(name): Path<String>, form: F
     match rotated {
         Ok(rotation) => {
             let rotated = view::CertificateRotation::from(&rotation);
-            Ok(see(&format!("{}/settings", way(&rotated.instance))))
+            Ok(done(
+                &format!("{}/settings", way(&rotated.instance)),
+                "certificate-rotated",
+            ))
         }
         Err(error) => not_rotated(&me, &instance, &chosen, &why_not(&error)).await,
     }

@@ -1,11 +1,12 @@
 //! Signing in, and out.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use bss_model::Secret;
+use bss_model::{Operator, Secret};
 use http::header::{SET_COOKIE, USER_AGENT};
 use http::{HeaderMap, StatusCode};
 use minijinja::{Value, context};
@@ -70,15 +71,7 @@ pub(crate) async fn sign_in(
     if let Err(wait) = console.tries.begin(&name, address, Instant::now()) {
         return again(StatusCode::TOO_MANY_REQUESTS, "slowed", Some(wait.as_secs() + 1));
     }
-    let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
-    let from = address.map(|address| address.to_string()).unwrap_or_default();
-    let begun = console
-        .host
-        .sign_in(&name, &password, &from, agent.unwrap_or_default())
-        .await?;
-    let Some((operator, code)) = begun else {
-        // The name is not logged: the password may have been typed there.
-        tracing::warn!(from, "a try to sign in failed");
+    let Some((operator, code)) = begun(&console, &name, &password, address, &headers).await? else {
         return again(StatusCode::UNAUTHORIZED, "wrong", None);
     };
     console.tries.succeeded(&name, address);
@@ -89,7 +82,6 @@ pub(crate) async fn sign_in(
         let (of, actor) = (former.operator_id, operator.actor());
         console.host.end_operator_session(of, former.id, &actor).await?;
     }
-    tracing::info!(operator = operator.name, from, "an operator signed in");
     // What a form had is sent by whoever reads it again and says so.
     let mut response = match kept.is_empty() {
         true => see(&to),
@@ -98,10 +90,37 @@ pub(crate) async fn sign_in(
             answer::page(StatusCode::OK, html.map_err(|error| Failure::template(&error))?)
         }
     };
+    give(&mut response, &code);
+    Ok(response)
+}
+
+/// Begins a session of whoever knows a password, and returns its code. `None`: nobody has that name and that password.
+pub(super) async fn begun(
+    console: &Console,
+    name: &str,
+    password: &Secret,
+    address: Option<IpAddr>,
+    headers: &HeaderMap,
+) -> Result<Option<(Operator, Secret)>, Failure> {
+    let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let from = address.map(|address| address.to_string()).unwrap_or_default();
+    let begun = console
+        .host
+        .sign_in(name, password, &from, agent.unwrap_or_default())
+        .await?;
+    match &begun {
+        Some((operator, _)) => tracing::info!(operator = operator.name, from, "an operator signed in"),
+        // The name is not logged: the password may have been typed there.
+        None => tracing::warn!(from, "a try to sign in failed"),
+    }
+    Ok(begun)
+}
+
+/// Gives a browser the code of its session.
+pub(super) fn give(response: &mut Response, code: &Secret) {
     response
         .headers_mut()
-        .extend(session_cookie::given(&code).map(|cookie| (SET_COOKIE, cookie)));
-    Ok(response)
+        .extend(session_cookie::given(code).map(|cookie| (SET_COOKIE, cookie)));
 }
 
 /// Ends the session.

@@ -6,7 +6,7 @@ use host_harness::{IpNet, view};
 use minijinja::{Value, context};
 use uuid::Uuid;
 
-use crate::answer::{Answer, see};
+use crate::answer::{Answer, done};
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::me::Me;
@@ -96,7 +96,7 @@ pub(crate) async fn switch(me: Me, Path(id): Path<String>, form: Form) -> Answer
     let state = house::of_word(WebhookState::ALL, WebhookState::word, &state);
     let state = state.ok_or_else(Failure::broken_form)?;
     me.host().set_webhook_state(id, state, &me.actor()).await?;
-    Ok(see(&format!("/console/webhooks/{id}")))
+    Ok(done(&format!("/console/webhooks/{id}"), "webhook-changed"))
 }
 
 /// Has a delivery be sent again; or all that have failed, once that was confirmed.
@@ -111,7 +111,7 @@ pub(crate) async fn redeliver(me: Me, Path(id): Path<String>, form: Form) -> Ans
         let webhook = me.host().webhook(id).await?;
         return me.page("webhook_redeliver.html", context! { webhook }).await;
     }
-    Ok(see(&format!("/console/webhooks/{id}")))
+    Ok(done(&format!("/console/webhooks/{id}"), "redelivery-asked"))
 }
 
 /// Gives a receiver another secret, once that was confirmed, and shows it this once.
@@ -139,7 +139,7 @@ pub(crate) async fn remove(me: Me, Path(id): Path<String>, form: Form) -> Answer
         return me.page("webhook_remove.html", context! { webhook }).await;
     }
     me.host().remove_webhook(id, &me.actor()).await?;
-    Ok(see("/console/platforms"))
+    Ok(done("/console/platforms", "webhook-removed"))
 }
 
 async fn show_secret(me: &Me, shown: &view::WebhookWithSecret) -> Answer {

@@ -1,14 +1,15 @@
 //! An invitation: an operator chooses a password.
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use bss_model::Secret;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use minijinja::{Value, context};
 
-use crate::answer::{self, Answer, see};
-use crate::console::Console;
+use crate::answer::{self, Answer, done};
+use crate::console::{Console, Peer};
 use crate::failure::Failure;
 use crate::form::Form;
+use crate::pages::sign_in;
 use crate::query::Query;
 
 /// Shows the page. Nothing is used up by that.
@@ -21,8 +22,13 @@ pub(crate) async fn show(State(console): State<Console>, query: Query) -> Answer
     }
 }
 
-/// Gives the operator the password that was typed twice.
-pub(crate) async fn choose(State(console): State<Console>, form: Form) -> Answer {
+/// Gives the operator the password that was typed twice, and signs the operator in.
+pub(crate) async fn choose(
+    State(console): State<Console>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    form: Form,
+) -> Answer {
     let code = Secret::new(form.text("code"));
     let Some(operator) = console.host.invited_operator(&code).await? else {
         return rendered(&console, StatusCode::NOT_FOUND, context! { is_over => true });
@@ -37,7 +43,17 @@ pub(crate) async fn choose(State(console): State<Console>, form: Form) -> Answer
         return again(context! { differs => true });
     }
     match console.host.accept_invitation(&code, &typed).await {
-        Ok(_) => Ok(see("/console/sign-in")),
+        Ok(operator) => {
+            let address = peer.map(|Extension(peer)| peer.0);
+            let mut response = done("/console/", "signed-in");
+            // Disabled in this moment, the operator reads on the page of signing in that nobody is.
+            if let Some((_, code)) =
+                sign_in::begun(&console, &operator.name, &typed, address, &headers).await?
+            {
+                sign_in::give(&mut response, &code);
+            }
+            Ok(response)
+        }
         Err(error) if error.code().starts_with("password-") => {
             let failure = Failure::of(&error);
             again(context! { failure })

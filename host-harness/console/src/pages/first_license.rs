@@ -1,0 +1,90 @@
+//! The way to the first license: its steps, which of them are done, and where the next one is.
+
+use bss_model::{ApiScope, AssetFilter, LicenseState, OrderFilter, Page, ProductFilter, Standing};
+use serde::Serialize;
+
+use super::instances;
+use crate::failure::Failure;
+use crate::me::Me;
+
+/// A step on the way to the first license.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Step {
+    /// Its name, by which its texts are found.
+    name: &'static str,
+    /// Its place among the steps, from 1.
+    number: usize,
+    /// The page on which it is done.
+    at: String,
+    is_done: bool,
+}
+
+/// The next step. `None`: a license was bought before, or it is nothing that the operator may do.
+pub(crate) async fn next(me: &Me) -> Result<Option<Step>, Failure> {
+    Ok(steps(me).await?.into_iter().find(|step| !step.is_done))
+}
+
+/// All steps. None: a license was bought before, or they are nothing that the operator may do.
+pub(crate) async fn steps(me: &Me) -> Result<Vec<Step>, Failure> {
+    if !me.may(ApiScope::Configure) || !me.may(ApiScope::Order) {
+        return Ok(Vec::new());
+    }
+    let (record, one) = (me.host().record(), Page::first(1));
+    for bought in [LicenseState::Licensed, LicenseState::Returned] {
+        let filter = AssetFilter {
+            state: Some(bought),
+            ..AssetFilter::default()
+        };
+        if !record.assets(&filter, &one).await?.rows.is_empty() {
+            return Ok(Vec::new());
+        }
+    }
+    let has_certificate = !me.host().installed_certificates().await?.is_empty();
+    let all = me.host().instances().await?;
+    // The one that is furthest is gone on with.
+    let instance = all
+        .iter()
+        .max_by_key(|instance| (instance.standing == Standing::Ready, instance.version));
+    let (mut at, mut is_ready, mut has_products, mut has_sold) = (None, false, false, false);
+    if let Some(instance) = instance {
+        let id = instance.id;
+        is_ready = instance.standing == Standing::Ready;
+        has_products = !record
+            .products(id, &ProductFilter::default(), &one)
+            .await?
+            .rows
+            .is_empty();
+        let on_sale = record.products(id, &ProductFilter::on_sale(), &one).await?.rows;
+        has_sold = match on_sale.is_empty() {
+            true => false,
+            false => !record.prices(id).await?.is_empty(),
+        };
+        at = Some(instances::way(&host_harness::view::Instance::from(instance)));
+    }
+    let orders = record.orders(&OrderFilter::default(), &one).await?.rows;
+    let below = |page: &str| match &at {
+        Some(at) => format!("{at}/{page}"),
+        None => "/console/instances".to_owned(),
+    };
+    let steps = [
+        ("certificate", "/console/certificates".to_owned(), has_certificate),
+        (
+            "instance",
+            "/console/instances/new".to_owned(),
+            instance.is_some(),
+        ),
+        ("settings", below("settings"), is_ready),
+        ("services", below("runs"), has_products),
+        ("products", below("products"), has_sold),
+        ("order", "/console/orders/new".to_owned(), !orders.is_empty()),
+    ];
+    let steps = steps.into_iter().zip(1..);
+    Ok(steps
+        .map(|((name, at, is_done), number)| Step {
+            name,
+            number,
+            at,
+            is_done,
+        })
+        .collect())
+}
