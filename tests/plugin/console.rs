@@ -1,6 +1,7 @@
 //! The console of `bss-host serve`, as a browser without script uses it.
 
 pub(crate) mod browser;
+mod demo;
 mod house;
 mod sales;
 mod setup;

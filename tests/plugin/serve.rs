@@ -53,8 +53,14 @@ pub(crate) type Connection = StreamOwned<ClientConnection, TcpStream>;
 impl Server {
     /// A server that listens at a port of its own, with the data directory and the plugin that a command of `bss-host` was given.
     pub(crate) fn start(mut command: Command) -> Self {
+        command.args(["--listen", "127.0.0.1:0"]);
+        Self::of(command)
+    }
+
+    /// The server that a command starts.
+    pub(crate) fn of(mut command: Command) -> Self {
         let mut program = command
-            .args(["--listen", "127.0.0.1:0", "--json"])
+            .arg("--json")
             .stdout(Stdio::piped())
             .spawn()
             .expect("it starts");

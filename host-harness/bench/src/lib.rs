@@ -12,6 +12,7 @@ mod instances;
 mod lists;
 mod native_twin;
 mod orders;
+mod pages;
 mod resident;
 mod scratch_record;
 mod site;

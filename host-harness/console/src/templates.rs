@@ -70,6 +70,7 @@ templates! {
     "certificate_request_remove.html",
     "runs.html",
     "run.html",
+    "run_parts.html",
     "run_progress.html",
     "run_accept.html",
     "products.html",
@@ -275,6 +276,34 @@ mod tests {
         let page = templates.render("welcome.html", context! { name => "maria", code => "abc" });
         let page = page.map_err(|error| format!("{error:#}")).unwrap();
         assert!(page.contains("You will sign in as maria.") && page.ends_with("</html>"));
+    }
+
+    #[test]
+    fn what_a_run_changed_of_a_product_is_told_with_its_values() {
+        let values = |before: &str, after: &str| {
+            let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+            context! { field => "name", before => json(before), after => json(after) }
+        };
+        for (before, after, said) in [
+            (
+                r#""Office""#,
+                r#""<b>""#,
+                "<del>Office</del> <ins>&lt;b&gt;</ins>",
+            ),
+            ("1", "null", "<del>1</del> <ins>none</ins>"),
+            ("false", "true", "<del>no</del> <ins>yes</ins>"),
+            (
+                "{}",
+                r#"{"term":"one year"}"#,
+                "<del>none</del> <ins>term: one year</ins>",
+            ),
+        ] {
+            let page = rendered(
+                r#"{% import "run_parts.html" as run_parts %}{{ run_parts.changes(changes) }}"#,
+                context! { changes => [values(before, after)] },
+            );
+            assert!(page.contains(said), "{page}");
+        }
     }
 
     #[test]

@@ -98,6 +98,12 @@ fn a_session_is_ended_from_another_one_of_the_same_operator_alone() {
         .expect(200)
         .saying("this browser");
     there.get("/console/me").saying("Sign in");
+    here.get("/console/audit?act=end-session")
+        .expect(200)
+        .saying("ended a session");
+    here.get("/console/audit?act=end-session&actor=maria")
+        .expect(200)
+        .saying("There are no such acts");
     there.signs_in("admin", PASSWORD).expect(200);
     here.post(end, &[]).expect(200);
     there.get("/console/me").saying("Sign in");

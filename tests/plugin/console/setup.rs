@@ -146,11 +146,21 @@ fn settings_are_saved_in_two_stages_once_every_problem_was_told_at_its_field() {
         ("country", "DE"),
         ("language", "de-DE"),
     ];
-    saves(&mut browser, &chosen).expect(200).saying("state-ready");
+    let nothing = chosen.map(|(field, _)| (field, ""));
+    saves(&mut browser, &nothing)
+        .expect(422)
+        .saying("href=\"#value.country\"")
+        .saying("Choose one of the list.");
+    assert_eq!(api.desk.json(&["instance", "show", "esd"])["version"], 1);
+    saves(&mut browser, &chosen)
+        .expect(200)
+        .saying("state-ready")
+        .saying("Saved, and complete.");
     assert_eq!(saved(&api, "country"), "DE");
     browser
         .post("/console/instances/esd/connection-check", &[])
         .expect(200)
+        .saying("The name of the server is resolved: passed")
         .saying("Every step passed.");
     browser
         .get("/console/instances/esd/settings/history")
@@ -260,6 +270,13 @@ fn a_run_is_started_and_watched_and_its_three_lists_are_shown() {
         .saying("Existing products with changes (0)")
         .saying("Products that are discontinued (0)");
     assert!(!page.says("http-equiv=\"refresh\""), "{page:#?}");
+    let log = browser.get(&format!("{run}/log")).expect(200);
+    let named = log.header("content-disposition").expect("a file");
+    assert!(named.starts_with("attachment; filename=\"run-"), "{named}");
+    assert!(
+        log.header("content-type")
+            .is_some_and(|kind| kind.starts_with("text/plain"))
+    );
     let id = run.rsplit('/').next().expect("an id").to_owned();
     let activate = [("run", id.as_str()), ("decision", "activate")];
     let path = "/console/instances/esd/products";
@@ -320,7 +337,11 @@ fn a_price_that_may_be_a_mistake_is_asked_for_again_before_it_is_set() {
         .post(&path, &of("150.00"))
         .expect(200)
         .saying("value=\"150.00\" data-currency");
-    let confirmed = [&of("0.00")[..], &[("confirmed", "yes")]].concat();
+    // A confirmation is of the doubts that were shown.
+    let unasked = [&of("0.00")[..], &[("confirmed", "yes")]].concat();
+    let asked = browser.post(&path, &unasked).expect(200);
+    let reasons = asked.saying("Is 0.00 EUR right?").hidden("reasons");
+    let confirmed = [&unasked[..], &[("reasons", &reasons)]].concat();
     browser
         .post(&path, &confirmed)
         .expect(200)

@@ -30,7 +30,8 @@ pub(super) async fn measure(plugin: &Path, licenses: u32) -> Result<Figures, Ben
     output::note(format!("buying {licenses} licenses"));
     site.buy_for_customers(licenses).await?;
     output::note(format!("looking at them, {ROUNDS} rounds"));
-    let looks: Looks = site.look(ROUNDS).await?;
+    let mut looks: Looks = site.look(ROUNDS).await?;
+    looks.extend(site.look_at_pages(ROUNDS).await?);
     site.stop().await;
     let looks = looks.into_iter().map(|(what, times)| (what, Times::of(times)));
     Ok(Figures {
