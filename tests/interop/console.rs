@@ -304,5 +304,15 @@ async fn every_page_is_without_findings_of_axe_in_both_schemes_and_fits_a_phone(
         }
     }
     assert!(faults.is_empty(), "{faults:#?}");
+
+    // On a phone, the list of pages is folded away behind a link.
+    window.wide(WIDTHS[0]).await;
+    window.open("/console/").await;
+    assert!(!window.text().await.contains("Platforms and API"));
+    window.tab_to("header a[href='#menu']").await;
+    window.press(Key::Enter).await;
+    window.assert_says("Platforms and API").await;
+    window.enter("nav a[href='/console/orders']").await;
+    assert_eq!(window.path().await, "/console/orders");
     window.close().await;
 }
