@@ -174,6 +174,16 @@ pub async fn check(
     }
 }
 
+/// The hostnames that the certificate of a PFX file is for, without those with a `*`, which none can be checked of. May be empty.
+///
+/// # Errors
+/// When the file can't be read with the code.
+pub async fn hostnames(pfx: &[u8], code: &PfxCode) -> Result<Vec<Hostname>, InspectError> {
+    let inspected = inspect_pfx(pfx, code).await?;
+    let names = inspected.dns_names.iter();
+    Ok(names.filter_map(|name| name.parse().ok()).collect())
+}
+
 fn pfx_point(inspected: &InspectedPfx, now_ms: i64) -> Point {
     let certificate = format!("certificate `{}` ({})", inspected.subject, inspected.thumbprint);
     if let Some(reason) = &inspected.unusable_because {

@@ -134,11 +134,14 @@ async fn walk(has_script: bool) {
 
     // An order: told first, with its amount, and then placed.
     window.open("/console/orders/new").await;
-    window.type_into("[name='lines[0].productCode']", &code).await;
+    let product = window.tab_to("[name='lines[0].productCode']").await;
+    window.press(Key::Down).await;
+    assert_eq!(product.prop("value").await.expect("a value"), Some(code));
     window.type_into("[name='lines[0].quantity']", "1").await;
     window.type_into("[name='customer.id']", "C-1").await;
     window.type_into("[name='customer.name']", "Beispiel GmbH").await;
-    window.type_into("[name='customer.country']", "DE").await;
+    window.tab_to("[name='customer.country']").await;
+    window.type_text("Germany").await;
     window
         .type_into("[name='contact.email']", "it@beispiel.example")
         .await;
@@ -149,7 +152,7 @@ async fn walk(has_script: bool) {
         [""; 0],
         "nothing is bought before it is said"
     );
-    window.enter("button.grave").await;
+    window.enter(".confirm form button:not(.quiet)").await;
     let order = window.path().await;
     window.until_says("licensed").await;
     assert_eq!(scenario.issued().await.len(), 1);
@@ -301,5 +304,15 @@ async fn every_page_is_without_findings_of_axe_in_both_schemes_and_fits_a_phone(
         }
     }
     assert!(faults.is_empty(), "{faults:#?}");
+
+    // On a phone, the list of pages is folded away behind a link.
+    window.wide(WIDTHS[0]).await;
+    window.open("/console/").await;
+    assert!(!window.text().await.contains("Platforms and API"));
+    window.tab_to("header a[href='#menu']").await;
+    window.press(Key::Enter).await;
+    window.assert_says("Platforms and API").await;
+    window.enter("nav a[href='/console/orders']").await;
+    assert_eq!(window.path().await, "/console/orders");
     window.close().await;
 }

@@ -205,6 +205,49 @@ fn what_was_typed_when_the_session_had_ended_is_kept_shown_and_sent_only_when_so
 }
 
 #[test]
+fn an_order_that_was_typed_when_the_session_had_ended_is_read_by_its_labels_and_leads_back_to_its_form() {
+    let api = idle();
+    let mut browser = Browser::of_first_administrator(&api.server);
+    browser.forgets();
+    let typed = [
+        ("key", "a-key"),
+        ("instance", "esd"),
+        ("lines[0].productCode", api.offer.as_str()),
+        ("lines[1].quantity", ""),
+        ("customer.id", "C-1"),
+    ];
+    browser
+        .post("/console/orders/new", &typed)
+        .expect(401)
+        .saying("name=\"kept.key\"");
+    let kept: Vec<_> = typed
+        .iter()
+        .map(|(name, value)| (format!("kept.{name}"), *value))
+        .collect();
+    let mut fields = vec![
+        ("name", "admin"),
+        ("password", PASSWORD),
+        ("to", "/console/orders/new"),
+    ];
+    fields.extend(kept.iter().map(|(name, value)| (name.as_str(), *value)));
+    let shown = browser.post("/console/sign-in", &fields).expect(200);
+    let shown = shown
+        .saying("Product 1")
+        .saying("Customer&#x27;s id")
+        .saying("Back to the form");
+    for technical in ["<td>a-key</td>", ">lines[", "Product 2", "Quantity 2"] {
+        assert!(!shown.says(technical), "{technical} in {shown:#?}");
+    }
+    let change = shown.hidden("change");
+    let again = [&typed[..], &[("change", change.as_str())]].concat();
+    browser
+        .post("/console/orders/new", &again)
+        .expect(200)
+        .saying("Check the order")
+        .saying("value=\"C-1\"");
+}
+
+#[test]
 fn a_sixth_wrong_password_in_a_minute_waits_and_so_does_the_right_one() {
     let api = idle();
     let mut browser = Browser::of_first_administrator(&api.server);

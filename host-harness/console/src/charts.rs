@@ -10,7 +10,7 @@ use minijinja::Value;
 const WIDTH: u32 = 480;
 const HEIGHT: u32 = 150;
 /// The room for the scale on the left, and for the days below.
-const LEFT: u32 = 44;
+const LEFT: u32 = 62;
 const BELOW: u32 = 18;
 const ABOVE: u32 = 8;
 
@@ -25,7 +25,7 @@ pub(crate) fn outcomes(days: &[PurchaseDay], name: &str) -> Value {
         .max()
         .unwrap_or_default();
     let top = round_up(most);
-    let mut svg = begun(name, top, "", days);
+    let mut svg = begun(name, top, |count| count.to_string(), days);
     for (index, day) in days.iter().enumerate() {
         let (left, width) = place(index, days.len());
         let mut below = 0;
@@ -60,10 +60,10 @@ pub(crate) fn latency(days: &[PurchaseDay], name: &str) -> Value {
         .max()
         .unwrap_or_default();
     let top = round_up(most);
-    let mut svg = begun(name, top, " ms", days);
+    let mut svg = begun(name, top, duration, days);
     for (index, day) in days.iter().enumerate() {
         let (left, width) = place(index, days.len());
-        for (time, class) in [(day.slow_ms, "faint"), (day.median_ms, "bar")] {
+        for (time, class) in [(day.slow_ms, "slow"), (day.median_ms, "bar")] {
             let height = height(ms(time), top);
             let y = ABOVE + DRAWN - height;
             if height > 0 {
@@ -79,7 +79,7 @@ pub(crate) fn latency(days: &[PurchaseDay], name: &str) -> Value {
 }
 
 /// A chart with its scale and its first and last day.
-fn begun(name: &str, top: u64, unit: &str, days: &[PurchaseDay]) -> String {
+fn begun(name: &str, top: u64, written: fn(u64) -> String, days: &[PurchaseDay]) -> String {
     let mut svg = format!(
         "<svg role=\"img\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" aria-label=\"{}\">",
         escaped(name)
@@ -89,9 +89,10 @@ fn begun(name: &str, top: u64, unit: &str, days: &[PurchaseDay]) -> String {
         let _ = write!(
             svg,
             "<line class=\"axis\" x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{y}\" y2=\"{y}\"/><text class=\"faint\" text-anchor=\"end\" \
-             x=\"{}\" y=\"{}\">{value}{unit}</text>",
+             x=\"{}\" y=\"{}\">{}</text>",
             LEFT - 5,
-            y + 4
+            y + 4,
+            written(value)
         );
     }
     if let [first, .., last] = days {
@@ -99,12 +100,21 @@ fn begun(name: &str, top: u64, unit: &str, days: &[PurchaseDay]) -> String {
             let date: String = rfc3339(day.at_ms).chars().take(10).collect();
             let _ = write!(
                 svg,
-                "<text class=\"faint\" text-anchor=\"{anchor}\" x=\"{x}\" y=\"{}\">{date}</text>",
+                "<text class=\"faint\" data-day=\"{date}\" text-anchor=\"{anchor}\" x=\"{x}\" y=\"{}\">{date}</text>",
                 HEIGHT - 4
             );
         }
     }
     svg
+}
+
+/// A time on a scale, in a unit that keeps it short.
+fn duration(ms: u64) -> String {
+    match ms {
+        0 => "0".to_owned(),
+        ms if ms.is_multiple_of(1000) => format!("{} s", ms / 1000),
+        ms => format!("{ms} ms"),
+    }
 }
 
 fn ended(mut svg: String) -> Value {
@@ -198,6 +208,16 @@ mod tests {
     fn slow_days_are_higher_than_quick_ones() {
         let chart = latency(&days(), "").to_string();
         assert!(chart.contains(">400 ms<"), "{chart}");
+        assert!(chart.contains(">200 ms<") && chart.contains(">0<"), "{chart}");
         assert_eq!(chart.matches("class=\"bar\"").count(), 3);
+        assert_eq!(chart.matches("class=\"slow\"").count(), 3);
+    }
+
+    #[test]
+    fn a_long_time_on_a_scale_is_in_seconds() {
+        assert_eq!(
+            [0, 500, 1000, 2000, 40_000].map(duration),
+            ["0", "500 ms", "1 s", "2 s", "40 s"]
+        );
     }
 }

@@ -27,7 +27,7 @@ pub(crate) enum Refusal {
     #[error("this was not sent by a page of this console, so nothing was done")]
     Origin,
     /// The operator may not do that.
-    #[error("you may not do this: it needs the right `{right}`")]
+    #[error("only {} may do this", who_may(right))]
     Right {
         /// The right.
         right: String,
@@ -41,6 +41,16 @@ pub(crate) enum Refusal {
     /// Too many requests that change something are under way.
     #[error("too much is being changed at this moment")]
     TooManyChanges,
+}
+
+/// Who has a right, as a person says it.
+fn who_may(right: &str) -> &'static str {
+    match right {
+        "order" | "cancel" => "operators and administrators",
+        "reveal" => "somebody who may be shown whole product keys",
+        "read" => "somebody who is signed in",
+        _ => "administrators",
+    }
 }
 
 impl Diagnose for Refusal {

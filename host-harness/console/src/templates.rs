@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use bss_model::clock::rfc3339;
 use minijinja::value::{Kwargs, Value};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, escape_formatter};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, HtmlEscape, UndefinedBehavior, escape_formatter};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::static_files;
 use crate::texts::Texts;
 
 /// What stands in a path or a query as it is: all else is escaped.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+pub(crate) const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
@@ -135,8 +135,11 @@ impl Templates {
         environment.set_lstrip_blocks(true);
         environment.add_function("t", move |key: &str, values: Kwargs| text(&texts, key, &values));
         environment.add_function("asset_path", static_files::path);
-        environment.add_filter("time", time);
-        environment.add_filter("day", |ms: i64| rfc3339(ms).chars().take(10).collect::<String>());
+        environment.add_filter("time", |ms: Value| time(&ms, 16, ""));
+        environment.add_filter("second", |ms: Value| time(&ms, 19, " class=\"second\""));
+        environment.add_filter("day", day);
+        environment.add_filter("said", |text: Value| prose(&text, true));
+        environment.add_filter("marked", |text: Value| prose(&text, false));
         environment.add_filter("amount", amount);
         environment.add_filter("short", |id: &str| id.chars().take(8).collect::<String>());
         environment.add_filter("path", |text: &str| {
@@ -171,15 +174,92 @@ fn text(texts: &Texts, key: &str, values: &Kwargs) -> Result<String, Error> {
     text.ok_or_else(|| Error::new(ErrorKind::InvalidOperation, format!("there is no text `{key}`")))
 }
 
-/// `ms | time`: a time, in UTC until the reader's browser has made it the reader's own. Nothing where there is none.
-fn time(ms: Value) -> Value {
-    let Some(ms) = ms.as_i64() else {
-        return Value::from_safe_string(String::new());
-    };
-    let exact = rfc3339(ms);
-    let shown: String = exact.chars().take(16).collect();
+/// `ms | time`, or `ms | second` where a minute is too coarse, as in a log: a time, in UTC until the reader's browser has made it the
+/// reader's own. Nothing where there is none. `letters`: how much of it is shown until then.
+fn time(ms: &Value, letters: usize, class: &str) -> Value {
+    match ms.as_i64() {
+        Some(ms) => Value::from_safe_string(time_html(&rfc3339(ms), letters, class)),
+        None => Value::from_safe_string(String::new()),
+    }
+}
+
+/// The markup of a time that is written as in RFC 3339.
+fn time_html(exact: &str, letters: usize, class: &str) -> String {
+    let shown: String = exact.chars().take(letters).collect();
     let shown = shown.replace('T', " ");
-    Value::from_safe_string(format!("<time datetime=\"{exact}\">{shown} UTC</time>"))
+    format!("<time{class} datetime=\"{exact}\">{shown} UTC</time>")
+}
+
+/// `ms | day`: a day of UTC, which is the same day for every reader.
+fn day(ms: i64) -> Value {
+    let day: String = rfc3339(ms).chars().take(10).collect();
+    Value::from_safe_string(format!("<time class=\"day\" datetime=\"{day}\">{day}</time>"))
+}
+
+/// `message | said`: what the host says, as a sentence: errors begin in lower case and have no period. `text | marked` leaves that as it
+/// is. Both show what stands between backticks as code, and times as times. What is markup already stays as it is.
+fn prose(text: &Value, is_sentence: bool) -> Value {
+    if text.is_safe() {
+        return text.clone();
+    }
+    if text.is_none() || text.is_undefined() {
+        return Value::from_safe_string(String::new());
+    }
+    let text = match is_sentence {
+        true => sentence(&text.to_string()),
+        false => text.to_string(),
+    };
+    let mut html = String::new();
+    let parts: Vec<&str> = text.split('`').collect();
+    for (index, part) in parts.iter().enumerate() {
+        let is_code = index % 2 == 1;
+        // Writing to a string can't fail.
+        let _ = match (is_code, index + 1 == parts.len()) {
+            (true, false) => write!(html, "<code>{}</code>", HtmlEscape(part)),
+            // A backtick that nothing closes is a backtick.
+            (true, true) => write!(html, "`{}", HtmlEscape(part)),
+            (false, _) => write!(html, "{}", with_times(part)),
+        };
+    }
+    Value::from_safe_string(html)
+}
+
+/// A text as markup, with its times as the pages show them.
+fn with_times(text: &str) -> String {
+    let words = text.split(' ').map(|word| {
+        let exact = word.trim_end_matches([',', '.', ';', ':', ')']);
+        match is_time(exact) {
+            true => time_html(exact, 16, "") + &word[exact.len()..],
+            false => HtmlEscape(word).to_string(),
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a word is a time as `rfc3339` writes it, to the second.
+fn is_time(word: &str) -> bool {
+    const FORM: &[u8] = b"0000-00-00T00:00:00Z";
+    let fits = |(form, byte): (&u8, u8)| match form {
+        b'0' => byte.is_ascii_digit(),
+        form => byte == *form,
+    };
+    word.len() == FORM.len() && FORM.iter().zip(word.bytes()).all(fits)
+}
+
+/// A text as a sentence: errors begin in lower case and have no period.
+pub(crate) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    match letters.next() {
+        None => String::new(),
+        Some(first) => {
+            let end = if text.ends_with(['.', '?', '!']) { "" } else { "." };
+            first
+                .to_uppercase()
+                .chain(letters.as_str().chars())
+                .collect::<String>()
+                + end
+        }
+    }
 }
 
 /// `price | amount`: an amount with its currency, plain until the reader's browser has made it the reader's own. Nothing where there is
@@ -192,10 +272,14 @@ fn amount(price: Value) -> Value {
     ) else {
         return Value::from_safe_string(String::new());
     };
-    let price = bss_model::Price {
+    amount_of(&bss_model::Price {
         currency,
         minor_units,
-    };
+    })
+}
+
+/// The markup of an amount.
+pub(crate) fn amount_of(price: &bss_model::Price) -> Value {
     let shown = price.to_string();
     let mut html = String::new();
     // A currency is three letters, and an amount digits: nothing of them is markup. Writing to a string can't fail.
@@ -265,7 +349,7 @@ mod tests {
 
     /// Whether a text is of a table whose keys are words of views.
     fn is_said_by_name(key: &str) -> bool {
-        ["done.", "nav.", "steps.", "words."]
+        ["acts.", "done.", "nav.", "steps.", "words."]
             .iter()
             .any(|table| key.starts_with(table))
     }
@@ -329,6 +413,35 @@ mod tests {
             rendered("{{ ms | time }}|{{ none | time }}", context! { ms => 0_i64 }),
             "<time datetime=\"1970-01-01T00:00:00Z\">1970-01-01 00:00 UTC</time>|"
         );
+    }
+
+    #[test]
+    fn a_second_and_a_day_say_that_they_are() {
+        assert_eq!(
+            rendered("{{ ms | second }}|{{ ms | day }}", context! { ms => 1000_i64 }),
+            "<time class=\"second\" datetime=\"1970-01-01T00:00:01Z\">1970-01-01 00:00:01 UTC</time>|\
+             <time class=\"day\" datetime=\"1970-01-01\">1970-01-01</time>"
+        );
+    }
+
+    #[test]
+    fn what_the_host_says_is_a_sentence_with_its_code_and_its_times_and_no_markup_of_its_own() {
+        let said = |text: &str| rendered("{{ text | said }}|{{ text | marked }}", context! { text });
+        assert_eq!(
+            said("it begins with `<b>` & ends"),
+            "It begins with <code>&lt;b&gt;</code> &amp; ends.|it begins with <code>&lt;b&gt;</code> &amp; ends"
+        );
+        assert_eq!(said("One ` is one."), "One ` is one.|One ` is one.");
+        assert_eq!(
+            said("Since 1970-01-01T00:00:00Z."),
+            ["<time datetime=\"1970-01-01T00:00:00Z\">1970-01-01 00:00 UTC</time>."; 2]
+                .map(|time| format!("Since {time}"))
+                .join("|")
+        );
+        let twice = rendered("{{ text | said | said }}", context! { text => "a `b`" });
+        assert_eq!(twice, "A <code>b</code>.");
+        let none = context! { text => Value::from(()) };
+        assert_eq!(rendered("{{ text | said }}", none), "");
     }
 
     #[test]

@@ -17,6 +17,14 @@ impl Texts {
 
     /// The text of a key, in which each `{name}` is replaced. `None`: there is none.
     pub(crate) fn text(&self, key: &str, values: &[(&str, String)]) -> Option<String> {
+        self.filled(key, |name| {
+            let value = values.iter().find(|(known, _)| *known == name);
+            Some(value.map_or(name, |(_, value)| value).to_owned())
+        })
+    }
+
+    /// The text of a key, in which each `{name}` is replaced by its value. `None`: there is no text, or a value that it needs.
+    pub(crate) fn filled(&self, key: &str, value: impl Fn(&str) -> Option<String>) -> Option<String> {
         let mut rest = self.0.get(key)?.as_str();
         let mut text = String::with_capacity(rest.len());
         while let Some((before, after)) = rest.split_once('{') {
@@ -26,8 +34,7 @@ impl Texts {
                 rest = after;
                 continue;
             };
-            let value = values.iter().find(|(known, _)| *known == name);
-            text.push_str(value.map_or(name, |(_, value)| value));
+            text.push_str(&value(name)?);
             rest = after;
         }
         text.push_str(rest);
@@ -65,6 +72,7 @@ mod tests {
         let values = [("count", "3".to_owned()), ("all", "<4>".to_owned())];
         assert_eq!(texts.text("a.b", &values).as_deref(), Some("3 of <4>, other {"));
         assert_eq!(texts.text("a.c", &[]), None);
+        assert_eq!(texts.filled("a.b", |_| None), None);
     }
 
     #[test]

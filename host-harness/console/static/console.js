@@ -3,14 +3,30 @@
 
 for (const time of document.querySelectorAll("time")) localize(time);
 for (const amount of document.querySelectorAll("data.amount")) localizeAmount(amount);
+for (const day of document.querySelectorAll("[data-day]")) day.textContent = dayOf(day.dataset.day);
+for (const zone of document.querySelectorAll("[data-zone]")) sayZone(zone);
 for (const live of document.querySelectorAll("[data-live]")) follow(live);
 for (const button of document.querySelectorAll("button[data-copy]")) offerCopy(button);
 document.querySelector(".summary[autofocus]")?.focus();
 
+// A day of UTC stays that day. Any other time becomes the reader's own, and says what it is in UTC when it is pointed at.
 function localize(time) {
-  const at = new Date(time.dateTime);
-  time.title = time.textContent;
-  time.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  if (time.classList.contains("day")) {
+    time.textContent = dayOf(time.dateTime);
+    return;
+  }
+  const timeStyle = time.classList.contains("second") ? "medium" : "short";
+  time.title = time.dateTime.replace("T", " ").replace("Z", " UTC");
+  time.textContent = new Date(time.dateTime).toLocaleString(undefined, { dateStyle: "medium", timeStyle });
+}
+
+function dayOf(day) {
+  return new Date(day).toLocaleDateString(undefined, { dateStyle: "medium", timeZone: "UTC" });
+}
+
+function sayZone(zone) {
+  const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+  if (timeZone !== "UTC") zone.textContent = zone.dataset.zone.replace("{zone}", timeZone);
 }
 
 function localizeAmount(amount) {

@@ -13,6 +13,7 @@ mod attempt;
 mod cancellation;
 mod charge;
 pub mod clock;
+mod contact_doubts;
 mod currency;
 mod customer;
 mod customer_correction;
@@ -75,6 +76,7 @@ pub use charge::{
     Charge, ChargeFilter, ChargeLine, ChargePrefix, ChargeSeries, Credit, CreditReason, NotAChargePrefix,
     NotASerialNumber, SerialNumber,
 };
+pub use contact_doubts::contact_doubts;
 pub use currency::is_currency;
 pub use customer::{
     CustomerData, CustomerErasure, CustomerFilter, CustomerSummary, ERASED, ErasedCustomer, OpenBusiness,

@@ -71,7 +71,8 @@ fn the_session_of_an_operator_who_is_disabled_is_over_at_once() {
     admin
         .post("/console/operators/maria/disable", &[])
         .expect(200)
-        .saying("Disable maria?");
+        .saying("Disable maria?")
+        .saying("One session ends at once.");
     maria.get("/console/me").expect(200).saying("maria");
     admin
         .post("/console/operators/maria/disable", &[CONFIRMED])
@@ -291,13 +292,13 @@ fn what_was_sold_is_found_with_its_charge_its_e_mail_and_who_ordered_it() {
     admin
         .get("/console/audit?actor=shop")
         .expect(200)
-        .saying("<td>placed an order</td>");
+        .saying("The program shop placed <a href=\"&#x2f;console&#x2f;orders&#x2f;");
     let page = admin.get("/console/audit?actor=shop&act=sign-in").expect(200);
     page.saying("no such acts");
     admin
         .get("/console/audit?kind=operator&act=sign-in")
         .expect(200)
-        .saying("<td>signed in</td>")
+        .saying("</a> signed in")
         .saying("maria");
     let page = admin.get("/console/audit/digest").expect(200);
     let digest = copied(&page, "digest");

@@ -134,8 +134,12 @@ fn an_order_is_checked_and_confirmed_and_placed_once_although_its_form_is_sent_t
     let order = placed.header("location").expect("an order").to_owned();
     for again in [confirmed(&typed, &prices), typed.clone()] {
         let again = browser.send(new, &again).expect(303);
-        assert_eq!(again.header("location"), Some(order.as_str()));
+        let to = format!("{order}?again=yes");
+        assert_eq!(again.header("location"), Some(to.as_str()));
     }
+    let again = browser.get(&format!("{order}?again=yes")).expect(200);
+    again.saying("This order exists already");
+    assert!(!browser.get(&order).says("This order exists already"));
     assert_eq!(
         api.desk.json(&["order", "list"]).as_array().map(Vec::len),
         Some(1)
@@ -163,6 +167,105 @@ fn an_order_is_checked_and_confirmed_and_placed_once_although_its_form_is_sent_t
     repeated
         .expect(200)
         .saying("The same customer ordered the same products");
+}
+
+#[test]
+fn what_was_typed_into_the_form_of_an_order_is_read_as_what_it_means_and_can_be_changed_and_is_never_lost() {
+    let api = Api::with(&["--no-work"]);
+    let mut browser = operator(&api);
+    let new = "/console/orders/new";
+    let page = browser.get(new).expect(200).saying(">Germany</option>");
+    assert!(!page.says("lines[3].productCode"));
+    let key = page.hidden("key");
+    let lower = api.offer.to_lowercase();
+    let sold = api.desk.json(&["services", "products", "esd", "--on-sale"]);
+    let mut products = sold.as_array().expect("products").iter();
+    let offer = products.find(|product| product["productCode"] == api.offer.as_str());
+    let name = text(offer.expect("the offer"), "productName").to_owned();
+    let mut typed = order(&api, &key, "");
+    typed[8].1 = "germany";
+    for product in [lower.as_str(), name.as_str()] {
+        typed[2].1 = product;
+        let asked = browser.post(new, &typed).expect(200).saying("Place this order?");
+        assert_eq!(asked.hidden("lines[0].productCode"), api.offer);
+        assert_eq!(asked.hidden("lines[0].quantity"), "1");
+        assert_eq!(asked.hidden("customer.country"), "DE");
+        // The button beside the one that places it.
+        let prices = asked.hidden("prices");
+        let back = [&confirmed(&typed, &prices)[..], &[("change", "yes")]].concat();
+        browser
+            .post(new, &back)
+            .expect(200)
+            .saying("value=\"Beispiel GmbH\"")
+            .saying("Check the order");
+    }
+    let more = [&typed[..], &[("rows", "more")]].concat();
+    browser
+        .post(new, &more)
+        .expect(200)
+        .saying("value=\"Beispiel GmbH\"")
+        .saying("name=\"lines[4].productCode\"");
+
+    for (field, value, said) in [
+        (2, "no such thing", "“no such thing”"),
+        (3, "1,5", "“1,5” is no quantity"),
+        (8, "XX", "“XX” is no country"),
+        (8, "Germani", "“Germani” is no country"),
+    ] {
+        let mut wrong = order(&api, &key, "1");
+        wrong[field].1 = value;
+        let at = format!("id=\"{}-problem\"", wrong[field].0);
+        browser
+            .post(new, &wrong)
+            .expect(422)
+            .saying("Please correct this")
+            .saying(&at)
+            .saying(said)
+            .saying("value=\"Beispiel GmbH\"");
+    }
+    let mut odd = order(&api, &key, "1");
+    (odd[9].1, odd[10].1) = ("jane@x", "klingon");
+    browser
+        .post(new, &odd)
+        .expect(200)
+        .saying("Place this order?")
+        .saying("no mail server of the Internet")
+        .saying("a language is written as in");
+    assert_eq!(
+        api.desk.json(&["order", "list"]).as_array().map(Vec::len),
+        Some(0)
+    );
+}
+
+#[test]
+fn a_customer_on_record_is_filled_in_and_one_of_another_name_is_told_before_anything_is_ordered() {
+    let api = Api::with(&["--no-work"]);
+    let mut browser = operator(&api);
+    let new = "/console/orders/new";
+    let key = browser.get(new).hidden("key");
+    let typed = order(&api, &key, "1");
+    let asked = browser.post(new, &typed).expect(200);
+    assert!(!asked.says("is another"), "{asked:#?}");
+    browser
+        .post(new, &confirmed(&typed, &asked.hidden("prices")))
+        .expect(200);
+    let customer = browser.get("/console/customers/C-1").expect(200);
+    customer.saying("/console/orders/new?customer=C-1&amp;instance=");
+    let filled = browser.get("/console/orders/new?customer=C-1").expect(200);
+    let filled = filled
+        .saying("value=\"C-1\"")
+        .saying("value=\"Beispiel GmbH\"")
+        .saying("value=\"it@beispiel.example\"")
+        .saying("value=\"de-DE\"")
+        .saying("<option value=\"DE\" selected>");
+    let key = filled.hidden("key");
+    let mut other = order(&api, &key, "1");
+    (other[7].1, other[8].1, other[10].1) = ("Fabrikam AG", "AT", "");
+    let asked = browser.post(new, &other).expect(200);
+    assert_eq!(asked.hidden("contact.language"), "de-DE");
+    asked
+        .saying("On record, customer C-1 is another: Beispiel GmbH, DE")
+        .saying("This order says: Fabrikam AG, AT.");
 }
 
 #[test]
@@ -203,6 +306,7 @@ fn a_reader_sees_orders_and_can_not_place_one() {
     browser
         .get("/console/orders/new")
         .expect(403)
+        .saying("nly operators and administrators may do this")
         .saying("right-missing");
     let placed = browser.post(
         "/console/orders/new",
@@ -242,7 +346,10 @@ fn a_key_is_masked_until_an_operator_who_may_is_shown_it_which_is_on_record() {
     assert_eq!(shown.header("cache-control"), Some("no-store"));
     assert_eq!(acts_of(&api, "paula"), ["show-keys"]);
     let mut administrator = Browser::of_first_administrator(&api.server);
-    administrator.get(&asset).saying("show-keys").saying("paula");
+    administrator
+        .get(&asset)
+        .saying("was shown the product key of <a")
+        .saying("paula");
 }
 
 #[test]

@@ -325,16 +325,33 @@ fn a_price_that_may_be_a_mistake_is_asked_for_again_before_it_is_set() {
         .expect(422)
         .saying("id=\"amount-problem\"")
         .saying("value=\"a lot\"");
-    browser
+    for (amount, said) in [
+        ("-5", "less than 0"),
+        ("1,234", "no amount"),
+        ("149 USD", "no amount"),
+    ] {
+        browser
+            .post(&path, &of(amount))
+            .expect(422)
+            .saying("id=\"amount-problem\"")
+            .saying(said);
+    }
+    let asked = browser
         .post(&path, &of("0.00"))
         .expect(200)
-        .saying("Is 0.00 EUR right?");
+        .saying("Is 0.00 EUR right?")
+        .saying("The product would be free.");
+    let back = [&of("0.00")[..], &[("change", "yes")]].concat();
+    browser
+        .post(&path, &back)
+        .expect(200)
+        .saying("name=\"amount\" type=\"text\" value=\"0.00\"");
     browser
         .get(&product)
         .expect(200)
         .saying("value=\"149.00\" data-currency");
     browser
-        .post(&path, &of("150.00"))
+        .post(&path, &of("150,00"))
         .expect(200)
         .saying("value=\"150.00\" data-currency");
     // A confirmation is of the doubts that were shown.
@@ -357,6 +374,39 @@ fn a_price_that_may_be_a_mistake_is_asked_for_again_before_it_is_set() {
         .post("/console/instances/esd/products", &[("decision", "publish")])
         .expect(422)
         .saying("Choose at least one product.");
+    // Whoever decides on the page of a product stays there, and is told what is missing before it can be ordered.
+    browser
+        .post(
+            &format!("{product}/price-removal"),
+            &[("currency", "EUR"), ("confirmed", "yes")],
+        )
+        .expect(200)
+        .saying("has no price in EUR yet");
+    let decides = |decision| {
+        [
+            ("decision", decision),
+            ("product", &*api.offer),
+            ("stay", &*api.offer),
+        ]
+    };
+    browser
+        .post("/console/instances/esd/products", &decides("deactivate"))
+        .expect(200)
+        .saying("can&#x27;t be ordered.");
+    browser
+        .post("/console/instances/esd/products", &decides("activate"))
+        .expect(200)
+        .saying("The product is active now.")
+        .saying("has no price in EUR yet");
+    let listed = browser
+        .get("/console/instances/esd/products?state=active")
+        .expect(200);
+    listed.saying("no price yet");
+    browser
+        .get("/console/instances/esd/products?state=new")
+        .expect(200);
+    let form = browser.get("/console/orders/new").expect(200);
+    assert!(!form.says(&api.offer), "{form:#?}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use host_harness::view::{self, Keys};
 use host_harness::{AssetHandle, Error};
 use minijinja::{Value, context};
 
+use super::audit::sentences;
 use super::house;
 use crate::answer::{Answer, done};
 use crate::failure::Failure;
@@ -124,13 +125,13 @@ pub(crate) async fn progress(me: Me, Path(asset): Path<String>) -> Answer {
 }
 
 /// Who did what with a license.
-async fn acts(me: &Me, subject: String) -> Result<Vec<view::Act>, Failure> {
+async fn acts(me: &Me, subject: String) -> Result<Vec<Value>, Failure> {
     let filter = ActFilter {
         subject: Some(subject),
         ..ActFilter::default()
     };
     let acts = me.host().record().latest_acts(&filter, ACTS_MAX).await?;
-    Ok(me.host().act_views(&acts).await?)
+    sentences::told(me, &acts).await
 }
 
 /// What was charged for a license, and credited: the number of each charge, its line, and the credit of that.

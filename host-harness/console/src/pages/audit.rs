@@ -12,6 +12,8 @@ use crate::me::Me;
 use crate::pages::house::{self, Month};
 use crate::query::Query;
 
+pub(super) mod sentences;
+
 /// Acts on a page, and one more, which says that there are others.
 const ROWS: NonZeroU32 = NonZeroU32::new(51).expect("not 0");
 
@@ -37,7 +39,7 @@ pub(crate) async fn list(me: Me, query: Query) -> Answer {
     let last = acts.last().filter(|_| has_more);
     let next = last.map(|last| Cursor::new(last.number.to_string()));
     let shown = context! {
-        acts => me.host().act_views(&acts).await?,
+        acts => sentences::told(&me, &acts).await?,
         next => query.next(next.as_ref()),
         instances => house::instances(&me).await?,
         kinds => house::words(SubjectKind::ALL, SubjectKind::word),

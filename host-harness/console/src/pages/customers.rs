@@ -55,6 +55,7 @@ pub(crate) async fn show(me: Me, Path(customer): Path<String>, query: Query) -> 
         id => all.id,
         party => latest.map(|order| &order.parties.customer),
         contact => latest.and_then(|order| order.contact.as_ref()),
+        latest_instance => latest.map_or(String::new(), |order| order.parties.instance_id.to_string()),
         instances => house::instances(&me).await?,
         asked => query.shown(),
         sums,

@@ -7,7 +7,7 @@ use http::{HeaderMap, Uri};
 use minijinja::{Value, context};
 use uuid::Uuid;
 
-use crate::answer::{Answer, see};
+use crate::answer::{Answer, done};
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::me::Me;
@@ -56,7 +56,7 @@ pub(crate) async fn change(me: Me, Path(name): Path<String>, form: Form) -> Answ
     me.host()
         .change_operator(&name, role, may_reveal, &me.actor())
         .await?;
-    Ok(see("/console/operators"))
+    Ok(done("/console/operators", "operator-changed"))
 }
 
 /// Invites an operator to choose another password, and shows the invitation this once.
@@ -78,13 +78,13 @@ pub(crate) async fn disable(me: Me, Path(name): Path<String>, form: Form) -> Ans
         return Err(Failure::not_oneself());
     }
     me.host().disable_operator(&name, &me.actor()).await?;
-    Ok(see("/console/operators"))
+    Ok(done("/console/operators", "operator-disabled"))
 }
 
 /// Lets a disabled operator sign in again.
 pub(crate) async fn enable(me: Me, Path(name): Path<String>) -> Answer {
     me.host().enable_operator(&name, &me.actor()).await?;
-    Ok(see("/console/operators"))
+    Ok(done("/console/operators", "operator-enabled"))
 }
 
 /// Ends a session of an operator.
@@ -95,7 +95,10 @@ pub(crate) async fn end_session(me: Me, Path((name, session)): Path<(String, Str
         .end_operator_session(operator.id, session, &me.actor())
         .await?;
     // A name has no character that means something in an address.
-    Ok(see(&format!("/console/operators/{}", operator.name)))
+    Ok(done(
+        &format!("/console/operators/{}", operator.name),
+        "session-ended",
+    ))
 }
 
 /// Shows who is signed in, what he or she may do, and the sessions.
@@ -121,7 +124,7 @@ pub(crate) async fn end_mine(me: Me, form: Form) -> Answer {
     for session in ended {
         me.host().end_operator_session(mine, session, &me.actor()).await?;
     }
-    Ok(see("/console/me"))
+    Ok(done("/console/me", "session-ended"))
 }
 
 async fn shown(me: &Me, form: Option<&Form>, problem: Option<Value>) -> Result<Value, Failure> {

@@ -3,39 +3,21 @@
 use std::collections::BTreeMap;
 
 use axum::extract::Path;
-use bss_model::{
-    Advice, AssetId, ChargeFilter, Contact, NewLine, OrderFilter, Page, Party, ProductFilter, ShownPrice,
-    with_causes,
-};
+use bss_model::{AssetId, ChargeFilter, NewLine, Order, OrderFilter, Page, ShownPrice, contact_doubts};
 use host_harness::view::{self, Keys, Price};
 use host_harness::{Error, InstanceHandle, OrderHandle, OrderRequest};
 use minijinja::{Value, context};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::order_form::{self, Typed, latest_order};
 use super::wrong::Wrong;
 use super::{house, sales};
-use crate::answer::{Answer, see};
+use crate::answer::{Answer, done, see};
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::me::Me;
 use crate::query::Query;
-
-/// The rows for products that a form has at first.
-const ROWS_MIN: usize = 3;
-
-/// The most rows for products that are read from a form.
-const ROWS_MAX: usize = 100;
-
-/// The most products of an instance that a field suggests.
-const SUGGESTED_MAX: u32 = 500;
-
-/// A row for a product, as it was typed.
-#[derive(Clone, Debug, Default, Serialize)]
-struct Row {
-    product: String,
-    quantity: String,
-}
 
 /// A line of an order that is to be confirmed.
 #[derive(Debug, Serialize)]
@@ -87,55 +69,86 @@ fn total(order: &view::Order) -> Option<Price> {
     sales::sum(order.assets.iter().filter_map(|asset| asset.price.as_ref()))
 }
 
-/// The form of a new order. Its key makes an order that is sent twice one order.
+/// The form of a new order, with what an address says already: a customer who is on record, an application, a product. Its key makes an
+/// order that is sent twice one order.
 pub(crate) async fn new(me: Me, query: Query) -> Answer {
-    let rows = vec![Row {
-        product: query.text("product").unwrap_or_default(),
-        quantity: "1".to_owned(),
-    }];
+    let instance = house::asked_instance(&me, &query).await?;
+    let mut typed = Typed::begun(instance, query.text("product").unwrap_or_default());
+    if let Some(customer) = query.text("customer") {
+        if let Some(latest) = latest_order(&me, instance, &customer).await? {
+            typed = typed.of_customer(&latest);
+        }
+        typed.customer = customer;
+    }
     let key = Uuid::new_v4().to_string();
-    let shown = form(&me, query.shown(), rows, &key, &Wrong::default()).await?;
+    let shown = order_form::shown(&me, typed, &key, &Wrong::default()).await?;
     me.page("order_new.html", shown).await
 }
 
-/// Checks what was typed and asks whether it is meant; once it was confirmed, places the order.
+/// Checks what was typed and asks whether it is meant; once it was confirmed, places the order. Whoever wants to change something, add
+/// rows or see the products of another application is shown the form again, with what stood in it.
 pub(crate) async fn place(me: Me, form: Form) -> Answer {
-    let rows = rows(&form);
+    let mut typed = Typed::of(&form);
     // The page makes a key at random. Another one may be that of a platform's order.
     let key = form.text("key").parse().unwrap_or_else(|_| Uuid::new_v4());
     let key = key.to_string();
-    let instance = match house::instance(&me, &form.text("instance")).await {
+    if form.has("rows") {
+        let shown = order_form::with_more_rows(&me, typed, &key).await?;
+        return me.page("order_new.html", shown).await;
+    }
+    if form.has("change") {
+        let shown = order_form::shown(&me, typed, &key, &Wrong::default()).await?;
+        return me.page("order_new.html", shown).await;
+    }
+    let instance = match house::instance(&me, &typed.instance).await {
         Ok(instance) => instance,
         Err(error) => {
-            let wrong = Wrong::of("instance", &error);
-            return again(&me, &form, rows, &key, &wrong).await;
+            let wrong = order_form::no_application(&me, &error);
+            return again(&me, typed, &key, &wrong).await;
         }
     };
-    let request = request(&form, &rows, &key);
+    typed.instance = instance.id().to_string();
+    let latest = latest_order(&me, Some(instance.id().into()), &typed.customer).await?;
+    let unread = typed.read(&me, &instance, latest.as_ref()).await?;
+    if !unread.is_empty() {
+        let wrong = order_form::wrong(&me, &instance, &typed, unread, None).await;
+        return again(&me, typed, &key, &wrong).await;
+    }
+    let request = typed.request(&key);
     let shown = shown_prices(&form, &request);
     if let Some(shown) = shown.filter(|_| form.has("confirmed")) {
-        match instance
-            .place(request.clone().at_prices(shown), &me.actor())
-            .await
-        {
-            Ok(placed) => return Ok(see(&path(placed.order()))),
+        let priced = request.clone().at_prices(shown);
+        match instance.place(priced, &me.actor()).await {
+            Ok(placed) if placed.is_new() => return Ok(done(&path(placed.order()), "order-placed")),
+            Ok(placed) => return Ok(see(&path_again(placed.order()))),
             // The confirmation is asked for again, with the price of now.
             Err(error) if error.code() == "price-changed" => {}
-            Err(error) => {
-                let wrong = wrong(&instance, &request, &error).await;
-                return again(&me, &form, rows, &free(key, &error), &wrong).await;
-            }
+            Err(error) => return refused(&me, &instance, typed, key, &error).await,
         }
     }
     if let Err(error) = instance.check(request.clone()).await {
-        let wrong = wrong(&instance, &request, &error).await;
-        return again(&me, &form, rows, &free(key, &error), &wrong).await;
+        return refused(&me, &instance, typed, key, &error).await;
     }
     match instance.placed(&key).await? {
         // The form was sent again after its order was placed.
-        Some(order) => Ok(see(&path(&order))),
-        None => confirmation(&me, &form, &instance, &request, &key).await,
+        Some(order) => Ok(see(&path_again(&order))),
+        None => {
+            let is_repriced = form.has("confirmed");
+            confirmation(&me, &instance, &typed, &request, latest.as_ref(), is_repriced).await
+        }
     }
+}
+
+/// The form again, with why the host does not take the order.
+async fn refused(me: &Me, instance: &InstanceHandle, typed: Typed, key: String, error: &Error) -> Answer {
+    let wrong = order_form::wrong(me, instance, &typed, Vec::new(), Some(error)).await;
+    again(me, typed, &free(key, error), &wrong).await
+}
+
+/// The form again, with what was typed and what is wrong with it.
+async fn again(me: &Me, typed: Typed, key: &str, wrong: &Wrong) -> Answer {
+    let shown = order_form::shown(me, typed, key, wrong).await?;
+    me.corrected("order_new.html", shown).await
 }
 
 /// The prices that a confirmation has shown, each of a unit of a line. `None`: it was for other lines.
@@ -158,19 +171,18 @@ fn free(key: String, refused: &Error) -> String {
     }
 }
 
-/// The page that names what is about to be bought.
+/// The page that names what is about to be bought, and what may be a mistake. `latest`: the latest order of the customer.
+/// `is_repriced`: it was confirmed before, at prices that have changed since.
 async fn confirmation(
     me: &Me,
-    form: &Form,
     instance: &InstanceHandle,
+    typed: &Typed,
     request: &OrderRequest,
-    key: &str,
+    latest: Option<&Order>,
+    is_repriced: bool,
 ) -> Answer {
     let lines = priced_lines(instance, request).await?;
     let total = total_of(&lines);
-    let prices = unit_prices(&lines);
-    // Confirmed before, at prices that have changed since.
-    let is_repriced = form.has("confirmed");
     // With a key it would tell by itself, and it is the key of this form alone.
     let mut unkeyed = request.clone();
     unkeyed.idempotency_key = None;
@@ -178,16 +190,36 @@ async fn confirmation(
         Some(order) => Some(order.read().await?),
         None => None,
     };
-    let mut fields = form.kept();
-    fields.retain(|(name, _)| !["key", "prices"].contains(name));
-    fields.extend([("key", key), ("prices", prices.as_str())]);
+    let mut fields = typed.fields();
+    fields.extend([
+        (
+            "key".to_owned(),
+            request.idempotency_key.clone().unwrap_or_default(),
+        ),
+        ("prices".to_owned(), unit_prices(&lines)),
+    ]);
+    let customer = &request.customer;
+    let is_another = |order: &&Order| {
+        let known = &order.customer;
+        (known.name.trim(), &known.country) != (customer.name.trim(), &customer.country)
+    };
+    let on_record = latest.filter(is_another).map(|order| {
+        context! { id => order.id, customer => view::Party::from(&order.customer) }
+    });
+    let contact = request.contact.as_ref();
+    let doubts = contact_doubts(
+        contact.map(|contact| contact.email.as_str()),
+        contact.map(|contact| contact.language.as_str()),
+    );
     let shown = context! {
         instance => instance.name(),
-        customer => view::Party::from(&request.customer),
-        contact => request.contact.as_ref().map(view::Contact::from),
+        customer => view::Party::from(customer),
+        contact => contact.map(view::Contact::from),
         lines,
         total,
         repeated,
+        on_record,
+        doubts,
         is_repriced,
         fields,
     };
@@ -242,114 +274,8 @@ async fn priced(instance: &InstanceHandle, line: &NewLine, currency: &str) -> Re
     })
 }
 
-/// The form again, with what was typed and what is wrong with it.
-async fn again(me: &Me, typed: &Form, rows: Vec<Row>, key: &str, wrong: &Wrong) -> Answer {
-    let typed: BTreeMap<&str, &str> = typed.kept().into_iter().collect();
-    let shown = form(me, typed, rows, key, wrong).await?;
-    me.corrected("order_new.html", shown).await
-}
-
-async fn form(
-    me: &Me,
-    typed: BTreeMap<&str, &str>,
-    mut rows: Vec<Row>,
-    key: &str,
-    wrong: &Wrong,
-) -> Result<Value, Failure> {
-    rows.resize_with((rows.len() + 1).clamp(ROWS_MIN, ROWS_MAX), Row::default);
-    Ok(context! {
-        instances => house::instances(me).await?,
-        suggested => suggested(me).await?,
-        typed,
-        rows,
-        key,
-        ..wrong.shown()
-    })
-}
-
-/// The products that can be ordered: code, and what a person reads beside it.
-async fn suggested(me: &Me) -> Result<Vec<(String, String)>, Failure> {
-    let mut suggested = Vec::new();
-    let (filter, page) = (ProductFilter::on_sale(), Page::first(SUGGESTED_MAX));
-    for instance in me.host().instances().await? {
-        let handle = me.host().instance_of_id(instance.id.into()).await?;
-        for product in handle.products(&filter, &page).await?.rows {
-            let price = product.prices.iter();
-            let price = price
-                .filter(|price| price.currency == instance.currency)
-                .map(|price| bss_model::Price {
-                    currency: price.currency.clone(),
-                    minor_units: price.minor_units,
-                });
-            let price = price.map(|price| format!(", {price}")).collect::<String>();
-            let label = format!("{}{price}, {}", product.product_name, product.instance);
-            suggested.push((product.product_code, label));
-        }
-    }
-    Ok(suggested)
-}
-
-/// The rows of a form that name a product.
-fn rows(form: &Form) -> Vec<Row> {
-    let rows = (0..ROWS_MAX).map(|index| Row {
-        product: form.text(&format!("lines[{index}].productCode")),
-        quantity: form.text(&format!("lines[{index}].quantity")),
-    });
-    rows.filter(|row| !row.product.is_empty()).collect()
-}
-
-/// The order of a form. The host says what is wrong with it.
-fn request(form: &Form, rows: &[Row], key: &str) -> OrderRequest {
-    let mut request = OrderRequest::new(Party {
-        id: form.text("customer.id"),
-        name: form.text("customer.name"),
-        country: form.text("customer.country").to_uppercase(),
-    })
-    .key(key);
-    if let Some(email) = form.filled("contact.email") {
-        request = request.mail_to(Contact {
-            email,
-            language: form.filled("contact.language").unwrap_or_else(|| "en".to_owned()),
-        });
-    }
-    rows.iter().fold(request, |request, row| {
-        // No product is sold in a quantity of 0.
-        let quantity = row.quantity.parse().unwrap_or(0);
-        request.line(row.product.as_str(), quantity)
-    })
-}
-
-/// All that is wrong with an order that was refused.
-async fn wrong(instance: &InstanceHandle, request: &OrderRequest, refused: &Error) -> Wrong {
-    let found = match refused.is_transient() {
-        true => Vec::new(),
-        // What can't be found out now is not said: why it was refused is.
-        false => instance
-            .order_problems(request, Some(refused))
-            .await
-            .unwrap_or_default(),
-    };
-    if found.is_empty() {
-        let field = match refused.code() {
-            "no-contact" => "contact.email",
-            _ => "",
-        };
-        return Wrong::of(field, refused);
-    }
-    let mut wrong = Wrong::default();
-    for (field, error) in found {
-        let field = match field.as_str() {
-            "lines" => "lines[0].productCode",
-            field => field,
-        };
-        let advice = error.advice().map(Advice::sentence).unwrap_or_default();
-        wrong.add(field, &with_causes(&error), &advice);
-    }
-    wrong
-}
-
 /// An order with its licenses, what was charged for them, and what is left to do.
-pub(crate) async fn show(me: Me, Path(order): Path<String>) -> Answer {
+pub(crate) async fn show(me: Me, Path(order): Path<String>, query: Query) -> Answer {
     let handle = named(&me, &order).await?;
     let order = handle.read().await?;
     let filter = ChargeFilter {
@@ -359,7 +285,8 @@ pub(crate) async fn show(me: Me, Path(order): Path<String>) -> Answer {
     let charges = me.host().record().charges(&filter, &Page::all()).await?.rows;
     let charges = me.host().credited_charge_views(&charges).await?;
     let left = order.assets.iter().filter(|asset| is_left(asset)).count();
-    let shown = context! { total => total(&order), left, charges, order };
+    let is_again = query.text("again").is_some();
+    let shown = context! { total => total(&order), left, charges, is_again, order };
     me.page("order.html", shown).await
 }
 
@@ -381,7 +308,7 @@ pub(crate) async fn withdraw(me: Me, Path(order): Path<String>, form: Form) -> A
     // Only what the operator was shown: no name at all would mean every line.
     if form.has("confirmed") && !named.is_empty() {
         handle.withdraw(&named, &me.actor()).await?;
-        return Ok(see(&path(&handle)));
+        return Ok(done(&path(&handle), "order-withdrawn"));
     }
     let order = handle.read().await?;
     let left: Vec<&view::Asset> = order.assets.iter().filter(|asset| is_left(asset)).collect();
@@ -403,4 +330,9 @@ async fn named(me: &Me, order: &str) -> Result<OrderHandle, Failure> {
 
 fn path(order: &OrderHandle) -> String {
     format!("/console/orders/{}", order.id())
+}
+
+/// The page of an order whose form was sent again.
+fn path_again(order: &OrderHandle) -> String {
+    format!("{}?again=yes", path(order))
 }

@@ -1,10 +1,8 @@
-//! Prerequisites: a customer's certificate, hostname and CNAME record, before anything is installed.
+//! Prerequisites: the certificate, the hostname and its CNAME record, before anything is installed.
 
-use bss_model::{Diagnose as _, with_causes};
-use host_harness::prerequisites::{
-    DNS_TIMEOUT, DnsQuestions, Hostname, Region, UnknownRegion, Verdict, check,
-};
-use host_harness::view;
+use bss_model::{Diagnose, with_causes};
+use host_harness::prerequisites::{DNS_TIMEOUT, DnsQuestions, Hostname, Region, Verdict, check, hostnames};
+use host_harness::{InspectError, PfxError, view};
 use minijinja::{Value, context};
 
 use super::certificates::{code_of, imported, key_work, shown_after_import};
@@ -27,24 +25,29 @@ fn shown(form: &Form, wrong: &Wrong) -> Value {
         hostname => form.text("hostname"),
         region => form.text("region"),
         found => Value::from(()),
+        certificate_names => "",
         installed => Value::from(()),
         not_installed => "",
         ..wrong.shown()
     }
 }
 
-/// Checks all three, and installs the certificate if that is asked for and the file is as it should be.
+/// Checks all three, and installs the certificate if that is asked for and the file is as it should be: the other two are put right in
+/// the DNS, and later, too. Where no hostname was typed, it is the first one that the certificate is for.
 pub(crate) async fn look(me: Me, form: Form) -> Answer {
-    let hostname = form.text("hostname").parse::<Hostname>();
-    let region = form.text("region").parse::<Region>();
-    let (hostname, region) = match (hostname, region) {
-        (Ok(hostname), Ok(region)) => (hostname, region),
-        (hostname, region) => {
-            let wrong = unreadable(hostname.err(), region.err());
-            return me.corrected("prerequisites.html", shown(&form, &wrong)).await;
-        }
-    };
     let file = form.file("file").unwrap_or_default();
+    let mut wrong = Wrong::default();
+    let (hostname, certificate_names) = match form.filled("hostname") {
+        Some(typed) => (typed_hostname(&typed, &mut wrong), String::new()),
+        None => certificate_hostname(&me, &form, &mut wrong).await?,
+    };
+    let region = form.text("region").parse::<Region>().ok();
+    if region.is_none() {
+        wrong.add("region", &said(&me, "wrong-no-region"), "");
+    }
+    let (Some(hostname), Some(region)) = (hostname, region) else {
+        return me.corrected("prerequisites.html", shown(&form, &wrong)).await;
+    };
     let dns = DnsQuestions {
         resolver: None,
         timeout: DNS_TIMEOUT,
@@ -59,9 +62,15 @@ pub(crate) async fn look(me: Me, form: Form) -> Answer {
         true => install(&me, &form).await?,
         false => (Value::from(()), String::new()),
     };
-    let asked_to_install = form.has("install");
-    let shown =
-        context! { found, installed, not_installed, asked_to_install, ..shown(&form, &Wrong::default()) };
+    let shown = context! {
+        found,
+        installed,
+        not_installed,
+        certificate_names,
+        asked_to_install => form.has("install"),
+        hostname => hostname.as_str(),
+        ..shown(&form, &Wrong::default())
+    };
     me.page("prerequisites.html", shown).await
 }
 
@@ -73,23 +82,55 @@ async fn install(me: &Me, form: &Form) -> Result<(Value, String), Failure> {
     }
 }
 
-/// What is wrong with what was typed.
-fn unreadable(
-    hostname: Option<host_harness::prerequisites::NotAHostname>,
-    region: Option<UnknownRegion>,
-) -> Wrong {
-    let mut wrong = Wrong::default();
-    let advice = |diagnosis: bss_model::Diagnosis| {
-        let advice = diagnosis.advice;
-        advice
-            .map(|advice| advice.sentence().into_owned())
-            .unwrap_or_default()
+/// The hostname that was typed. `None`: it is none, which is added to what is wrong.
+fn typed_hostname(typed: &str, wrong: &mut Wrong) -> Option<Hostname> {
+    let read = typed.parse::<Hostname>();
+    if let Err(error) = &read {
+        wrong.add("hostname", &error.to_string(), &advice(error));
+    }
+    read.ok()
+}
+
+/// The first hostname that the certificate is for, and all of them. `None`: there is none, which is added to what is wrong.
+async fn certificate_hostname(
+    me: &Me,
+    form: &Form,
+    wrong: &mut Wrong,
+) -> Result<(Option<Hostname>, String), Failure> {
+    let names = {
+        let _one = key_work(me).await?;
+        hostnames(form.file("file").unwrap_or_default(), &code_of(form)).await
     };
-    if let Some(error) = hostname {
-        wrong.add("hostname", &error.to_string(), &advice(error.diagnosis()));
+    match names {
+        Ok(names) => {
+            if names.is_empty() {
+                wrong.add("hostname", &said(me, "wrong-no-hostname"), "");
+            }
+            let all: Vec<&str> = names.iter().map(Hostname::as_str).collect();
+            let all = all.join(", ");
+            Ok((names.into_iter().next(), all))
+        }
+        Err(error) => {
+            let field = match error {
+                InspectError::Pfx(PfxError::NoCode | PfxError::WrongCode) => "code",
+                _ => "file",
+            };
+            wrong.add(field, &with_causes(&error), &advice(&error));
+            Ok((None, String::new()))
+        }
     }
-    if let Some(error) = region {
-        wrong.add("region", &error.to_string(), &advice(error.diagnosis()));
-    }
-    wrong
+}
+
+/// What helps against an error, as a sentence.
+fn advice(error: &impl Diagnose) -> String {
+    let advice = error.diagnosis().advice;
+    advice
+        .map(|advice| advice.sentence().into_owned())
+        .unwrap_or_default()
+}
+
+/// What the catalog says under a word.
+fn said(me: &Me, word: &str) -> String {
+    let text = me.console().texts.text(&format!("words.{word}"), &[]);
+    text.unwrap_or_default()
 }

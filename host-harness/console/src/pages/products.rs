@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use axum::extract::Path;
 use bss_model::{
     Choice, Decision, DifferenceFilter, DifferenceKind, NewPrice, Page, Price, PriceDoubt, ProductFilter,
-    SortOrder,
+    Rows, RunState, SortOrder, StatementAmount,
 };
 use host_harness::{InstanceHandle, ProductError, view};
 use minijinja::{Value, context};
@@ -13,11 +13,14 @@ use uuid::Uuid;
 
 use super::instances::{head, named, way};
 use super::wrong::Wrong;
-use crate::answer::{Answer, see};
+use crate::answer::{Answer, done, see};
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::me::Me;
 use crate::query::Query;
+
+/// The latest runs that are looked at for one that was completed.
+const RUNS_MAX: u32 = 100;
 
 /// The products of an instance, by their codes.
 pub(crate) async fn list(me: Me, Path(name): Path<String>, query: Query) -> Answer {
@@ -29,9 +32,11 @@ pub(crate) async fn list(me: Me, Path(name): Path<String>, query: Query) -> Answ
 
 async fn all(me: &Me, instance: &InstanceHandle, query: &Query) -> Result<Value, Failure> {
     let filter = filter(query)?;
-    let rows = instance
-        .products(&filter, &query.page_in(SortOrder::Ascending))
-        .await?;
+    let page = query.page_in(SortOrder::Ascending);
+    let rows = match query.text("state").as_deref() {
+        Some("new") => all_new(me, instance, &filter, &page).await?,
+        _ => instance.products(&filter, &page).await?,
+    };
     let codes = rows.rows.iter().map(|product| product.product_code.clone());
     let new = new_in_latest_run(me, instance, codes.collect()).await?;
     let products: Vec<Value> = rows
@@ -41,6 +46,7 @@ async fn all(me: &Me, instance: &InstanceHandle, query: &Query) -> Result<Value,
         .collect();
     Ok(context! {
         products,
+        sells_in => instance.read().await?.currency,
         next => query.next(rows.next.as_ref()),
         asked => query.shown(),
         chosen => Vec::<String>::new(),
@@ -49,7 +55,7 @@ async fn all(me: &Me, instance: &InstanceHandle, query: &Query) -> Result<Value,
     })
 }
 
-/// The word for a product: new are those of the latest run that nobody has activated.
+/// The word for a product: new are those of the latest completed run that nobody has activated.
 fn state(product: &view::Product, new: &BTreeSet<String>) -> &'static str {
     match product {
         product if product.discontinued => "discontinued",
@@ -64,7 +70,7 @@ fn filter(query: &Query) -> Result<ProductFilter, Failure> {
     let (active, discontinued) = match query.text("state").as_deref() {
         None => (None, None),
         Some("active") => (Some(true), Some(false)),
-        Some("inactive") => (Some(false), Some(false)),
+        Some("inactive" | "new") => (Some(false), Some(false)),
         Some("discontinued") => (None, Some(true)),
         Some(_) => return Err(Failure::odd_address("state")),
     };
@@ -81,26 +87,75 @@ fn filter(query: &Query) -> Result<ProductFilter, Failure> {
     })
 }
 
-/// Of some products, by their codes, those that were new in the latest run.
+/// The latest run that read the catalog to its end. `None`: there is none. A run that failed has changed nothing, and what was new is still.
+async fn latest_completed(me: &Me, instance: &InstanceHandle) -> Result<Option<Uuid>, Failure> {
+    let latest = Page::first(RUNS_MAX).in_order(SortOrder::Descending);
+    let runs = me
+        .host()
+        .record()
+        .services_runs(instance.id().into(), &latest)
+        .await?;
+    let is_completed = |state: RunState| matches!(state, RunState::Completed | RunState::CompletedWithErrors);
+    let mut runs = runs.rows.into_iter();
+    Ok(runs.find(|run| is_completed(run.state)).map(|run| run.id))
+}
+
+/// Of some products, by their codes, those that were new in the latest completed run.
 async fn new_in_latest_run(
     me: &Me,
     instance: &InstanceHandle,
     codes: Vec<String>,
 ) -> Result<BTreeSet<String>, Failure> {
-    let record = me.host().record();
-    let latest = Page::first(1).in_order(SortOrder::Descending);
-    let runs = record.services_runs(instance.id().into(), &latest).await?;
-    let Some(run) = runs.rows.first() else {
+    let Some(run) = latest_completed(me, instance).await? else {
         return Ok(BTreeSet::new());
     };
     let filter = DifferenceFilter {
         kind: Some(DifferenceKind::New),
         codes: Some(codes),
     };
+    let record = me.host().record();
     let new = record
-        .services_run_differences(run.id, &filter, &Page::all())
+        .services_run_differences(run, &filter, &Page::all())
         .await?;
     Ok(new.rows.into_iter().map(|made| made.code).collect())
+}
+
+/// The products that were new in the latest completed run and that a filter lets through. A page may have fewer than others, since what
+/// was activated since is left out.
+async fn all_new(
+    me: &Me,
+    instance: &InstanceHandle,
+    filter: &ProductFilter,
+    page: &Page,
+) -> Result<Rows<view::Product>, Failure> {
+    let Some(run) = latest_completed(me, instance).await? else {
+        let rows = Vec::new();
+        return Ok(Rows { rows, next: None });
+    };
+    let new = DifferenceFilter {
+        kind: Some(DifferenceKind::New),
+        ..DifferenceFilter::default()
+    };
+    let (record, id) = (me.host().record(), instance.id().into());
+    let new = record.services_run_differences(run, &new, page).await?;
+    let on_record = record.instance_by_id(id).await?.ok_or_else(Failure::no_page)?;
+    let prices = record.prices(id).await?;
+    let mut rows = Vec::with_capacity(new.rows.len());
+    for made in &new.rows {
+        let found = record.product(id, &made.code).await?;
+        let fits = |product: &bss_model::Product| {
+            let is = |asked: Option<bool>, is: bool| asked.is_none_or(|asked| asked == is);
+            is(filter.active, product.active)
+                && is(filter.published, product.published)
+                && is(filter.discontinued, product.discontinued)
+        };
+        if let Some(product) = found.filter(fits) {
+            let prices = prices.get(&made.code).map_or(&[][..], Vec::as_slice);
+            rows.push(view::Product::new(&on_record, &product, prices));
+        }
+    }
+    let next = new.next;
+    Ok(Rows { rows, next })
 }
 
 /// Decides what is sold, and what is shown in the storefront: about products that were chosen, or about all that a run brought.
@@ -134,17 +189,46 @@ pub(crate) async fn decide(me: Me, Path(name): Path<String>, form: Form) -> Answ
         }
         _ => {}
     }
-    match instance.decide_products(decision, &choice, &me.actor()).await {
-        Ok(decided) => {
+    // The page of one product, which whoever decides there stays on.
+    let stay = form.filled("stay");
+    match (
+        instance.decide_products(decision, &choice, &me.actor()).await,
+        stay,
+    ) {
+        (Ok(_), Some(code)) => {
+            let at = path_of(&instance, &code).await?;
+            Ok(see(&format!("{at}?decided={}", decision.word())))
+        }
+        (Ok(decided), None) => {
             let at = way(&instance.read().await?);
             let (changed, already, left) = (decided.changed, decided.already, decided.discontinued);
+            let unpriced = match (decision, &choice) {
+                (Decision::Activate, Choice::Codes(codes)) => unpriced(&me, &instance, codes).await?,
+                _ => 0,
+            };
             Ok(see(&format!(
-                "{at}/products?changed={changed}&already={already}&left={left}"
+                "{at}/products?changed={changed}&already={already}&left={left}&unpriced={unpriced}"
             )))
         }
-        Err(error) if error.is_transient() => Err(error.into()),
-        Err(error) => again(Wrong::of("", &error), false).await,
+        (Err(error), _) if error.is_transient() => Err(error.into()),
+        (Err(error), Some(code)) => {
+            let wrong = Wrong::of("", &error);
+            let shown = one(&me, &instance, &code, None, &wrong).await?;
+            me.corrected("product.html", shown).await
+        }
+        (Err(error), None) => again(Wrong::of("", &error), false).await,
     }
+}
+
+/// How many of some products have no price in the currency in which the instance sells.
+async fn unpriced(me: &Me, instance: &InstanceHandle, codes: &[String]) -> Result<usize, Failure> {
+    let sells_in = instance.read().await?.currency;
+    let prices = me.host().record().prices(instance.id().into()).await?;
+    let has_price = |code: &&String| {
+        let prices = prices.get(*code).map_or(&[][..], Vec::as_slice);
+        prices.iter().any(|price| price.currency == sells_in)
+    };
+    Ok(codes.iter().filter(|code| !has_price(code)).count())
 }
 
 /// What was typed into the form for a price.
@@ -155,10 +239,11 @@ struct TypedPrice {
 }
 
 /// A product, its prices, and who changed them.
-pub(crate) async fn show(me: Me, Path((name, code)): Path<(String, String)>) -> Answer {
+pub(crate) async fn show(me: Me, Path((name, code)): Path<(String, String)>, query: Query) -> Answer {
     let instance = named(&me, &name).await?;
     let shown = one(&me, &instance, &code, None, &Wrong::default()).await?;
-    me.page("product.html", shown).await
+    let decided = query.text("decided").unwrap_or_default();
+    me.page("product.html", context! { decided, ..shown }).await
 }
 
 async fn one(
@@ -181,13 +266,17 @@ async fn one(
         .collect();
     let sells_in = instance.read().await?.currency;
     let new = new_in_latest_run(me, instance, vec![code.to_owned()]).await?;
+    let has_price = product.prices.iter().any(|price| price.currency == sells_in);
     Ok(context! {
         state => state(&product, &new),
+        has_price,
+        sells_in,
+        decided => "",
         product,
         changes,
         amount => typed.map_or("", |typed| typed.amount.as_str()),
         currency => typed.map_or(sells_in.as_str(), |typed| typed.currency.as_str()),
-        no_amount => false,
+        no_amount => "",
         ..context! { ..wrong.shown(), ..head(instance).await? }
     })
 }
@@ -199,6 +288,11 @@ pub(crate) async fn set_price(me: Me, Path((name, code)): Path<(String, String)>
         amount: form.text("amount"),
         currency: form.text("currency").to_ascii_uppercase(),
     };
+    // Whoever was asked whether it is meant goes back to what was typed.
+    if form.has("change") {
+        let shown = one(&me, &instance, &code, Some(&typed), &Wrong::default()).await?;
+        return me.page("product.html", shown).await;
+    }
     let again = |field: &'static str, error: ProductError| {
         let (me, instance, code, typed) = (&me, &instance, &code, &typed);
         async move {
@@ -207,15 +301,17 @@ pub(crate) async fn set_price(me: Me, Path((name, code)): Path<(String, String)>
             me.corrected("product.html", shown).await
         }
     };
-    let Some(price) = Price::from_amount(&typed.amount, &typed.currency) else {
-        if Price::from_amount("1", &typed.currency).is_none() {
-            let currency = typed.currency.clone();
-            return again("currency", ProductError::InvalidCurrency { currency }).await;
+    if Price::from_amount("1", &typed.currency).is_none() {
+        let currency = typed.currency.clone();
+        return again("currency", ProductError::InvalidCurrency { currency }).await;
+    }
+    let price = match amount(&typed.amount, &typed.currency) {
+        Ok(price) => price,
+        Err(no_amount) => {
+            let shown = one(&me, &instance, &code, Some(&typed), &Wrong::default()).await?;
+            let shown = context! { no_amount, ..shown };
+            return me.corrected("product.html", shown).await;
         }
-        let shown = one(&me, &instance, &code, Some(&typed), &Wrong::default()).await?;
-        return me
-            .corrected("product.html", context! { no_amount => true, ..shown })
-            .await;
     };
     let prices = [NewPrice {
         code: code.clone(),
@@ -246,11 +342,12 @@ pub(crate) async fn set_price(me: Me, Path((name, code)): Path<(String, String)>
             ("reasons", shown.as_str()),
         ];
         let price = prices.first().map(|new| new.price.to_string());
-        let shown = context! { product, price, reasons, fields, ..head(&instance).await? };
+        let doubts: Vec<Value> = doubts.iter().flat_map(|(_, doubts)| doubts).map(doubt).collect();
+        let shown = context! { product, price, doubts, fields, ..head(&instance).await? };
         return me.page("price_confirm.html", shown).await;
     }
     record.set_each_price(id, &prices, &actor).await?;
-    see_product(&instance, &code).await
+    see_product(&instance, &code, "price-set").await
 }
 
 /// Removes the price of a product in a currency.
@@ -274,11 +371,103 @@ pub(crate) async fn remove_price(me: Me, Path((name, code)): Path<(String, Strin
         return me.page("price_remove.html", shown).await;
     }
     record.remove_prices(id, &codes, &currency, &actor).await?;
-    see_product(&instance, &code).await
+    see_product(&instance, &code, "price-removed").await
 }
 
-async fn see_product(instance: &InstanceHandle, code: &str) -> Answer {
+async fn see_product(instance: &InstanceHandle, code: &str, what: &str) -> Answer {
+    Ok(done(&path_of(instance, code).await?, what))
+}
+
+/// The address of a product's page.
+async fn path_of(instance: &InstanceHandle, code: &str) -> Result<String, Failure> {
     let at = way(&instance.read().await?);
     let code = percent_encoding::utf8_percent_encode(code, percent_encoding::NON_ALPHANUMERIC);
-    Ok(see(&format!("{at}/products/{code}")))
+    Ok(format!("{at}/products/{code}"))
+}
+
+/// Why a price may be a mistake, for a template that says so.
+fn doubt(doubt: &PriceDoubt) -> Value {
+    let value = match doubt {
+        PriceDoubt::Zero => String::new(),
+        PriceDoubt::FarFromLast { last } => last.to_string(),
+        PriceDoubt::OtherCurrency { sells_in } => sells_in.clone(),
+    };
+    context! { word => doubt.word(), value }
+}
+
+/// Reads an amount that a person has typed, with a decimal point or a decimal comma, and with marks between groups of digits. What could
+/// mean two amounts is none: `negative` or `unread` says why.
+fn amount(text: &str, currency: &str) -> Result<Price, &'static str> {
+    // As it was always read: a point is before the decimals.
+    if let Some(price) = Price::from_amount(text, currency) {
+        return Ok(price);
+    }
+    // Without a currency, which has a field of its own, and might be another one there.
+    let is_of_amount = |letter: char| !letter.is_alphabetic() && !"€$£¥".contains(letter);
+    if !text.chars().all(is_of_amount) {
+        return Err("unread");
+    }
+    let read = [false, true].map(|has_comma| StatementAmount::parse(text, has_comma));
+    let read = match read {
+        [Some(one), Some(other)] if one == other => one,
+        [Some(one), None] | [None, Some(one)] => one,
+        _ => return Err("unread"),
+    };
+    if read.is_negative() {
+        return Err("negative");
+    }
+    // With a comma alone before three digits, it may be a thousand and more, whatever decimals the currency has.
+    if let Some((_, part)) = text.split_once(',')
+        && part.len() == 3
+        && !text.contains('.')
+    {
+        return Err("unread");
+    }
+    let shown = read.to_string();
+    let shown = match shown.contains('.') {
+        true => shown.trim_end_matches('0').trim_end_matches('.'),
+        false => &shown,
+    };
+    Price::from_amount(shown, currency).ok_or("unread")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_is_read_with_a_point_or_a_comma_and_never_guessed() {
+        let read = |text: &str, currency: &str| amount(text, currency).map(|price| price.to_string());
+        for (text, currency, expected) in [
+            ("149.00", "EUR", "149.00 EUR"),
+            ("149,00", "EUR", "149.00 EUR"),
+            ("149,5", "EUR", "149.50 EUR"),
+            ("1.234,50", "EUR", "1234.50 EUR"),
+            ("1,234.50", "EUR", "1234.50 EUR"),
+            ("1 234,50", "EUR", "1234.50 EUR"),
+            ("0,00", "EUR", "0.00 EUR"),
+            ("149", "JPY", "149 JPY"),
+            ("149,00", "JPY", "149 JPY"),
+            ("1.234,567", "KWD", "1234.567 KWD"),
+            ("1.234", "KWD", "1.234 KWD"),
+        ] {
+            assert_eq!(read(text, currency).as_deref(), Ok(expected), "{text}");
+        }
+        for (text, currency) in [
+            ("1,234", "EUR"),
+            ("1.234", "EUR"),
+            ("1,234", "KWD"),
+            ("149,005", "EUR"),
+            ("149,5", "JPY"),
+            ("149 USD", "EUR"),
+            ("149 €", "EUR"),
+            ("a lot", "EUR"),
+            ("", "EUR"),
+            ("1,2,3", "EUR"),
+        ] {
+            assert_eq!(read(text, currency).as_deref(), Err(&"unread"), "{text}");
+        }
+        assert_eq!(read("-5", "EUR").as_deref(), Err(&"negative"));
+        assert_eq!(read("-5,00", "EUR").as_deref(), Err(&"negative"));
+    }
 }

@@ -10,6 +10,7 @@ use bss_model::{Operator, Secret};
 use http::header::{SET_COOKIE, USER_AGENT};
 use http::{HeaderMap, StatusCode};
 use minijinja::{Value, context};
+use uuid::Uuid;
 
 use crate::answer::{self, Answer, see};
 use crate::console::{Console, Peer};
@@ -86,7 +87,13 @@ pub(crate) async fn sign_in(
     let mut response = match kept.is_empty() {
         true => see(&to),
         false => {
-            let html = console.templates.render("kept.html", context! { to, kept });
+            let shown = context! {
+                to,
+                fields => read_again(&console, &kept).await,
+                leads_to_form => leads_to_form(&to),
+                kept,
+            };
+            let html = console.templates.render("kept.html", shown);
             answer::page(StatusCode::OK, html.map_err(|error| Failure::template(&error))?)
         }
     };
@@ -121,6 +128,63 @@ pub(super) fn give(response: &mut Response, code: &Secret) {
     response
         .headers_mut()
         .extend(session_cookie::given(code).map(|cookie| (SET_COOKIE, cookie)));
+}
+
+/// Fields of forms that nobody has typed.
+const UNTYPED: [&str; 12] = [
+    "asset", "change", "decision", "key", "number", "prices", "reasons", "rows", "run", "session", "stay",
+    "version",
+];
+
+/// What was typed of the fields that were kept, for whoever typed it: with the name of an application in the place of its id, and without
+/// what the page put there itself.
+async fn read_again(console: &Console, kept: &[(String, String)]) -> Vec<Value> {
+    let mut fields = Vec::new();
+    for (name, value) in kept {
+        if value.trim().is_empty() || UNTYPED.contains(&name.as_str()) {
+            continue;
+        }
+        let (name, number) = match row(name) {
+            Some((name, number)) => (name.to_owned(), number),
+            None => (readable(name), 0),
+        };
+        let value = match (name.as_str(), Uuid::try_parse(value)) {
+            ("instance", Ok(id)) => {
+                let instance = console.host.instance_of_id(id.into()).await;
+                instance.map_or_else(|_| value.clone(), |instance| instance.name().to_owned())
+            }
+            _ => value.clone(),
+        };
+        fields.push(context! { name, number, value });
+    }
+    fields
+}
+
+/// The field of a row of an order, and the number of the row. `None`: it is of none.
+fn row(name: &str) -> Option<(&'static str, usize)> {
+    let (index, field) = name.strip_prefix("lines[")?.split_once("].")?;
+    let field = match field {
+        "productCode" => "product",
+        _ => "quantity",
+    };
+    Some((field, index.parse::<usize>().ok()?.saturating_add(1)))
+}
+
+/// A field's name as words. Those of parties and contacts stay as they are: they have labels.
+fn readable(name: &str) -> String {
+    match name.starts_with("customer.") || name.starts_with("contact.") {
+        true => name.to_owned(),
+        false => name
+            .strip_prefix("value.")
+            .unwrap_or(name)
+            .replace(['-', '.'], " "),
+    }
+}
+
+/// Whether the page of a form shows the form again, with what was typed, if it is asked to with `change`.
+fn leads_to_form(to: &str) -> bool {
+    let path = to.split('?').next().unwrap_or_default();
+    path == "/console/orders/new" || (path.starts_with("/console/instances/") && path.ends_with("/price"))
 }
 
 /// Ends the session.
@@ -161,6 +225,18 @@ fn rendered(console: &Console, status: StatusCode, shown: Value) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_typed_is_named_as_a_person_reads_it() {
+        assert_eq!(row("lines[1].productCode"), Some(("product", 2)));
+        assert_eq!(row("lines[0].quantity"), Some(("quantity", 1)));
+        assert_eq!(row("instance"), None);
+        assert_eq!(readable("value.system-name"), "system name");
+        assert_eq!(readable("customer.id"), "customer.id");
+        assert!(leads_to_form("/console/orders/new?customer=C-1"));
+        assert!(leads_to_form("/console/instances/esd/products/A/price"));
+        assert!(!leads_to_form("/console/instances/new"));
+    }
 
     #[test]
     fn nobody_is_led_out_of_the_console() {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use bss_model::{Advice, Diagnose, with_causes};
 use minijinja::{Value, context};
 
+use crate::templates::sentence;
+
 /// What is wrong with a form, in the order of its fields. A problem without a field is one of the whole form.
 #[derive(Debug, Default)]
 pub(super) struct Wrong(Vec<(String, String)>);
@@ -38,22 +40,6 @@ impl Wrong {
         let fields = self.0.iter().map(|(field, _)| field.as_str());
         let wrong: BTreeMap<&str, String> = fields.map(|field| (field, self.at(field))).collect();
         context! { problems => self.0, wrong }
-    }
-}
-
-/// A text as a sentence: errors begin in lower case and have no period.
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    match letters.next() {
-        None => String::new(),
-        Some(first) => {
-            let end = if text.ends_with(['.', '?', '!']) { "" } else { "." };
-            first
-                .to_uppercase()
-                .chain(letters.as_str().chars())
-                .collect::<String>()
-                + end
-        }
     }
 }
 
