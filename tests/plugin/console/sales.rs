@@ -131,7 +131,10 @@ fn an_order_is_checked_and_confirmed_and_placed_once_although_its_form_is_sent_t
     price("14900");
 
     let placed = browser.send(new, &confirmed(&typed, &prices)).expect(303);
-    let order = placed.header("location").expect("an order").to_owned();
+    let to = placed.header("location").expect("an order");
+    let (order, done) = to.split_once('?').expect("it says what was done");
+    assert_eq!(done, "done=order-placed");
+    let order = order.to_owned();
     for again in [confirmed(&typed, &prices), typed.clone()] {
         let again = browser.send(new, &again).expect(303);
         let to = format!("{order}?again=yes");

@@ -336,7 +336,7 @@ fn a_price_that_may_be_a_mistake_is_asked_for_again_before_it_is_set() {
             .saying("id=\"amount-problem\"")
             .saying(said);
     }
-    let asked = browser
+    browser
         .post(&path, &of("0.00"))
         .expect(200)
         .saying("Is 0.00 EUR right?")
