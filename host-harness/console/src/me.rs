@@ -11,7 +11,7 @@ use minijinja::{Value, context};
 use crate::answer::{self, Answer};
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::pages::first_license;
+use crate::first_license;
 use crate::query::Query;
 
 /// Where a page is cut that is sent in two pieces. No text has it, since what is shown is escaped.
@@ -164,7 +164,7 @@ impl Me {
             open_alerts => alerts,
             path => self.path,
             done => self.done,
-            next_step => first_license::next(self).await?,
+            next_step => first_license::next(host, &self.operator).await?,
             ..self.rights()
         })
     }

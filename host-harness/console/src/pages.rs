@@ -18,7 +18,6 @@ mod charges;
 mod connection_check;
 mod countries;
 mod customers;
-pub(crate) mod first_license;
 mod house;
 mod instances;
 mod mails;

@@ -14,21 +14,12 @@ use super::wrong::Wrong;
 use crate::answer::{Answer, done};
 use crate::failure::Failure;
 use crate::form::Form;
+pub(super) use crate::instance_path::way;
 use crate::me::Me;
 
 /// The instance of a path.
 pub(super) async fn named(me: &Me, name: &str) -> Result<InstanceHandle, Failure> {
     Ok(house::instance(me, name).await?)
-}
-
-/// The path of an instance: with its name where that is plain and the operator's own, else with its id.
-pub(super) fn way(instance: &view::Instance) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-    let name = &instance.name;
-    match instance.owner.is_none() && name != "new" && name.bytes().all(is_plain) {
-        true => format!("/console/instances/{name}"),
-        false => format!("/console/instances/{}", instance.id),
-    }
 }
 
 /// What every page about an instance shows: `instance`, and `at`, its path.

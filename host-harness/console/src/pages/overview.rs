@@ -5,8 +5,8 @@ use minijinja::context;
 
 use crate::answer::{Answer, see};
 use crate::charts;
+use crate::first_license;
 use crate::me::Me;
-use crate::pages::first_license;
 
 /// The days that are drawn.
 const DAYS: u16 = 30;
@@ -19,7 +19,7 @@ pub(crate) async fn begin() -> Response {
 /// Shows the overview.
 pub(crate) async fn show(me: Me) -> Answer {
     let status = me.host().status().await?;
-    let steps = first_license::steps(&me).await?;
+    let steps = first_license::steps(me.host(), me.operator()).await?;
     let days = me.host().record().purchase_days(DAYS).await?;
     let texts = &me.console().texts;
     let name = |key: &str| texts.text(key, &[]).unwrap_or_default();

@@ -1,11 +1,11 @@
 //! The way to the first license: its steps, which of them are done, and where the next one is.
 
-use bss_model::{ApiScope, AssetFilter, LicenseState, OrderFilter, Page, ProductFilter, Standing};
+use bss_model::{ApiScope, AssetFilter, LicenseState, Operator, OrderFilter, Page, ProductFilter, Standing};
+use host_harness::{Host, view};
 use serde::Serialize;
 
-use super::instances;
 use crate::failure::Failure;
-use crate::me::Me;
+use crate::instance_path::way;
 
 /// A step on the way to the first license.
 #[derive(Clone, Debug, Serialize)]
@@ -20,16 +20,19 @@ pub(crate) struct Step {
 }
 
 /// The next step. `None`: a license was bought before, or it is nothing that the operator may do.
-pub(crate) async fn next(me: &Me) -> Result<Option<Step>, Failure> {
-    Ok(steps(me).await?.into_iter().find(|step| !step.is_done))
+pub(crate) async fn next(host: &Host, operator: &Operator) -> Result<Option<Step>, Failure> {
+    Ok(steps(host, operator)
+        .await?
+        .into_iter()
+        .find(|step| !step.is_done))
 }
 
 /// All steps. None: a license was bought before, or they are nothing that the operator may do.
-pub(crate) async fn steps(me: &Me) -> Result<Vec<Step>, Failure> {
-    if !me.may(ApiScope::Configure) || !me.may(ApiScope::Order) {
+pub(crate) async fn steps(host: &Host, operator: &Operator) -> Result<Vec<Step>, Failure> {
+    if !operator.may(ApiScope::Configure) || !operator.may(ApiScope::Order) {
         return Ok(Vec::new());
     }
-    let (record, one) = (me.host().record(), Page::first(1));
+    let (record, one) = (host.record(), Page::first(1));
     for bought in [LicenseState::Licensed, LicenseState::Returned] {
         let filter = AssetFilter {
             state: Some(bought),
@@ -39,8 +42,8 @@ pub(crate) async fn steps(me: &Me) -> Result<Vec<Step>, Failure> {
             return Ok(Vec::new());
         }
     }
-    let has_certificate = !me.host().installed_certificates().await?.is_empty();
-    let all = me.host().instances().await?;
+    let has_certificate = !host.installed_certificates().await?.is_empty();
+    let all = host.instances().await?;
     // The one that is furthest is gone on with.
     let instance = all
         .iter()
@@ -59,7 +62,7 @@ pub(crate) async fn steps(me: &Me) -> Result<Vec<Step>, Failure> {
             true => false,
             false => !record.prices(id).await?.is_empty(),
         };
-        at = Some(instances::way(&host_harness::view::Instance::from(instance)));
+        at = Some(way(&view::Instance::from(instance)));
     }
     let orders = record.orders(&OrderFilter::default(), &one).await?.rows;
     let below = |page: &str| match &at {
