@@ -226,6 +226,19 @@ fn what_was_typed_into_the_form_of_an_order_is_read_as_what_it_means_and_can_be_
             .saying(said)
             .saying("value=\"Beispiel GmbH\"");
     }
+    // Nobody gets e-mails in the language of a country that was not chosen yet.
+    let mut unchosen = order(&api, &key, "1");
+    (unchosen[8].1, unchosen[10].1) = ("", "");
+    let again = browser.post(new, &unchosen).expect(422);
+    let language = again.html.split("name=\"contact.language\"").nth(1);
+    let language = language.and_then(|rest| rest.split('>').next());
+    assert!(
+        language.is_some_and(|field| field.contains("value=\"\"")),
+        "{language:?}"
+    );
+    unchosen[8].1 = "DE";
+    browser.post(new, &unchosen).expect(200).saying("(de-DE)");
+
     let mut odd = order(&api, &key, "1");
     (odd[9].1, odd[10].1) = ("jane@x", "klingon");
     browser

@@ -150,7 +150,7 @@ fn settings_are_saved_in_two_stages_once_every_problem_was_told_at_its_field() {
     saves(&mut browser, &nothing)
         .expect(422)
         .saying("href=\"#value.country\"")
-        .saying("Choose one of the list.");
+        .saying("Choose: Country.");
     assert_eq!(api.desk.json(&["instance", "show", "esd"])["version"], 1);
     saves(&mut browser, &chosen)
         .expect(200)

@@ -97,7 +97,7 @@ fn guide(listening: &Listening, pfx: &Pfx, details: &Details) {
         "a simulated Microsoft runs, and there is an application without settings, {INSTANCE}; the browser does the rest:"
     ));
     output::line(
-        "  1. Open this link, and choose a password. The server's certificate is of its own making, so that a browser asks whether to go on",
+        "  1. Open this link, and choose a password; the browser is on this machine, and its user may read the file below. The server's certificate is of its own making, so that a browser asks whether to go on",
     );
     output::line(format!("      {invitation}"));
     output::line("  2. Certificates: import this file with its code");
@@ -113,8 +113,10 @@ fn guide(listening: &Listening, pfx: &Pfx, details: &Details) {
         ("Country", "Germany".to_owned()),
         ("Language", "German (Germany)".to_owned()),
     ]);
-    output::line("  5. Get Services Definition: start a run");
-    output::line("  6. Products: give one a price, such as 149.00 EUR, and activate it");
+    output::line("  5. The same application, Get Services Definition: start a run");
+    output::line(
+        "  6. The same application, Products: give one a price, such as 149.00 EUR, and activate it",
+    );
     output::line("  7. Orders: place one. Every page says what comes next");
     output::line(format!(
         "the console is at {}; Ctrl-C ends it, and all of it is gone",

@@ -65,6 +65,9 @@ pub(super) struct Typed {
     country: String,
     email: String,
     language: String,
+    /// The language of the e-mails: what was typed, or else that of the customer's latest order or of the country.
+    #[serde(skip)]
+    meant_language: String,
     /// The rows that the form had, empty ones among them.
     #[serde(skip)]
     rows_shown: usize,
@@ -127,6 +130,7 @@ impl Typed {
             country: form.text("customer.country"),
             email: form.text("contact.email"),
             language: form.text("contact.language"),
+            meant_language: String::new(),
             rows_shown: shown.count(),
         }
     }
@@ -177,7 +181,7 @@ impl Typed {
         if !self.email.is_empty() {
             request = request.mail_to(Contact {
                 email: self.email.clone(),
-                language: self.language.clone(),
+                language: self.meant_language.clone(),
             });
         }
         let rows = self.rows.iter().filter(|row| !row.product.is_empty());
@@ -234,13 +238,13 @@ impl Typed {
                 wrong.push(Problem::of(me, "customer.country", word, &values));
             }
         }
-        if self.language.is_empty() {
-            let contact = latest.and_then(|order| order.contact.as_ref());
-            self.language = match contact {
-                Some(contact) => contact.language.clone(),
-                None => countries::language(&self.country),
-            };
-        }
+        // What nobody has typed stays out of the form: it would still stand there when the country is another one.
+        let contact = latest.and_then(|order| order.contact.as_ref());
+        self.meant_language = match (self.language.is_empty(), contact) {
+            (false, _) => self.language.clone(),
+            (true, Some(contact)) => contact.language.clone(),
+            (true, None) => countries::language(&self.country),
+        };
         Ok(wrong)
     }
 }

@@ -235,15 +235,15 @@ async fn missing_choices(
     typed: &Typed,
 ) -> Result<Option<Wrong>, Failure> {
     let form = instance.form().await?;
-    let sentence = me.console().texts.text("settings.choose_one", &[]);
-    let sentence = sentence.unwrap_or_default();
     let mut wrong = Wrong::default();
     let open = form.form.fields.iter();
     let mut open = open.filter(|field| field.enabled && field.mandatory && field.kind == FieldKind::Choice);
     let is_empty = |id: &String| typed.values.get(id).is_some_and(String::is_empty);
     let mut is_missing = false;
     for field in open.by_ref().filter(|field| is_empty(&field.id)) {
-        wrong.add(&name_of(field), &sentence, "");
+        let label = [("label", field.label.clone())];
+        let sentence = me.console().texts.text("settings.choose_one", &label);
+        wrong.add(&name_of(field), &sentence.unwrap_or_default(), "");
         is_missing = true;
     }
     Ok(is_missing.then_some(wrong))
