@@ -65,7 +65,7 @@ impl Site {
             ("the page of the orders", "/console/orders".to_owned()),
             ("the page of an order", format!("/console/orders/{order}")),
             ("the page of the customers", "/console/customers".to_owned()),
-            ("the page of a customer", "/console/customers/C-7".to_owned()),
+            ("the page of a customer", "/console/customers/C-0".to_owned()),
             ("the page of the charges", "/console/charges".to_owned()),
             ("the page of the e-mails", "/console/mails".to_owned()),
             ("the page of who did what", "/console/audit".to_owned()),
