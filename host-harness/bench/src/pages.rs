@@ -160,8 +160,12 @@ impl Browser {
         let request = request
             .body(Full::new(Bytes::from(body)))
             .map_err(BenchError::when("a request can't be made"))?;
-        self.sender
-            .send_request(request)
+        let answered = async {
+            // An answer that was read to its end does not say yet that the connection takes the next request.
+            self.sender.ready().await?;
+            self.sender.send_request(request).await
+        };
+        answered
             .await
             .map_err(BenchError::when("a request is not answered"))
     }
