@@ -108,8 +108,13 @@ fn what_a_run_did_is_shown_by_list_and_decided_about_in_bulk() {
     let greek = greek["id"].as_str().expect("an id");
     let changed = desk.json(&["services", "products", "esd", "--run", greek, "--changed"]);
     let renamed = |product: &Value| {
-        product["differences"]
-            == json!([{ "kind": "changed", "fields": ["name", "description", "attribute values"] }])
+        let made = &product["differences"][0];
+        let name = &made["changes"][0];
+        made["kind"] == "changed"
+            && made["fields"] == json!(["name", "description", "attribute values"])
+            && name["field"] == "name"
+            && name["after"] == product["productName"]
+            && name["before"] != name["after"]
     };
     assert!(
         changed.as_array().expect("a list").iter().any(renamed),
