@@ -90,15 +90,7 @@ impl Site {
         };
         let made = self.host.create_api_client(request, &actor()).await;
         let key = made.map_err(BenchError::when("the client can't be made"))?.key;
-        let options = ServerOptions {
-            listen: (Ipv4Addr::LOCALHOST, 0).into(),
-            transport: Transport::PlainHttp,
-            limits: Limits::default(),
-            worker: None,
-            console: false,
-        };
-        let server = Server::bind(&self.host, options).await;
-        let server = server.map_err(BenchError::when("the server can't be started"))?;
+        let server = self.server(false).await?;
         let address = server.address();
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(async move {
@@ -125,6 +117,19 @@ impl Site {
         site.bare = bare;
         site.serving[1] = answering;
         Ok(site)
+    }
+
+    /// A server of the site's host on loopback, over plain HTTP, without a worker.
+    pub(crate) async fn server(&self, console: bool) -> Result<Server, BenchError> {
+        let options = ServerOptions {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            transport: Transport::PlainHttp,
+            limits: Limits::default(),
+            worker: None,
+            console,
+        };
+        let server = Server::bind(&self.host, options).await;
+        server.map_err(BenchError::when("the server can't be started"))
     }
 
     /// Works on what is ordered while something else is done.

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use bss_model::{
-    AssetFilter, AssetSelection, Contact, LicenseState, OrderFilter, Page, Party, Settlement, SortOrder,
+    Asset, AssetFilter, AssetSelection, Contact, LicenseState, OrderFilter, Page, Party, Settlement,
+    SortOrder,
 };
 use host_harness::view::Keys;
 use host_harness::{Error, OrderRequest};
@@ -60,12 +61,7 @@ impl Site {
     /// # Errors
     /// When the record can't be read.
     pub async fn look(&self, rounds: usize) -> Result<Looks, BenchError> {
-        let latest = Page::first(1).in_order(SortOrder::Descending);
-        let bought = self.host.record().assets(&AssetFilter::default(), &latest).await;
-        let bought = bought.map_err(BenchError::when("the record can't be read"))?.rows;
-        let license = bought
-            .first()
-            .ok_or_else(|| BenchError::unusable("there is no license"))?;
+        let license = self.latest_license().await?;
         let (id, order) = (license.id.to_string(), license.order_id.to_string());
         let key = license.masked_product_key.as_deref().unwrap_or_default();
         let key_end = key.rsplit('-').next().unwrap_or_default();
@@ -185,6 +181,14 @@ impl Site {
             timed(rounds, async || self.host.status().await).await?,
         ));
         Ok(looks)
+    }
+
+    pub(crate) async fn latest_license(&self) -> Result<Asset, BenchError> {
+        let latest = Page::first(1).in_order(SortOrder::Descending);
+        let bought = self.host.record().assets(&AssetFilter::default(), &latest).await;
+        let bought = bought.map_err(BenchError::when("the record can't be read"))?.rows;
+        let latest = bought.into_iter().next();
+        latest.ok_or_else(|| BenchError::unusable("there is no license"))
     }
 
     async fn licenses(&self, filter: &AssetFilter) -> Result<(), Error> {

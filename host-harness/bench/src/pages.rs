@@ -1,12 +1,10 @@
 //! Pages of the console, as a browser asks for them: how long until the first byte of the answer is there.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use bss_model::{AssetFilter, NewOperator, OperatorRole, Page, Secret, SortOrder};
-use bss_server::{Limits, Server, ServerOptions, Transport};
+use bss_model::{NewOperator, OperatorRole, Secret};
 use bytes::Bytes;
-use host_harness::view;
 use http::header::{CONTENT_TYPE, COOKIE, HOST, SET_COOKIE};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -27,15 +25,7 @@ impl Site {
     /// # Errors
     /// When a server can't be started, or a page is not shown.
     pub async fn look_at_pages(&self, rounds: usize) -> Result<Looks, BenchError> {
-        let options = ServerOptions {
-            listen: (Ipv4Addr::LOCALHOST, 0).into(),
-            transport: Transport::PlainHttp,
-            limits: Limits::default(),
-            worker: None,
-            console: true,
-        };
-        let server = Server::bind(&self.host, options).await;
-        let server = server.map_err(BenchError::when("the server can't be started"))?;
+        let server = self.server(true).await?;
         let address = server.address();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(server.serve(async {
@@ -50,12 +40,7 @@ impl Site {
 
     async fn pages(&self, address: SocketAddr, rounds: usize) -> Result<Looks, BenchError> {
         let mut browser = self.sign_in(address).await?;
-        let latest = Page::first(1).in_order(SortOrder::Descending);
-        let bought = self.host.record().assets(&AssetFilter::default(), &latest).await;
-        let bought = bought.map_err(BenchError::when("the record can't be read"))?.rows;
-        let license = bought
-            .first()
-            .ok_or_else(|| BenchError::unusable("there is no license"))?;
+        let license = self.latest_license().await?;
         let (license, order) = (license.id, license.order_id);
         let mut looks = Vec::new();
         for (what, path) in [
@@ -89,13 +74,13 @@ impl Site {
 
     /// A browser in which an operator has signed in.
     async fn sign_in(&self, address: SocketAddr) -> Result<Browser, BenchError> {
-        let failed = BenchError::when("the operator can't be made");
         let new = NewOperator {
             name: "bench".to_owned(),
             role: OperatorRole::Administrator,
             may_reveal: false,
         };
-        let made: view::InvitedOperator = self.host.create_operator(new, &actor()).await.map_err(failed)?;
+        let made = self.host.create_operator(new, &actor()).await;
+        let made = made.map_err(BenchError::when("the operator can't be made"))?;
         let path = made.invitation.expose();
         let code = path.rsplit('=').next().unwrap_or_default();
         self.host
