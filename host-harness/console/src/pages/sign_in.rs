@@ -6,7 +6,7 @@ use std::time::Instant;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use bss_model::{Operator, Secret};
+use bss_model::Secret;
 use http::header::{SET_COOKIE, USER_AGENT};
 use http::{HeaderMap, StatusCode};
 use minijinja::{Value, context};
@@ -72,17 +72,10 @@ pub(crate) async fn sign_in(
     if let Err(wait) = console.tries.begin(&name, address, Instant::now()) {
         return again(StatusCode::TOO_MANY_REQUESTS, "slowed", Some(wait.as_secs() + 1));
     }
-    let Some((operator, code)) = begun(&console, &name, &password, address, &headers).await? else {
+    let Some(code) = begun(&console, &name, &password, address, &headers).await? else {
         return again(StatusCode::UNAUTHORIZED, "wrong", None);
     };
     console.tries.succeeded(&name, address);
-    // The session that the browser had is over: nobody has two in one.
-    if let Some(former) = session_cookie::shown(&headers)
-        && let Some((former, _)) = console.host.operator_session(&former, false).await?
-    {
-        let (of, actor) = (former.operator_id, operator.actor());
-        console.host.end_operator_session(of, former.id, &actor).await?;
-    }
     // What a form had is sent by whoever reads it again and says so.
     let mut response = match kept.is_empty() {
         true => see(&to),
@@ -101,26 +94,34 @@ pub(crate) async fn sign_in(
     Ok(response)
 }
 
-/// Begins a session of whoever knows a password, and returns its code. `None`: nobody has that name and that password.
+/// Begins a session of whoever knows a password, and returns its code. The session that the browser had is over: nobody has two in one.
+/// `None`: nobody has that name and that password.
 pub(super) async fn begun(
     console: &Console,
     name: &str,
     password: &Secret,
     address: Option<IpAddr>,
     headers: &HeaderMap,
-) -> Result<Option<(Operator, Secret)>, Failure> {
+) -> Result<Option<Secret>, Failure> {
     let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
     let from = address.map(|address| address.to_string()).unwrap_or_default();
     let begun = console
         .host
         .sign_in(name, password, &from, agent.unwrap_or_default())
         .await?;
-    match &begun {
-        Some((operator, _)) => tracing::info!(operator = operator.name, from, "an operator signed in"),
+    let Some((operator, code)) = begun else {
         // The name is not logged: the password may have been typed there.
-        None => tracing::warn!(from, "a try to sign in failed"),
+        tracing::warn!(from, "a try to sign in failed");
+        return Ok(None);
+    };
+    tracing::info!(operator = operator.name, from, "an operator signed in");
+    if let Some(former) = session_cookie::shown(headers)
+        && let Some((former, _)) = console.host.operator_session(&former, false).await?
+    {
+        let (of, actor) = (former.operator_id, operator.actor());
+        console.host.end_operator_session(of, former.id, &actor).await?;
     }
-    Ok(begun)
+    Ok(Some(code))
 }
 
 /// Gives a browser the code of its session.

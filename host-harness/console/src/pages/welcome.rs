@@ -47,9 +47,7 @@ pub(crate) async fn choose(
             let address = peer.map(|Extension(peer)| peer.0);
             let mut response = done("/console/", "signed-in");
             // Disabled in this moment, the operator reads on the page of signing in that nobody is.
-            if let Some((_, code)) =
-                sign_in::begun(&console, &operator.name, &typed, address, &headers).await?
-            {
+            if let Some(code) = sign_in::begun(&console, &operator.name, &typed, address, &headers).await? {
                 sign_in::give(&mut response, &code);
             }
             Ok(response)
