@@ -48,7 +48,7 @@ pub(crate) async fn steps(host: &Host, operator: &Operator) -> Result<Vec<Step>,
     let instance = all
         .iter()
         .max_by_key(|instance| (instance.standing == Standing::Ready, instance.version));
-    let (mut at, mut is_ready, mut has_products, mut has_sold) = (None, false, false, false);
+    let (mut at, mut is_ready, mut has_products, mut can_sell) = (None, false, false, false);
     if let Some(instance) = instance {
         let id = instance.id;
         is_ready = instance.standing == Standing::Ready;
@@ -57,11 +57,17 @@ pub(crate) async fn steps(host: &Host, operator: &Operator) -> Result<Vec<Step>,
             .await?
             .rows
             .is_empty();
-        let on_sale = record.products(id, &ProductFilter::on_sale(), &one).await?.rows;
-        has_sold = match on_sale.is_empty() {
-            true => false,
-            false => !record.prices(id).await?.is_empty(),
-        };
+        // An order needs both of one product: that it is on sale, and a price.
+        let prices = record.prices(id).await?;
+        let on_sale = record
+            .products(id, &ProductFilter::on_sale(), &Page::all())
+            .await?;
+        can_sell = on_sale.rows.iter().any(|product| {
+            let prices = prices.get(&product.offered.code).into_iter().flatten();
+            prices
+                .into_iter()
+                .any(|price| price.currency == instance.currency)
+        });
         at = Some(way(&view::Instance::from(instance)));
     }
     let orders = record.orders(&OrderFilter::default(), &one).await?.rows;
@@ -78,7 +84,7 @@ pub(crate) async fn steps(host: &Host, operator: &Operator) -> Result<Vec<Step>,
         ),
         ("settings", below("settings"), is_ready),
         ("services", below("runs"), has_products),
-        ("products", below("products"), has_sold),
+        ("products", below("products"), can_sell),
         ("order", "/console/orders/new".to_owned(), !orders.is_empty()),
     ];
     let steps = steps.into_iter().zip(1..);
