@@ -51,7 +51,7 @@ pub(super) struct ListActs {
     /// Only acts on subjects of this kind, such as `order`, `asset`, `mail-settings`
     #[arg(long, value_name = "KIND", value_parser = subject_kind)]
     kind: Option<SubjectKind>,
-    /// Only acts of this kind, such as `place-order`, `reveal-license`
+    /// Only acts of this kind, such as `place-order`, `show-keys`
     #[arg(long, value_name = "ACT", value_parser = act)]
     act: Option<Act>,
     /// Only acts of actors with this name

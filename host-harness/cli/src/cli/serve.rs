@@ -55,12 +55,12 @@ pub(super) struct ServeArguments {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Listening {
-    pub(super) url: String,
-    pub(super) address: SocketAddr,
+    url: String,
+    address: SocketAddr,
     /// The SHA-256 of the certificate. `None`: plain HTTP is spoken.
-    pub(super) certificate_sha256: Option<String>,
+    certificate_sha256: Option<String>,
     /// The file of the certificate that clients trust. `None`: plain HTTP is spoken.
-    pub(super) certificate_file: Option<PathBuf>,
+    certificate_file: Option<PathBuf>,
     /// The address at which operators sign in. `None`: there is no console.
     pub(super) console_url: Option<String>,
     /// The address at which the first administrator chooses a password, once, within a day. `None`: somebody can sign in already.
