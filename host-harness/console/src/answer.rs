@@ -62,17 +62,17 @@ pub(crate) fn done(path: &str, what: &str) -> Response {
     see(&format!("{path}{query}done={what}{part_mark}{part}"))
 }
 
-/// Parts of a streamed answer that wait for a browser that reads slowly.
-const PARTS: usize = 16;
+/// Pieces of a streamed answer that wait for a browser that reads slowly.
+const PIECES: usize = 16;
 
-/// Where the parts of a streamed answer are put.
+/// Where the pieces of a streamed answer are put.
 #[derive(Clone, Debug)]
-pub(crate) struct Parts(mpsc::Sender<String>);
+pub(crate) struct Pieces(mpsc::Sender<String>);
 
-impl Parts {
-    /// Sends a part, once there is room for it. False: the browser has left.
-    pub(crate) async fn send(&self, part: String) -> bool {
-        self.0.send(part).await.is_ok()
+impl Pieces {
+    /// Sends a piece, once there is room for it. False: the browser has left.
+    pub(crate) async fn send(&self, piece: String) -> bool {
+        self.0.send(piece).await.is_ok()
     }
 
     /// Done as soon as the browser has left.
@@ -81,16 +81,16 @@ impl Parts {
     }
 }
 
-/// An answer whose parts are sent as they are made. It ends once nobody can send any more.
-pub(crate) fn streamed(content_type: &'static str) -> (Response, Parts) {
-    let (sender, receiver) = mpsc::channel(PARTS);
-    let parts = stream::unfold(receiver, async |mut receiver: mpsc::Receiver<String>| {
-        let part = receiver.recv().await?;
-        Some((Ok::<_, Infallible>(part), receiver))
+/// An answer whose pieces are sent as they are made. It ends once nobody can send any more.
+pub(crate) fn streamed(content_type: &'static str) -> (Response, Pieces) {
+    let (sender, receiver) = mpsc::channel(PIECES);
+    let pieces = stream::unfold(receiver, async |mut receiver: mpsc::Receiver<String>| {
+        let piece = receiver.recv().await?;
+        Some((Ok::<_, Infallible>(piece), receiver))
     });
-    let mut response = Body::from_stream(parts).into_response();
+    let mut response = Body::from_stream(pieces).into_response();
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    (response, Parts(sender))
+    (response, Pieces(sender))
 }

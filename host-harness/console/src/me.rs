@@ -11,7 +11,7 @@ use minijinja::{Value, context};
 use crate::answer::{self, Answer};
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::first_license;
+use crate::first_license::{self, Step};
 use crate::query::Query;
 
 /// Where a page is cut that is sent in two pieces. No text has it, since what is shown is escaped.
@@ -46,7 +46,7 @@ impl Me {
     pub(crate) fn new(console: Console, operator: Operator, session: OperatorSession, uri: &Uri) -> Self {
         let asked = Query::of(uri.query().unwrap_or_default()).text("done");
         Self {
-            // Whoever made up the address has no text said that is none of the catalog.
+            // A text that the catalog does not have is of an address that somebody made up.
             done: asked.filter(|what| console.texts.has(&format!("done.{what}"))),
             console,
             operator,
@@ -114,7 +114,7 @@ impl Me {
         Ok((before.to_owned(), after.to_owned()))
     }
 
-    /// A piece of a page that is sent bit by bit.
+    /// A piece of a page, without the frame.
     pub(crate) fn piece(&self, template: &str, shown: Value) -> Result<String, Failure> {
         let shown = context! { ..shown, ..self.rights() };
         let html = self.console.templates.render(template, shown);
@@ -123,12 +123,7 @@ impl Me {
 
     /// A part of a page, which its script puts in the place of the one before. `is_over`: it is not asked for again.
     pub(crate) fn part(&self, template: &str, shown: Value, is_over: bool) -> Answer {
-        let shown = context! { ..shown, ..self.rights() };
-        let html = self.console.templates.render(template, shown);
-        let mut response = match html {
-            Ok(html) => answer::page(StatusCode::OK, html),
-            Err(error) => return Err(Failure::template(&error)),
-        };
+        let mut response = answer::page(StatusCode::OK, self.piece(template, shown)?);
         if is_over {
             let name = http::HeaderName::from_static("x-live");
             response
@@ -164,9 +159,22 @@ impl Me {
             open_alerts => alerts,
             path => self.path,
             done => self.done,
-            next_step => first_license::next(host, &self.operator).await?,
+            next_step => self.next_step().await?,
             ..self.rights()
         })
+    }
+
+    /// A text of the catalog, with its values. A test holds the catalog to what is said, so that none is missing.
+    pub(crate) fn text(&self, key: &str, values: &[(&str, String)]) -> String {
+        self.console.texts.text(key, values).unwrap_or_default()
+    }
+
+    /// The next step on the way to the first license, where the page does not show all of them.
+    async fn next_step(&self) -> Result<Option<Step>, Failure> {
+        match self.path.as_str() {
+            "/console/" => Ok(None),
+            _ => first_license::next(self.host(), &self.operator).await,
+        }
     }
 
     fn rights(&self) -> Value {

@@ -137,10 +137,10 @@ fn an_order_is_checked_and_confirmed_and_placed_once_although_its_form_is_sent_t
     let order = order.to_owned();
     for again in [confirmed(&typed, &prices), typed.clone()] {
         let again = browser.send(new, &again).expect(303);
-        let to = format!("{order}?again=yes");
+        let to = format!("{order}?done=order-there");
         assert_eq!(again.header("location"), Some(to.as_str()));
     }
-    let again = browser.get(&format!("{order}?again=yes")).expect(200);
+    let again = browser.get(&format!("{order}?done=order-there")).expect(200);
     again.saying("This order exists already");
     assert!(!browser.get(&order).says("This order exists already"));
     assert_eq!(
@@ -226,7 +226,7 @@ fn what_was_typed_into_the_form_of_an_order_is_read_as_what_it_means_and_can_be_
             .saying(said)
             .saying("value=\"Beispiel GmbH\"");
     }
-    // Nobody gets e-mails in the language of a country that was not chosen yet.
+    // A language that was worked out for a country not chosen yet does not stand in the form afterwards.
     let mut unchosen = order(&api, &key, "1");
     (unchosen[8].1, unchosen[10].1) = ("", "");
     let again = browser.post(new, &unchosen).expect(422);

@@ -374,7 +374,7 @@ fn a_price_that_may_be_a_mistake_is_asked_for_again_before_it_is_set() {
         .post("/console/instances/esd/products", &[("decision", "publish")])
         .expect(422)
         .saying("Choose at least one product.");
-    // Whoever decides on the page of a product stays there, and is told what is missing before it can be ordered.
+    // A decision on the page of a product leads back to it, with what is missing before it can be ordered.
     browser
         .post(
             &format!("{product}/price-removal"),

@@ -209,20 +209,18 @@ pub(crate) async fn cancel(me: Me, Path(asset): Path<String>, form: Form) -> Ans
     }
     let (host, actor, id) = (me.host(), me.actor(), handle.id().into());
     let (comment, requester) = (form.text("comment"), requester(&me, &handle, &form).await?);
-    let what = match how.as_str() {
-        "now" => "license-cancelled",
-        _ => "cancellation-requested",
-    };
-    let cancelled = match how.as_str() {
-        "now" => host
-            .cancel_now(id, &requester, &comment, &actor)
-            .await
-            .map_err(Error::from),
-        _ => host
-            .record()
-            .request_cancellation(id, &requester, &comment, &actor)
-            .await
-            .map_err(Error::from),
+    let (what, cancelled) = match how.as_str() {
+        "now" => {
+            let cancelled = host.cancel_now(id, &requester, &comment, &actor).await;
+            ("license-cancelled", cancelled.map_err(Error::from))
+        }
+        _ => {
+            let record = host.record();
+            let requested = record
+                .request_cancellation(id, &requester, &comment, &actor)
+                .await;
+            ("cancellation-requested", requested.map_err(Error::from))
+        }
     };
     match cancelled {
         Ok(_) => Ok(done(&path(&handle), what)),

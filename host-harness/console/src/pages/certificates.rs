@@ -98,7 +98,15 @@ pub(super) fn code_of(form: &Form) -> PfxCode {
 /// The field that keeps a file from being imported.
 pub(super) fn field_of(error: &ImportError) -> &'static str {
     match error {
-        ImportError::Inspect(InspectError::Pfx(PfxError::NoCode | PfxError::WrongCode)) => "code",
+        ImportError::Inspect(error) => field_of_file(error),
+        _ => "file",
+    }
+}
+
+/// The field that keeps a file from being read.
+pub(super) fn field_of_file(error: &InspectError) -> &'static str {
+    match error {
+        InspectError::Pfx(PfxError::NoCode | PfxError::WrongCode) => "code",
         _ => "file",
     }
 }

@@ -9,7 +9,7 @@ use minijinja::{Value, context};
 use tokio::sync::mpsc;
 
 use super::instances::{head, named};
-use crate::answer::{self, Answer, Parts};
+use crate::answer::{self, Answer, Pieces};
 use crate::failure::Failure;
 use crate::me::Me;
 
@@ -27,19 +27,19 @@ pub(crate) async fn check(me: Me, Path(name): Path<String>) -> Answer {
     let head = head(&instance).await?;
     let (before, after) = me.split_page("connection_check.html", head.clone()).await?;
     let heard = me.host().heard_by(listener).instance_of_id(instance.id()).await?;
-    let (response, parts) = answer::streamed("text/html; charset=utf-8");
+    let (response, pieces) = answer::streamed("text/html; charset=utf-8");
     tokio::spawn(async move {
         let shown = async {
-            parts.send(before).await;
-            parts
-                .send(watched(&me, &heard, &head, events, &parts).await)
+            pieces.send(before).await;
+            pieces
+                .send(watched(&me, &heard, &head, events, &pieces).await)
                 .await;
-            parts.send(after).await;
+            pieces.send(after).await;
         };
         // The check ends with its browser: it changes nothing.
         tokio::select! {
             () = shown => {}
-            () = parts.left() => {}
+            () = pieces.left() => {}
         }
     });
     Ok(response)
@@ -51,41 +51,36 @@ async fn watched(
     instance: &InstanceHandle,
     head: &Value,
     mut events: mpsc::Receiver<CallEvent>,
-    parts: &Parts,
+    pieces: &Pieces,
 ) -> String {
     let mut check = pin!(instance.check_connection());
     let checked = loop {
         tokio::select! {
             // What was heard before the end is told before it.
             biased;
-            Some(event) = events.recv() => tell(me, &event, parts).await,
+            Some(event) = events.recv() => tell(me, &event, pieces).await,
             checked = &mut check => break checked,
         }
     };
     while let Ok(event) = events.try_recv() {
-        tell(me, &event, parts).await;
+        tell(me, &event, pieces).await;
     }
-    let end = match checked {
-        Ok(check) => me.piece(
-            "connection_check_end.html",
-            context! { check, failure => (), ..head.clone() },
-        ),
-        Err(error) => {
-            let failure = Failure::from(error);
-            me.piece(
-                "connection_check_end.html",
-                context! { check => (), failure, ..head.clone() },
-            )
-        }
+    let (check, failure) = match checked {
+        Ok(check) => (Some(check), None),
+        Err(error) => (None, Some(Failure::from(error))),
     };
+    let end = me.piece(
+        "connection_check_end.html",
+        context! { check, failure, ..head.clone() },
+    );
     end.unwrap_or_else(|failure| failure.code().to_owned())
 }
 
 /// Shows an event to whoever still looks.
-async fn tell(me: &Me, event: &CallEvent, parts: &Parts) {
+async fn tell(me: &Me, event: &CallEvent, pieces: &Pieces) {
     let piece = shown(event).and_then(|shown| me.piece("connection_check_event.html", shown).ok());
     if let Some(piece) = piece {
-        parts.send(piece).await;
+        pieces.send(piece).await;
     }
 }
 

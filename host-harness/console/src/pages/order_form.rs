@@ -86,10 +86,9 @@ impl Problem {
     fn of(me: &Me, field: &str, word: &str, values: &[(&str, &str)]) -> Self {
         let values = values.iter().map(|(name, value)| (*name, (*value).to_owned()));
         let values: Vec<_> = values.collect();
-        let text = me.console().texts.text(&format!("words.{word}"), &values);
         Self {
             field: field.to_owned(),
-            message: text.unwrap_or_default(),
+            message: me.text(&format!("words.{word}"), &values),
             advice: String::new(),
         }
     }
@@ -186,7 +185,7 @@ impl Typed {
         }
         let rows = self.rows.iter().filter(|row| !row.product.is_empty());
         rows.fold(request, |request, row| {
-            // One that is no number is told before the host is asked.
+            // A quantity that is no number is told before the host is asked.
             request.line(row.product.as_str(), row.quantity.parse().unwrap_or(1))
         })
     }
@@ -251,9 +250,9 @@ impl Typed {
 
 /// The product that a text means.
 enum Meant {
-    /// One, by its code.
+    /// A product, by its code.
     Product(String),
-    /// None. These may have been meant, and nothing where there are none.
+    /// No product. The text names those that may have been meant, and is empty where there are none.
     Nothing(String),
 }
 

@@ -120,7 +120,7 @@ pub(crate) async fn place(me: Me, form: Form) -> Answer {
         let priced = request.clone().at_prices(shown);
         match instance.place(priced, &me.actor()).await {
             Ok(placed) if placed.is_new() => return Ok(done(&path(placed.order()), "order-placed")),
-            Ok(placed) => return Ok(see(&path_again(placed.order()))),
+            Ok(placed) => return Ok(done(&path(placed.order()), "order-there")),
             // The confirmation is asked for again, with the price of now.
             Err(error) if error.code() == "price-changed" => {}
             Err(error) => return refused(&me, &instance, typed, key, &error).await,
@@ -131,7 +131,7 @@ pub(crate) async fn place(me: Me, form: Form) -> Answer {
     }
     match instance.placed(&key).await? {
         // The form was sent again after its order was placed.
-        Some(order) => Ok(see(&path_again(&order))),
+        Some(order) => Ok(done(&path(&order), "order-there")),
         None => {
             let is_repriced = form.has("confirmed");
             confirmation(&me, &instance, &typed, &request, latest.as_ref(), is_repriced).await
@@ -275,7 +275,7 @@ async fn priced(instance: &InstanceHandle, line: &NewLine, currency: &str) -> Re
 }
 
 /// An order with its licenses, what was charged for them, and what is left to do.
-pub(crate) async fn show(me: Me, Path(order): Path<String>, query: Query) -> Answer {
+pub(crate) async fn show(me: Me, Path(order): Path<String>) -> Answer {
     let handle = named(&me, &order).await?;
     let order = handle.read().await?;
     let filter = ChargeFilter {
@@ -285,8 +285,7 @@ pub(crate) async fn show(me: Me, Path(order): Path<String>, query: Query) -> Ans
     let charges = me.host().record().charges(&filter, &Page::all()).await?.rows;
     let charges = me.host().credited_charge_views(&charges).await?;
     let left = order.assets.iter().filter(|asset| is_left(asset)).count();
-    let is_again = query.text("again").is_some();
-    let shown = context! { total => total(&order), left, charges, is_again, order };
+    let shown = context! { total => total(&order), left, charges, order };
     me.page("order.html", shown).await
 }
 
@@ -330,9 +329,4 @@ async fn named(me: &Me, order: &str) -> Result<OrderHandle, Failure> {
 
 fn path(order: &OrderHandle) -> String {
     format!("/console/orders/{}", order.id())
-}
-
-/// The page of an order whose form was sent again.
-fn path_again(order: &OrderHandle) -> String {
-    format!("{}?again=yes", path(order))
 }

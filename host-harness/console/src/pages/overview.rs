@@ -21,8 +21,7 @@ pub(crate) async fn show(me: Me) -> Answer {
     let status = me.host().status().await?;
     let steps = first_license::steps(me.host(), me.operator()).await?;
     let days = me.host().record().purchase_days(DAYS).await?;
-    let texts = &me.console().texts;
-    let name = |key: &str| texts.text(key, &[]).unwrap_or_default();
+    let name = |key: &str| me.text(key, &[]);
     let shown = context! {
         status,
         steps,

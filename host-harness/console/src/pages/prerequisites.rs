@@ -1,11 +1,11 @@
 //! Prerequisites: the certificate, the hostname and its CNAME record, before anything is installed.
 
-use bss_model::{Diagnose, with_causes};
+use bss_model::with_causes;
 use host_harness::prerequisites::{DNS_TIMEOUT, DnsQuestions, Hostname, Region, Verdict, check, hostnames};
-use host_harness::{InspectError, PfxError, view};
+use host_harness::view;
 use minijinja::{Value, context};
 
-use super::certificates::{code_of, imported, key_work, shown_after_import};
+use super::certificates::{code_of, field_of_file, imported, key_work, shown_after_import};
 use super::wrong::Wrong;
 use crate::answer::Answer;
 use crate::failure::Failure;
@@ -43,7 +43,7 @@ pub(crate) async fn look(me: Me, form: Form) -> Answer {
     };
     let region = form.text("region").parse::<Region>().ok();
     if region.is_none() {
-        wrong.add("region", &said(&me, "wrong-no-region"), "");
+        wrong.add("region", &me.text("words.wrong-no-region", &[]), "");
     }
     let (Some(hostname), Some(region)) = (hostname, region) else {
         return me.corrected("prerequisites.html", shown(&form, &wrong)).await;
@@ -86,7 +86,7 @@ async fn install(me: &Me, form: &Form) -> Result<(Value, String), Failure> {
 fn typed_hostname(typed: &str, wrong: &mut Wrong) -> Option<Hostname> {
     let read = typed.parse::<Hostname>();
     if let Err(error) = &read {
-        wrong.add("hostname", &error.to_string(), &advice(error));
+        wrong.add_of("hostname", error);
     }
     read.ok()
 }
@@ -104,33 +104,15 @@ async fn certificate_hostname(
     match names {
         Ok(names) => {
             if names.is_empty() {
-                wrong.add("hostname", &said(me, "wrong-no-hostname"), "");
+                wrong.add("hostname", &me.text("words.wrong-no-hostname", &[]), "");
             }
             let all: Vec<&str> = names.iter().map(Hostname::as_str).collect();
             let all = all.join(", ");
             Ok((names.into_iter().next(), all))
         }
         Err(error) => {
-            let field = match error {
-                InspectError::Pfx(PfxError::NoCode | PfxError::WrongCode) => "code",
-                _ => "file",
-            };
-            wrong.add(field, &with_causes(&error), &advice(&error));
+            wrong.add_of(field_of_file(&error), &error);
             Ok((None, String::new()))
         }
     }
-}
-
-/// What helps against an error, as a sentence.
-fn advice(error: &impl Diagnose) -> String {
-    let advice = error.diagnosis().advice;
-    advice
-        .map(|advice| advice.sentence().into_owned())
-        .unwrap_or_default()
-}
-
-/// What the catalog says under a word.
-fn said(me: &Me, word: &str) -> String {
-    let text = me.console().texts.text(&format!("words.{word}"), &[]);
-    text.unwrap_or_default()
 }

@@ -189,7 +189,7 @@ pub(crate) async fn decide(me: Me, Path(name): Path<String>, form: Form) -> Answ
         }
         _ => {}
     }
-    // The page of one product, which whoever decides there stays on.
+    // A decision that was made on the page of a product leads back to it.
     let stay = form.filled("stay");
     match (
         instance.decide_products(decision, &choice, &me.actor()).await,
@@ -197,7 +197,13 @@ pub(crate) async fn decide(me: Me, Path(name): Path<String>, form: Form) -> Answ
     ) {
         (Ok(_), Some(code)) => {
             let at = path_of(&instance, &code).await?;
-            Ok(see(&format!("{at}?decided={}", decision.word())))
+            let what = match decision {
+                Decision::Activate => "product-activated",
+                Decision::Deactivate => "product-deactivated",
+                Decision::Publish => "product-published",
+                Decision::Unpublish => "product-withdrawn",
+            };
+            Ok(done(&at, what))
         }
         (Ok(decided), None) => {
             let at = way(&instance.read().await?);
@@ -239,11 +245,10 @@ struct TypedPrice {
 }
 
 /// A product, its prices, and who changed them.
-pub(crate) async fn show(me: Me, Path((name, code)): Path<(String, String)>, query: Query) -> Answer {
+pub(crate) async fn show(me: Me, Path((name, code)): Path<(String, String)>) -> Answer {
     let instance = named(&me, &name).await?;
     let shown = one(&me, &instance, &code, None, &Wrong::default()).await?;
-    let decided = query.text("decided").unwrap_or_default();
-    me.page("product.html", context! { decided, ..shown }).await
+    me.page("product.html", shown).await
 }
 
 async fn one(
@@ -271,7 +276,6 @@ async fn one(
         state => state(&product, &new),
         has_price,
         sells_in,
-        decided => "",
         product,
         changes,
         amount => typed.map_or("", |typed| typed.amount.as_str()),
@@ -288,7 +292,7 @@ pub(crate) async fn set_price(me: Me, Path((name, code)): Path<(String, String)>
         amount: form.text("amount"),
         currency: form.text("currency").to_ascii_uppercase(),
     };
-    // Whoever was asked whether it is meant goes back to what was typed.
+    // `Go back` leads from the question to what was typed.
     if form.has("change") {
         let shown = one(&me, &instance, &code, Some(&typed), &Wrong::default()).await?;
         return me.page("product.html", shown).await;

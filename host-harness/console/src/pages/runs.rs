@@ -226,7 +226,7 @@ pub(crate) async fn download_log(me: Me, Path((name, id)): Path<(String, String)
     let instance = named(&me, &name).await?;
     let run = found(&me, &instance, &id).await?.id;
     let host = me.host().clone();
-    let (mut response, parts) = answer::streamed("text/plain; charset=utf-8");
+    let (mut response, pieces) = answer::streamed("text/plain; charset=utf-8");
     let file = format!("attachment; filename=\"run-{run}.log\"");
     if let Ok(file) = HeaderValue::from_str(&file) {
         response.headers_mut().insert(CONTENT_DISPOSITION, file);
@@ -240,12 +240,12 @@ pub(crate) async fn download_log(me: Me, Path((name, id)): Path<(String, String)
                 Ok(lines) => lines,
                 Err(error) => {
                     tracing::warn!(%error, "the log of a run could not be read to its end");
-                    parts.send(format!("{error}\n")).await;
+                    pieces.send(format!("{error}\n")).await;
                     return;
                 }
             };
             let text: String = lines.rows.iter().map(text_of).collect();
-            if !parts.send(text).await {
+            if !pieces.send(text).await {
                 return;
             }
             match lines.next {

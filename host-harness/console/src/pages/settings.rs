@@ -163,9 +163,9 @@ pub(crate) async fn save(me: Me, Path(name): Path<String>, form: Form) -> Answer
         let shown = shown(&me, &form, &typed, &Wrong::default()).await?;
         return me.corrected("settings.html", context! { unsent, ..shown }).await;
     }
-    let missing = missing_choices(&me, &instance, &typed).await?;
-    if let Some(wrong) = missing {
-        let form = instance.form().await?;
+    let form = instance.form().await?;
+    let wrong = missing_choices(&me, &form.form, &typed);
+    if !wrong.is_empty() {
         let shown = shown(&me, &form, &typed, &wrong).await?;
         return me.corrected("settings.html", shown).await;
     }
@@ -228,25 +228,18 @@ fn unsent_secrets(saved: &Instance, typed: &Typed) -> Vec<String> {
 }
 
 /// What is wrong where nothing was chosen of lists that are open and have to be chosen from. A plugin saves that, as a step on the way;
-/// an operator who pressed the button takes it for the end of it. `None`: all is chosen.
-async fn missing_choices(
-    me: &Me,
-    instance: &InstanceHandle,
-    typed: &Typed,
-) -> Result<Option<Wrong>, Failure> {
-    let form = instance.form().await?;
+/// an operator who pressed the button takes it for the end of it.
+fn missing_choices(me: &Me, form: &view::Form, typed: &Typed) -> Wrong {
+    let is_missing = |field: &&view::Field| {
+        let is_open = field.enabled && field.mandatory && field.kind == FieldKind::Choice;
+        is_open && typed.values.get(&field.id).is_some_and(String::is_empty)
+    };
     let mut wrong = Wrong::default();
-    let open = form.form.fields.iter();
-    let mut open = open.filter(|field| field.enabled && field.mandatory && field.kind == FieldKind::Choice);
-    let is_empty = |id: &String| typed.values.get(id).is_some_and(String::is_empty);
-    let mut is_missing = false;
-    for field in open.by_ref().filter(|field| is_empty(&field.id)) {
+    for field in form.fields.iter().filter(is_missing) {
         let label = [("label", field.label.clone())];
-        let sentence = me.console().texts.text("settings.choose_one", &label);
-        wrong.add(&name_of(field), &sentence.unwrap_or_default(), "");
-        is_missing = true;
+        wrong.add(&name_of(field), &me.text("settings.choose_one", &label), "");
     }
-    Ok(is_missing.then_some(wrong))
+    wrong
 }
 
 /// The field that keeps settings from being saved.

@@ -14,11 +14,16 @@ pub(super) struct Wrong(Vec<(String, String)>);
 impl Wrong {
     /// The problem that an error of the host is, at a field.
     pub(super) fn of(field: &str, error: &(impl Diagnose + 'static)) -> Self {
+        let mut wrong = Self::default();
+        wrong.add_of(field, error);
+        wrong
+    }
+
+    /// Adds the problem that an error of the host is, at a field.
+    pub(super) fn add_of(&mut self, field: &str, error: &(impl Diagnose + 'static)) {
         let advice = error.diagnosis().advice;
         let advice = advice.as_ref().map(Advice::sentence).unwrap_or_default();
-        let mut wrong = Self::default();
-        wrong.add(field, &with_causes(error), &advice);
-        wrong
+        self.add(field, &with_causes(error), &advice);
     }
 
     /// Adds a problem of a field, with what helps.
@@ -26,6 +31,11 @@ impl Wrong {
         let sentences = [message, advice].map(sentence);
         self.0
             .push((field.to_owned(), sentences.join(" ").trim().to_owned()));
+    }
+
+    /// Whether nothing is wrong.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// What is wrong with a field, in all its sentences.
