@@ -20,7 +20,8 @@ const EXAMPLES: [&str; 2] = ["acme-keys", "acme-keys-vendor"];
 const SHOP: (&str, &str) = ("example-shop", "host-harness");
 
 /// What the tests of a crate may depend on besides. The plugin's tests are the whole product's.
-const ARROWS_OF_TESTS: [(&str, &[&str]); 3] = [
+const ARROWS_OF_TESTS: [(&str, &[&str]); 4] = [
+    ("bss-record", &["bss-test-postgres"]),
     ("example-shop", &["bss-simulator"]),
     ("host-harness", &["bss-simulator"]),
     (
