@@ -66,6 +66,7 @@ ALTER TABLE instance_history ADD FOREIGN KEY (instance_id) REFERENCES instances 
 ALTER TABLE instance_secrets ADD FOREIGN KEY (instance_id) REFERENCES instances (id);
 ALTER TABLE orders ADD FOREIGN KEY (instance_id) REFERENCES instances (id);
 ALTER TABLE product_types ADD FOREIGN KEY (instance_id) REFERENCES instances (id);
+ALTER TABLE products ADD FOREIGN KEY (instance_id) REFERENCES instances (id);
 ALTER TABLE services_runs ADD FOREIGN KEY (instance_id) REFERENCES instances (id);
 ",
     ),

@@ -1,6 +1,6 @@
 use std::env;
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use rustix::process::{Pid, test_kill_process};
 use sqlx::{Connection as _, Executor as _, PgConnection};
@@ -125,13 +125,14 @@ fn a_server_of_the_whole_program_ends_when_the_program_ends_or_is_killed() {
         return hold();
     }
     for is_killed in [true, false] {
-        let (mut program, directory, server) = holder();
+        let (mut program, mut said, directory, server) = holder();
         assert!(directory.exists() && !is_gone(server));
         if is_killed {
             program.kill().unwrap();
         }
         // The program ends when nobody can write to it any more.
         drop(program.stdin.take());
+        io::copy(&mut said, &mut io::sink()).unwrap();
         assert_eq!(program.wait().unwrap().success(), !is_killed);
         wait_until(|| is_gone(server) && !directory.exists());
     }
@@ -149,8 +150,8 @@ fn hold() {
     io::stdin().read_line(&mut String::new()).unwrap();
 }
 
-/// Starts this test anew as a program that holds a server, with the directory and the first process of that.
-fn holder() -> (Child, PathBuf, Pid) {
+/// Starts this test anew as a program that holds a server, with what it says, and the directory and the first process of that.
+fn holder() -> (Child, BufReader<ChildStdout>, PathBuf, Pid) {
     let mut program = Command::new(env::current_exe().unwrap())
         .args(["--exact", "--nocapture"])
         .arg("server::tests::a_server_of_the_whole_program_ends_when_the_program_ends_or_is_killed")
@@ -159,12 +160,13 @@ fn holder() -> (Child, PathBuf, Pid) {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let lines = BufReader::new(program.stdout.take().unwrap()).lines();
-    let line = lines
-        .map(Result::unwrap)
-        .find_map(|line| Some(line.strip_prefix("holds ")?.to_owned()));
-    let line = line.unwrap();
-    let (process, directory) = line.split_once(' ').unwrap();
+    let mut said = BufReader::new(program.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with("holds ") {
+        line.clear();
+        assert_ne!(said.read_line(&mut line).unwrap(), 0);
+    }
+    let (process, directory) = line.trim_end()["holds ".len()..].split_once(' ').unwrap();
     let process = Pid::from_raw(process.parse().unwrap()).unwrap();
-    (program, directory.into(), process)
+    (program, said, directory.into(), process)
 }

@@ -171,7 +171,7 @@ fn printed(text: &str) -> String {
 
 /// Something that is a little like an address.
 fn alike() -> impl Strategy<Value = String> {
-    let parts = [
+    const PARTS: &[&str] = &[
         "postgres:",
         "//",
         "/",
@@ -197,7 +197,7 @@ fn alike() -> impl Strategy<Value = String> {
         " ",
         "\t",
     ];
-    proptest::collection::vec(proptest::sample::select(&parts[..]), 0..12).prop_map(|parts| parts.concat())
+    proptest::collection::vec(proptest::sample::select(PARTS), 0..12).prop_map(|parts| parts.concat())
 }
 
 proptest! {
