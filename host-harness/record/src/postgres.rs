@@ -11,3 +11,6 @@ mod steps;
 
 pub use address::{DatabaseAddress, DatabaseAddressError};
 pub use checks::{DatabaseUnfit, DatabaseWarning};
+
+#[cfg(test)]
+mod tests;
