@@ -265,3 +265,29 @@ async fn rows_are_numbered_and_a_name_of_a_platform_is_one_in_any_case() {
         "0"
     );
 }
+
+#[tokio::test]
+async fn a_text_is_found_in_a_document_as_sqlite_finds_it() {
+    let database = shared().unwrap().database().unwrap();
+    let mut connection = run(&steps(), &database).await.unwrap();
+    let pool = SqlitePoolOptions::new()
+        .max_connections(1)
+        .connect("sqlite::memory:")
+        .await
+        .unwrap();
+    for (document, path) in [
+        (Some(r#"{"id": "C-1", "name": "\u00c4"}"#), "$.id"),
+        (Some(r#"{"id": "C-1", "name": "\u00c4"}"#), "$.name"),
+        (Some(r#"{"of": {"id": ""}}"#), "$.of.id"),
+        (Some(r#"{"id": null}"#), "$.id"),
+        (Some("{}"), "$.id"),
+        (None, "$.id"),
+    ] {
+        let question = "SELECT json_extract($1, $2)";
+        let query = sqlx::query_scalar(question).bind(document).bind(path);
+        let theirs: Option<String> = query.fetch_one(&mut connection).await.unwrap();
+        let query = sqlx::query_scalar(question).bind(document).bind(path);
+        let ours: Option<String> = query.fetch_one(&pool).await.unwrap();
+        assert_eq!(theirs, ours, "{document:?} {path}");
+    }
+}
