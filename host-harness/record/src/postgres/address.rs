@@ -29,8 +29,8 @@ const PARAMETERS: [&str; 6] = [
 /// The host is a name, an IP address, or the directory of a server's socket: `postgres:///bss?host=/run/postgresql`, or
 /// `postgres://%2Frun%2Fpostgresql/bss`. To a server that is not on this machine, `sslmode` has to be `verify-full`: by any other,
 /// whoever is in between can be that server. The certificate is checked against the authorities that browsers know and those in the
-/// file `sslrootcert`. What an address leaves out of user, password and `sslrootcert` is taken from `PGUSER`, `PGPASSWORD` and
-/// `PGSSLROOTCERT`, as by PostgreSQL's own programs.
+/// file `sslrootcert`. What an address leaves out of user, password and certificates is taken from the variables of PostgreSQL's own
+/// programs, such as `PGPASSWORD` and `PGSSLROOTCERT`; how to verify is not.
 #[derive(Clone)]
 pub struct DatabaseAddress {
     options: PgConnectOptions,

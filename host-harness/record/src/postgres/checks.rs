@@ -107,7 +107,7 @@ impl Diagnose for DatabaseUnfit {
         match self {
             Self::TooOld { .. } => Diagnosis::new(ErrorKind::Unavailable, "database-too-old")
                 .say("upgrade the server, or name another one"),
-            Self::NotUtf8 { .. } => Diagnosis::new(ErrorKind::Unavailable, "database-not-utf8")
+            Self::NotUtf8 { .. } => Diagnosis::new(ErrorKind::Unavailable, "database-encoding-unusable")
                 .say("make the database with `createdb --template=template0 --encoding=UTF8 --locale=C`"),
             Self::NotDurable { .. } => Diagnosis::new(ErrorKind::Unavailable, "database-not-durable")
                 .say("turn the setting on in the server's configuration, and start the server again"),
