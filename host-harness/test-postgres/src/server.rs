@@ -122,13 +122,8 @@ impl Server {
             templates: tokio::sync::Mutex::default(),
             directory: tempfile::Builder::new().prefix("bss-postgres-").tempdir()?,
         };
-        let directory = server.directory.path();
-        if directory.as_os_str().len() > DIRECTORY_BYTES_MAX {
-            return Err(ServerError::DeepDirectory {
-                path: directory.to_owned(),
-            });
-        }
-        server.account.give(directory)?;
+        check_depth(server.directory.path())?;
+        server.account.give(server.directory.path())?;
         if options.on_loopback {
             server.port = free_port()?;
         }
@@ -248,6 +243,18 @@ impl Server {
         self.end(Signal::INT)
     }
 
+    /// Starts the server anew as a standby that hears of no primary: it can only be read from.
+    ///
+    /// # Errors
+    /// Like [`Server::stop`] and [`Server::restart`].
+    pub fn demote(&mut self) -> Result<(), ServerError> {
+        self.stop()?;
+        let signal = self.data().join("standby.signal");
+        File::create(&signal)?;
+        self.account.give(&signal)?;
+        self.restart()
+    }
+
     /// Kills the server with all of its processes at once, as a power cut does, but that the kernel keeps what was written.
     ///
     /// # Errors
@@ -326,6 +333,16 @@ impl Drop for Server {
     }
 }
 
+/// Checks that a directory leaves room for the name of a socket.
+fn check_depth(directory: &Path) -> Result<(), ServerError> {
+    match directory.as_os_str().len() {
+        0..=DIRECTORY_BYTES_MAX => Ok(()),
+        _ => Err(ServerError::DeepDirectory {
+            path: directory.to_owned(),
+        }),
+    }
+}
+
 /// The address of a database behind a socket in a directory.
 pub(crate) fn socket_url(directory: &Path, port: u16, database: &str) -> String {
     let directory = directory.display().to_string();
@@ -333,11 +350,12 @@ pub(crate) fn socket_url(directory: &Path, port: u16, database: &str) -> String 
     format!("postgres://{SUPERUSER}@{directory}:{port}/{database}")
 }
 
-/// Whether a server's `postmaster.pid` says that a process is ready: its lines are the process, five others, what is known of
-/// shared memory, and the state (src/include/utils/pidfile.h).
+/// Whether a server's `postmaster.pid` says that a process takes connections: its lines are the process, five others, what is known
+/// of shared memory, and the state (src/include/utils/pidfile.h).
 fn is_ready(status: &str, process: u32) -> bool {
     let mut lines = status.lines();
-    lines.next() == Some(&process.to_string()) && lines.nth(6).map(str::trim) == Some("ready")
+    lines.next() == Some(&process.to_string())
+        && matches!(lines.nth(6).map(str::trim), Some("ready" | "standby"))
 }
 
 /// A port of loopback that nobody listens on at the moment.

@@ -83,6 +83,26 @@ fn a_stopped_server_starts_again_as_often_as_it_is_told_to() {
 }
 
 #[test]
+fn a_standby_answers_and_writes_nothing() {
+    let mut server = Server::start().unwrap();
+    server
+        .sql("postgres", "CREATE TABLE kept (number BIGINT)")
+        .unwrap();
+    server.demote().unwrap();
+    assert_eq!(server.sql("postgres", "SELECT count(*) FROM kept").unwrap(), "0");
+    let error = server.sql("postgres", "INSERT INTO kept VALUES (1)").unwrap_err();
+    assert!(error.to_string().contains("read-only"), "{error}");
+}
+
+#[test]
+fn a_directory_without_room_for_the_name_of_a_socket_is_refused() {
+    let of_length = |bytes: usize| PathBuf::from("d".repeat(bytes));
+    check_depth(&of_length(DIRECTORY_BYTES_MAX)).unwrap();
+    let error = check_depth(&of_length(DIRECTORY_BYTES_MAX + 1)).unwrap_err();
+    assert!(error.to_string().contains("TMPDIR"), "{error}");
+}
+
+#[test]
 fn a_server_that_is_stopped_for_a_while_is_ended_all_the_same() {
     let server = Server::start().unwrap();
     let processes = processes(&server);
@@ -109,6 +129,7 @@ fn a_server_is_ready_when_its_own_file_says_so_of_its_own_process() {
     let file =
         |process: u32, state: &str| format!("{process}\n/d\n1764518400\n5432\n/d\n\n  123 0\n{state}\n");
     assert!(is_ready(&file(7, "ready   "), 7));
+    assert!(is_ready(&file(7, "standby "), 7));
     assert!(!is_ready(&file(7, "starting"), 7));
     // The file of a server that was killed.
     assert!(!is_ready(&file(6, "ready   "), 7));

@@ -224,3 +224,12 @@ async fn a_server_that_only_reads_is_refused() {
     let facts = facts(&database, "postgres").await;
     assert_eq!(judge(&facts, Intent::Use), Err(DatabaseUnfit::ReadOnly));
 }
+
+#[tokio::test]
+async fn a_standby_is_refused() {
+    let mut server = Server::start().unwrap();
+    server.demote().unwrap();
+    let mut connection = PgConnection::connect(&server.url("postgres")).await.unwrap();
+    let facts = look(&mut connection).await.unwrap();
+    assert_eq!(judge(&facts, Intent::Use), Err(DatabaseUnfit::ReadOnly));
+}
