@@ -25,6 +25,14 @@ pub(crate) fn signal(process: Pid, signal: Signal) -> io::Result<()> {
     }
 }
 
+/// Sends a signal to a child. One that has ended gets none: its number may be another process's by now.
+pub(crate) fn signal_child(child: &mut Child, with: Signal) -> io::Result<()> {
+    match child.try_wait()? {
+        Some(_) => Ok(()),
+        None => signal(pid(child)?, with),
+    }
+}
+
 /// Waits until a child has ended. `false`: it has not in that time.
 pub(crate) fn ends_within(child: &mut Child, time: Duration) -> io::Result<bool> {
     let begin = Instant::now();
@@ -40,13 +48,15 @@ pub(crate) fn ends_within(child: &mut Child, time: Duration) -> io::Result<bool>
 /// Kills a server with all of its processes at once, as a power cut does. Each of these is the leader of a process group of its
 /// own, so that they are looked up: on Linux, where `/proc` is. Elsewhere they end by themselves once they miss the first one.
 pub(crate) fn kill_all(server: &mut Child) -> io::Result<()> {
-    let first = pid(server)?;
+    if server.try_wait()?.is_some() {
+        return Ok(());
+    }
     // It starts no more meanwhile.
-    signal(first, Signal::STOP)?;
-    for process in children(first) {
+    signal_child(server, Signal::STOP)?;
+    for process in children(pid(server)?) {
         signal(process, Signal::KILL)?;
     }
-    signal(first, Signal::KILL)?;
+    signal_child(server, Signal::KILL)?;
     server.wait().map(drop)
 }
 

@@ -216,6 +216,9 @@ impl Server {
         let mut running = Running { process, watchdog };
         let ready = self.wait_until_ready(&mut running.process);
         self.running = Some(running);
+        if ready.is_err() {
+            self.end(Signal::QUIT)?;
+        }
         ready
     }
 
@@ -270,7 +273,7 @@ impl Server {
     /// Ends the server by a signal, and by force where that takes too long.
     fn end(&mut self, signal: Signal) -> Result<(), ServerError> {
         if let Some(mut running) = self.running.take() {
-            process::signal(process::pid(&running.process)?, signal)?;
+            process::signal_child(&mut running.process, signal)?;
             if !process::ends_within(&mut running.process, END_WITHIN)? {
                 process::kill_all(&mut running.process)?;
             }
@@ -325,9 +328,9 @@ impl Server {
 impl Drop for Server {
     /// Ends the server without saving anything: nobody reads it again.
     fn drop(&mut self) {
-        if let Some(running) = &self.running {
+        if let Some(running) = &mut self.running {
             // A test may have stopped it for a while.
-            let _ = process::pid(&running.process).and_then(|pid| process::signal(pid, Signal::CONT));
+            let _ = process::signal_child(&mut running.process, Signal::CONT);
         }
         let _ = self.end(Signal::QUIT);
     }

@@ -112,6 +112,19 @@ fn a_server_that_is_stopped_for_a_while_is_ended_all_the_same() {
 }
 
 #[test]
+fn a_server_that_did_not_start_can_be_started_once_nothing_is_in_the_way() {
+    let mut server = Server::start().unwrap();
+    server.stop().unwrap();
+    let (version, away) = (server.data().join("PG_VERSION"), server.data().join("away"));
+    fs::rename(&version, &away).unwrap();
+    let error = server.restart().unwrap_err();
+    assert!(error.to_string().contains("PG_VERSION"), "{error}");
+    fs::rename(&away, &version).unwrap();
+    server.restart().unwrap();
+    assert_eq!(server.sql("postgres", "SELECT 1").unwrap(), "1");
+}
+
+#[test]
 fn a_server_that_refuses_its_settings_says_why() {
     let options = Options {
         settings: &[("max_connections", "none")],
