@@ -24,7 +24,7 @@ SELECT current_setting('server_version_num')::BIGINT AS version,
        current_setting('full_page_writes')::BOOLEAN AS full_page_writes,
        current_setting('cluster_name') AS cluster_name,
        current_setting('synchronous_standby_names') AS synchronous_standbys,
-       pg_is_in_recovery() OR current_setting('transaction_read_only')::BOOLEAN AS read_only,
+       current_setting('transaction_read_only')::BOOLEAN AS read_only,
        current_setting('is_superuser')::BOOLEAN AS is_superuser,
        COALESCE(has_schema_privilege(current_schema(), 'CREATE'), FALSE) AS may_create,
        ARRAY(SELECT relname::TEXT FROM pg_class
@@ -45,7 +45,7 @@ pub(crate) struct Facts {
     full_page_writes: bool,
     cluster_name: String,
     synchronous_standbys: String,
-    /// Whether it is a standby, or a server that an operator has made so.
+    /// Whether transactions can't write, as on a standby, or where an operator has made it so.
     read_only: bool,
     is_superuser: bool,
     may_create: bool,

@@ -67,7 +67,6 @@ ALTER TABLE orders ADD COLUMN customer_id",
         22,
         "DROP TABLE former_certificate_chains;\n",
         "DROP TABLE former_certificate_chains;
-ALTER TABLE acts ADD FOREIGN KEY (instance_id) REFERENCES instances (id);
 ALTER TABLE erased_customers ADD FOREIGN KEY (instance_id) REFERENCES instances (id);
 ALTER TABLE instance_history ADD FOREIGN KEY (instance_id) REFERENCES instances (id);
 ALTER TABLE instance_secrets ADD FOREIGN KEY (instance_id) REFERENCES instances (id);

@@ -61,6 +61,22 @@ async fn a_commit_that_the_client_never_hears_of_leaves_its_row() {
 }
 
 #[tokio::test]
+async fn a_connection_breaks_no_earlier_than_the_server_has_committed() {
+    let (database, proxy, mut connection) = through_a_proxy().await;
+    // At the COMMIT, the server takes its time.
+    database
+        .sql(
+            "CREATE FUNCTION rest() RETURNS TRIGGER LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN NULL; END';
+             CREATE CONSTRAINT TRIGGER rests AFTER INSERT ON rows DEFERRABLE INITIALLY DEFERRED
+             FOR EACH ROW EXECUTE FUNCTION rest()",
+        )
+        .unwrap();
+    proxy.break_next_commit(Point::AfterCommit, Breakage::Cut);
+    assert!(insert(&mut connection).await.is_err());
+    assert_eq!(rows(&database), "1");
+}
+
+#[tokio::test]
 async fn a_silent_connection_answers_nothing_and_is_not_closed() {
     for (point, left) in [(Point::BeforeCommit, "0"), (Point::AfterCommit, "1")] {
         let (database, proxy, mut connection) = through_a_proxy().await;

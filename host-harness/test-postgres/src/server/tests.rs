@@ -56,9 +56,17 @@ async fn a_killed_server_comes_back_with_what_was_committed_and_nothing_else() {
         .unwrap();
     let mut open = connection.begin().await.unwrap();
     open.execute("INSERT INTO kept VALUES (2)").await.unwrap();
+    // One that is at work looks after no other process.
+    let mut busy = PgConnection::connect(&url).await.unwrap();
+    let busy = tokio::spawn(async move { busy.execute("DO 'BEGIN LOOP END LOOP; END'").await });
+    let at_work = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'DO%'";
+    while server.sql("postgres", at_work).unwrap() == "0" {
+        tokio::time::sleep(LOOK).await;
+    }
     let processes = processes(&server);
     assert!(processes.len() > 3, "{processes:?}");
     server.kill().unwrap();
+    assert!(busy.await.unwrap().is_err());
     wait_until(|| processes.iter().all(|&process| is_gone(process)));
     assert!(open.commit().await.is_err());
     assert!(PgConnection::connect(&url).await.is_err());
