@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bss_model::clock::{millis, now_ms};
+use bss_model::clock::millis;
 use bss_model::{Actor, AlertChannel, Diagnose, Diagnosis, ErrorKind, is_mailable};
 use bss_record::{AlertNotice, RecordError};
 use futures_util::future::BoxFuture;
@@ -207,7 +207,7 @@ impl Host {
         let told_at_ms = record.alerts_told_at_ms(channel).await?;
         // A server that refuses one e-mail about alerts is not tried for the next one either.
         let rest_until_ms = record.alerts_rest_until_ms(channel).await?;
-        if is_rest(told_at_ms, rest_until_ms, now_ms()) {
+        if is_rest(told_at_ms, rest_until_ms, record.now_ms()) {
             return Ok(());
         }
         let notices = record.take_alerts_to_tell(channel, ALERTS_PER_MAIL).await?;
@@ -236,7 +236,7 @@ impl Host {
             pause_s = pause.as_secs(),
             "alerts could not be told, and are told again later: {why}"
         );
-        let next_try_at_ms = now_ms().saturating_add(millis(pause));
+        let next_try_at_ms = self.record().now_ms().saturating_add(millis(pause));
         self.record()
             .put_off_alerts(channel, notices, next_try_at_ms)
             .await

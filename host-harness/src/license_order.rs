@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bss_model::clock::{millis, now_ms};
+use bss_model::clock::millis;
 use bss_model::{
     Actor, Advice, Contact, Diagnose, Diagnosis, ErrorKind, Instance, NewLine, NewOrder, Order, OrderFilter,
     Page, Party, Placed, Problem, ShownPrice, SortOrder,
@@ -203,7 +203,7 @@ impl Host {
         let filter = OrderFilter {
             instance: Some(instance.id),
             customer: Some(request.customer.id.clone()),
-            since_ms: Some(now_ms().saturating_sub(millis(REPEATED_WITHIN))),
+            since_ms: Some(self.record().now_ms().saturating_sub(millis(REPEATED_WITHIN))),
             ..OrderFilter::default()
         };
         let latest_first = Page::all().in_order(SortOrder::Descending);

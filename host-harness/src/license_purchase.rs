@@ -6,8 +6,6 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use bss_model::clock::now_ms;
-use bss_model::moment::Moment;
 use bss_model::purchase_rule::{
     self, Attempted, FirstStep, LookUpAnswer, LookUpReason, PurchaseAnswer, VendorSignal,
 };
@@ -73,7 +71,8 @@ impl Host {
             _ => None,
         };
         let usual = pause::after_attempt(number);
-        let due_at_ms = purchase_rule::due_at_ms(now_ms(), usual, signal, reason.as_ref(), comes_in);
+        let due_at_ms =
+            purchase_rule::due_at_ms(self.record().now_ms(), usual, signal, reason.as_ref(), comes_in);
         let finished = self
             .record()
             .finish_attempt(taken.asset_id, number, outcome, due_at_ms);
@@ -110,7 +109,7 @@ impl Host {
             attempt.in_doubt,
             attempt.awaits_adoption,
             look_up_only,
-            Moment::now(),
+            self.record().now(),
         ) {
             FirstStep::Buy => Ok(None),
             FirstStep::LookUp(reason) => Ok(Some(reason)),

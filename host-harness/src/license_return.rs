@@ -8,8 +8,6 @@ mod rule;
 
 use std::time::{Duration, Instant};
 
-use bss_model::clock::now_ms;
-use bss_model::moment::Moment;
 use bss_model::purchase_rule::{self, VendorSignal};
 use bss_model::{
     Actor, BegunReturn, Cancellation, CancellationState, Diagnose, Diagnosis, Instance, Requester,
@@ -222,7 +220,7 @@ impl Host {
         let attempted = self.attempt_taken(taken, listener).await;
         if attempted.is_err() {
             // An error here does not pass by itself; an operator has to correct its cause, so wait the longest pause.
-            let due_at_ms = due_at_ms(u32::MAX, None);
+            let due_at_ms = due_at_ms(self.record().now_ms(), u32::MAX, None);
             if let Err(error) = self.record().leave_return(taken, due_at_ms).await {
                 tracing::warn!(%error, asset = %taken.asset_id, "the return of this asset's license stays with its worker until the worker ends");
             }
@@ -241,7 +239,7 @@ impl Host {
         let attempt = call_trace::attempt("return", taken.asset_id, Some(number));
         let asked = self.ask(&plugin, &instance, call, begun);
         let Verdict { outcome, retry_after } = asked.instrument(attempt).await;
-        let due_at_ms = due_at_ms(number, retry_after);
+        let due_at_ms = due_at_ms(self.record().now_ms(), number, retry_after);
         let cancellation = self
             .record()
             .finish_return(taken, number, &outcome, due_at_ms)
@@ -297,7 +295,7 @@ impl Host {
         let answer = plugin
             .cancel_license(call, &contract_instance, &license_return)
             .await;
-        let now = Moment::now();
+        let now = self.record().now();
         let look_up_only = purchase_rule::look_up_only_at(&instance.authorities, begun.look_up_only);
         let is_earlier_under_way = begun
             .in_doubt_since
@@ -329,9 +327,9 @@ impl Host {
 }
 
 /// The time at which a return is due again after an attempt that has not settled it.
-fn due_at_ms(attempt: u32, retry_after: Option<Duration>) -> i64 {
+fn due_at_ms(now_ms: i64, attempt: u32, retry_after: Option<Duration>) -> i64 {
     let signal = VendorSignal::without_answer(retry_after);
-    purchase_rule::due_at_ms(now_ms(), pause::after_attempt(attempt), signal, None, None)
+    purchase_rule::due_at_ms(now_ms, pause::after_attempt(attempt), signal, None, None)
 }
 
 #[cfg(test)]
@@ -342,11 +340,11 @@ mod tests {
     fn a_vendor_is_left_alone_as_long_as_it_asks_for_but_not_forever() {
         let day_ms = 24 * 60 * 60 * 1_000;
         let hour = Duration::from_secs(60 * 60);
-        let now = now_ms();
-        assert!(due_at_ms(1, None) < now + 60_000);
-        let asked = due_at_ms(1, Some(hour));
+        let now = bss_model::clock::now_ms();
+        assert!(due_at_ms(now, 1, None) < now + 60_000);
+        let asked = due_at_ms(now, 1, Some(hour));
         assert!((now + 3_600_000..now + 3_660_000).contains(&asked));
-        let asked = due_at_ms(u32::MAX, Some(Duration::MAX));
+        let asked = due_at_ms(now, u32::MAX, Some(Duration::MAX));
         assert!((now + day_ms..now + day_ms + 60_000).contains(&asked));
     }
 }

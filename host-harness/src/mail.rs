@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use bss_model::clock::{millis, now_ms};
+use bss_model::clock::millis;
 use bss_model::{
     AccessTokenLogin, Actor, Advice, Contact, Diagnose, Diagnosis, ErrorKind, MailDelivery, MailOutcome,
     MailSettings, MailToSend, Problem, SmtpServer, with_causes,
@@ -341,9 +341,11 @@ impl Round {
                 }
             }
             // An e-mail that is not to be sent, or was refused because of its recipient, tells nothing of the server: the next one does.
-            None | Some(Tried::Refused) => self.record.put_off_mail_try(now_ms()).await?,
+            None | Some(Tried::Refused) => self.record.put_off_mail_try(self.record.now_ms()).await?,
             Some(Tried::Later) if self.in_the_way.get().is_none() => {
-                self.record.put_off_mail_try(next_try_at_ms(now_ms(), 1)).await?;
+                self.record
+                    .put_off_mail_try(next_try_at_ms(self.record.now_ms(), 1))
+                    .await?;
             }
             Some(Tried::Later) => {}
         }
@@ -429,7 +431,7 @@ impl Round {
         let own = in_the_way.own;
         // The first of a round speaks for those that were under way with it.
         if self.in_the_way.set(in_the_way.shared.clone()).is_ok() {
-            let now_ms = now_ms();
+            let now_ms = self.record.now_ms();
             let known = self
                 .record
                 .stop_mails(&in_the_way.shared, mail.is_try, |tries| {
@@ -449,7 +451,7 @@ impl Round {
     }
 
     async fn finish(&self, mail: &MailToSend, outcome: MailOutcome) -> Result<(), RecordError> {
-        let due_at_ms = due_at_ms(now_ms(), mail.attempts);
+        let due_at_ms = due_at_ms(self.record.now_ms(), mail.attempts);
         let mut attempts = 1;
         loop {
             let finished = self

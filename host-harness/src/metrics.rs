@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use bss_model::clock::now_ms;
 use bss_model::{AssetSelection, OutcomeKind};
 use bss_sandbox::plugin::SandboxUse;
 use serde::Serialize;
@@ -55,7 +54,9 @@ impl Host {
         let open = record.outstanding(&AssetSelection::default()).await?;
         let connections = self.connections();
         let sandboxes = SandboxUse::now();
-        let due_for_ms = open.next_due_at_ms.map_or(0, |due| now_ms().saturating_sub(due));
+        let due_for_ms = open
+            .next_due_at_ms
+            .map_or(0, |due| record.now_ms().saturating_sub(due));
         Ok(Metrics {
             outcomes: record.outcome_counts().await?,
             open_licenses: open.assets,

@@ -11,7 +11,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bss_model::clock::{millis, now_ms};
+use bss_model::clock::millis;
 use bss_model::purchase_rule::VendorSignal;
 use bss_model::{AssetSelection, Problem, overdue_since_ms, with_causes};
 use bss_record::{Record, RecordError, Worker};
@@ -391,7 +391,7 @@ async fn given_up(stopped: &mut watch::Receiver<bool>) {
 /// a day ends then, too.
 async fn tell_overdue(record: &Record) -> Result<(), RecordError> {
     record.end_past_spending_alerts().await?;
-    for asset in record.newly_overdue(overdue_since_ms(now_ms())).await? {
+    for asset in record.newly_overdue(overdue_since_ms(record.now_ms())).await? {
         tracing::warn!(
             %asset,
             "whether this asset's license was bought has been unknown for two hours; the worker keeps looking the purchase up"
@@ -615,7 +615,7 @@ impl Work {
             .host
             .record()
             .assets_to_refresh(
-                now_ms().saturating_sub(age),
+                self.host.record().now_ms().saturating_sub(age),
                 taking.limit,
                 &taking.without_instances,
             )
@@ -846,7 +846,9 @@ impl Work {
 
     /// How long to wait until something can be done.
     pub(crate) fn pause(&self, next_due_at_ms: Option<i64>) -> Duration {
-        let due = next_due_at_ms.unwrap_or_default().saturating_sub(now_ms());
+        let due = next_due_at_ms
+            .unwrap_or_default()
+            .saturating_sub(self.host.record().now_ms());
         let due = Duration::from_millis(u64::try_from(due).unwrap_or_default());
         let rest = self.breakers.next().map_or(Duration::ZERO, |until| {
             until.saturating_duration_since(Instant::now())

@@ -407,7 +407,7 @@ async fn acts_that_were_written_anew_show_beside_a_digest_that_was_noted() {
     }
 
     // As if the last act had never been.
-    let forget = "DELETE FROM acts WHERE number = 6; UPDATE sqlite_sequence SET seq = 5 WHERE name = 'acts'";
+    let forget = "DELETE FROM acts WHERE number = 6; UPDATE turn SET acts = 5";
     alter(&database, forget).await;
     assert_eq!(verified(&folder)["digest"], noted, "the rest hangs together");
     assert_eq!(verify(noted)["acts"], 5, "what was noted before is there");

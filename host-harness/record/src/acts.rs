@@ -6,20 +6,19 @@ pub(super) mod stored_act;
 
 use std::num::NonZeroU32;
 
-use bss_model::clock::now_ms;
 use bss_model::{Act, ActFilter, Actor, RecordedAct, SortOrder, Subject, SubjectKind};
 use serde_json::Value;
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use self::chain::{AuditError, AuditedActs};
 use self::stored_act::read_act;
 use super::{Record, RecordError};
+use crate::database::{Builder, Connection};
 
 /// Writes an act in the transaction of the change. A change of many subjects writes an act for each of them. `detail`
 /// holds no secret and nothing about a customer, because an act is kept for good. `Value::Null` means no detail.
 pub(crate) async fn write_act(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     actor: &Actor,
     act: Act,
     subject: &Subject,
@@ -27,12 +26,17 @@ pub(crate) async fn write_act(
     detail: Value,
 ) -> Result<(), RecordError> {
     let before = chain::last(transaction).await?;
-    let row = sqlx::query(
-        "INSERT INTO acts (at_ms, actor_kind, actor_name, act, subject_kind, subject, instance_id, detail)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    // Counted here: a database's own numbers have gaps where a transaction was undone.
+    let number: i64 = transaction
+        .sql("UPDATE turn SET acts = acts + 1 RETURNING acts")
+        .scalar()
+        .await?;
+    let row = transaction.sql(
+        "INSERT INTO acts (at_ms, actor_kind, actor_name, act, subject_kind, subject, instance_id, detail, number)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          RETURNING *",
     )
-    .bind(now_ms())
+    .bind_now()
     .bind(actor.kind.word())
     .bind(&actor.name)
     .bind(act.word())
@@ -40,13 +44,15 @@ pub(crate) async fn write_act(
     .bind(&subject.id)
     .bind(instance_id.map(|id| id.to_string()))
     .bind((!detail.is_null()).then(|| detail.to_string()))
-    .fetch_one(&mut *transaction)
+    .bind(number)
+    .fetch_one()
     .await?;
     let act = read_act(&row)?;
-    sqlx::query("UPDATE acts SET digest = $2 WHERE number = $1")
+    transaction
+        .sql("UPDATE acts SET digest = $2 WHERE number = $1")
         .bind(act.number)
         .bind(chain::digest(&before, &act))
-        .execute(transaction)
+        .execute()
         .await?;
     Ok(())
 }
@@ -58,7 +64,7 @@ impl Record {
     /// # Errors
     /// When an act is missing or altered, or `noted`, a digest from an earlier time, is not in the chain.
     pub async fn verify_acts(&self, noted: Option<&str>) -> Result<AuditedActs, AuditError> {
-        let mut connection = self.readers.acquire().await.map_err(RecordError::from)?;
+        let mut connection = self.readers.acquire().await?;
         chain::verify(&mut connection, noted).await
     }
 
@@ -96,13 +102,13 @@ impl Record {
             SortOrder::Descending => " ORDER BY number DESC LIMIT ",
         });
         query.push_bind(limit.get());
-        let rows = query.build().fetch_all(&self.readers).await?;
+        let rows = self.readers.build(&mut query).fetch_all().await?;
         rows.iter().map(read_act).collect()
     }
 }
 
 /// The query for the acts that match a filter.
-fn matching(filter: &ActFilter) -> QueryBuilder<Sqlite> {
+fn matching(filter: &ActFilter) -> Builder {
     let ActFilter {
         subject,
         subject_kind,
@@ -115,7 +121,7 @@ fn matching(filter: &ActFilter) -> QueryBuilder<Sqlite> {
         after,
         before,
     } = filter;
-    let mut query = QueryBuilder::new("SELECT * FROM acts WHERE 1 = 1");
+    let mut query = Builder::new("SELECT * FROM acts WHERE 1 = 1");
     if let Some(subject) = subject {
         query.push(" AND subject = ").push_bind(subject.clone());
     }

@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use bss_model::clock::{millis, now_ms};
+use bss_model::clock::millis;
 use bss_model::{Act, Actor, Alert, AlertChannel, Subject};
 use serde_json::json;
-use sqlx::{Row as _, SqliteConnection};
 
 use super::acts::write_act;
 use super::alerts::{alerts, owned, read_alert};
 use super::stored::{from_json, to_json};
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::Connection;
 
 /// How long a worker has for telling, before another may think that it died.
 const TELLING: Duration = Duration::from_secs(5 * 60);
@@ -31,8 +31,10 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn alert_addresses(&self) -> Result<Vec<String>, RecordError> {
-        let row = sqlx::query("SELECT emails FROM alert_settings WHERE id = 1")
-            .fetch_optional(&self.readers)
+        let row = self
+            .readers
+            .sql("SELECT emails FROM alert_settings WHERE id = 1")
+            .fetch_optional()
             .await?;
         row.map_or(Ok(Vec::new()), |row| from_json(&row, "emails"))
     }
@@ -42,15 +44,16 @@ impl Record {
     /// # Errors
     /// When the record can't be written.
     pub async fn save_alert_addresses(&self, emails: &[String], actor: &Actor) -> Result<(), RecordError> {
-        let mut transaction = begin_write(&self.writer).await?;
-        sqlx::query(
-            "INSERT INTO alert_settings (id, emails, saved_at_ms) VALUES (1, $1, $2)
+        let mut transaction = self.writer.begin_write().await?;
+        transaction
+            .sql(
+                "INSERT INTO alert_settings (id, emails, saved_at_ms) VALUES (1, $1, $2)
              ON CONFLICT (id) DO UPDATE SET emails = excluded.emails, saved_at_ms = excluded.saved_at_ms",
-        )
-        .bind(to_json(&emails)?)
-        .bind(now_ms())
-        .execute(&mut *transaction)
-        .await?;
+            )
+            .bind(to_json(&emails)?)
+            .bind_now()
+            .execute()
+            .await?;
         end_rest(&mut transaction).await?;
         let (act, subject) = (Act::SaveAlertSettings, Subject::alert_settings());
         let detail = json!({ "emails": emails });
@@ -69,17 +72,18 @@ impl Record {
         channel: AlertChannel,
         limit: u32,
     ) -> Result<Vec<AlertNotice>, RecordError> {
-        let to_tell = sqlx::query(TO_TELL).bind(channel.word()).bind(now_ms());
-        if to_tell.bind(1_i64).fetch_optional(&self.readers).await?.is_none() {
+        let to_tell = self.readers.sql(TO_TELL).bind(channel.word()).bind_now();
+        if to_tell.bind(1_i64).fetch_optional().await?.is_none() {
             return Ok(Vec::new());
         }
-        let mut transaction = begin_write(&self.writer).await?;
-        let now_ms = now_ms();
-        let rows = sqlx::query(TO_TELL)
+        let mut transaction = self.writer.begin_write().await?;
+        let now_ms = self.now_ms();
+        let rows = transaction
+            .sql(TO_TELL)
             .bind(channel.word())
             .bind(now_ms)
             .bind(i64::from(limit))
-            .fetch_all(&mut *transaction)
+            .fetch_all()
             .await?;
         let mut notices = Vec::new();
         for row in &rows {
@@ -100,13 +104,14 @@ impl Record {
         channel: AlertChannel,
         notices: &[AlertNotice],
     ) -> Result<(), RecordError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         for notice in notices {
-            sqlx::query("UPDATE alert_notices SET told_at_ms = $3 WHERE alert = $1 AND channel = $2")
+            transaction
+                .sql("UPDATE alert_notices SET told_at_ms = $3 WHERE alert = $1 AND channel = $2")
                 .bind(notice.alert.number)
                 .bind(channel.word())
-                .bind(now_ms())
-                .execute(&mut *transaction)
+                .bind_now()
+                .execute()
                 .await?;
         }
         transaction.commit().await?;
@@ -123,13 +128,14 @@ impl Record {
         notices: &[AlertNotice],
         next_try_at_ms: i64,
     ) -> Result<(), RecordError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         for notice in notices {
-            sqlx::query("UPDATE alert_notices SET next_try_at_ms = $3 WHERE alert = $1 AND channel = $2")
+            transaction
+                .sql("UPDATE alert_notices SET next_try_at_ms = $3 WHERE alert = $1 AND channel = $2")
                 .bind(notice.alert.number)
                 .bind(channel.word())
                 .bind(next_try_at_ms)
-                .execute(&mut *transaction)
+                .execute()
                 .await?;
         }
         transaction.commit().await?;
@@ -144,10 +150,8 @@ impl Record {
     pub async fn alerts_rest_until_ms(&self, channel: AlertChannel) -> Result<Option<i64>, RecordError> {
         let rest = "SELECT MAX(next_try_at_ms) FROM alert_notices JOIN alerts ON alerts.number = alert_notices.alert
                     WHERE channel = $1 AND told_at_ms IS NULL AND ended_at_ms IS NULL AND acknowledged_at_ms IS NULL";
-        let until = sqlx::query_scalar(rest)
-            .bind(channel.word())
-            .fetch_one(&self.readers);
-        Ok(until.await?)
+        let until = self.readers.sql(rest).bind(channel.word()).scalar();
+        until.await
     }
 
     /// When alerts were told in a way for the last time, in milliseconds since 1970.
@@ -155,22 +159,24 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn alerts_told_at_ms(&self, channel: AlertChannel) -> Result<Option<i64>, RecordError> {
-        let told = sqlx::query_scalar("SELECT MAX(told_at_ms) FROM alert_notices WHERE channel = $1")
+        let told = self
+            .readers
+            .sql("SELECT MAX(told_at_ms) FROM alert_notices WHERE channel = $1")
             .bind(channel.word())
-            .fetch_one(&self.readers)
+            .scalar()
             .await?;
         Ok(told)
     }
 }
 
 /// Ends the rest of e-mails about alerts: the operator has seen to what was in the way.
-pub(super) async fn end_rest(transaction: &mut SqliteConnection) -> Result<(), RecordError> {
-    sqlx::query(
+pub(super) async fn end_rest(transaction: &mut Connection) -> Result<(), RecordError> {
+    transaction.sql(
         "UPDATE alert_notices SET next_try_at_ms = $2 WHERE channel = $1 AND told_at_ms IS NULL AND next_try_at_ms > $2",
     )
     .bind(AlertChannel::Mail.word())
-    .bind(now_ms())
-    .execute(transaction)
+    .bind_now()
+    .execute()
     .await?;
     Ok(())
 }
@@ -186,20 +192,20 @@ const TO_TELL: &str = concat!(
 
 /// Takes an alert, and returns the number of tries, this one included.
 async fn take(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     channel: AlertChannel,
     number: i64,
     now_ms: i64,
 ) -> Result<u32, RecordError> {
-    let row = sqlx::query(
+    let row = transaction.sql(
         "INSERT INTO alert_notices (alert, channel, tries, next_try_at_ms) VALUES ($1, $2, 1, $3)
-         ON CONFLICT (alert, channel) DO UPDATE SET tries = tries + 1, next_try_at_ms = excluded.next_try_at_ms
+         ON CONFLICT (alert, channel) DO UPDATE SET tries = alert_notices.tries + 1, next_try_at_ms = excluded.next_try_at_ms
          RETURNING tries",
     )
     .bind(number)
     .bind(channel.word())
     .bind(now_ms.saturating_add(millis(TELLING)))
-    .fetch_one(transaction)
+    .fetch_one()
     .await?;
     let tries: i64 = row.try_get("tries")?;
     Ok(u32::try_from(tries).unwrap_or(u32::MAX))

@@ -3,19 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use bss_model::clock::now_ms;
 use bss_model::{
     Act, Actor, Alert, AlertChoice, AlertFilter, AlertKind, AlertedInstance, AlertedLicense, Diagnose,
     Diagnosis, ErrorKind, MailState, OutcomeKind, Owner, Problem, Subject,
 };
 use serde_json::Value;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
 use super::stored::{from_json, id, optional, push_ids, to_json};
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Builder, Connection, Row};
 
 /// Joins what an alert is about and has an owner: the instance, or the receiver of outcomes.
 macro_rules! owned {
@@ -61,20 +59,14 @@ impl Diagnose for AcknowledgeError {
     }
 }
 
-impl From<sqlx::Error> for AcknowledgeError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
 /// Raises and ends the alerts of an outcome, in its transaction.
 pub(super) async fn follow(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     outcome: OutcomeKind,
     asset_id: Uuid,
     problem: Option<&Problem>,
 ) -> Result<(), RecordError> {
-    let now_ms = now_ms();
+    let now_ms = transaction.now_ms();
     for kind in AlertKind::ended_by(outcome) {
         end(transaction, *kind, asset_id, now_ms).await?;
     }
@@ -86,32 +78,33 @@ pub(super) async fn follow(
 
 /// Raises an alert about something of an asset. One that is open gets the new problem.
 pub(super) async fn raise_about_asset(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     kind: AlertKind,
     subject: Uuid,
     asset_id: Uuid,
     problem: Option<&Problem>,
     now_ms: i64,
 ) -> Result<(), RecordError> {
-    sqlx::query(
-        "INSERT INTO alerts (kind, subject, instance_id, asset_id, problem, raised_at_ms)
+    transaction
+        .sql(
+            "INSERT INTO alerts (kind, subject, instance_id, asset_id, problem, raised_at_ms)
          SELECT $1, $2, instance_id, id, $4, $5 FROM assets WHERE id = $3
          ON CONFLICT (kind, subject) WHERE ended_at_ms IS NULL AND acknowledged_at_ms IS NULL
          DO UPDATE SET problem = excluded.problem",
-    )
-    .bind(kind.word())
-    .bind(subject.to_string())
-    .bind(asset_id.to_string())
-    .bind(problem.map(to_json).transpose()?)
-    .bind(now_ms)
-    .execute(transaction)
-    .await?;
+        )
+        .bind(kind.word())
+        .bind(subject.to_string())
+        .bind(asset_id.to_string())
+        .bind(problem.map(to_json).transpose()?)
+        .bind(now_ms)
+        .execute()
+        .await?;
     Ok(())
 }
 
 /// Raises an alert about a whole instance; see [`raise_lasting`].
 pub(super) async fn raise_about_instance(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     kind: AlertKind,
     instance_id: Uuid,
     problem: Option<&Problem>,
@@ -129,105 +122,104 @@ pub(super) async fn end_raised_before(
     // A read first: it blocks no writer, and nearly always there is none.
     const PAST: &str = "kind = $1 AND ended_at_ms IS NULL AND raised_at_ms < $2";
     let look = format!("SELECT 1 FROM alerts WHERE {PAST} LIMIT 1");
-    let look = sqlx::query(sqlx::AssertSqlSafe(look))
-        .bind(kind.word())
-        .bind(before_ms);
-    if look.fetch_optional(&record.readers).await?.is_none() {
+    let look = record.readers.composed(look).bind(kind.word()).bind(before_ms);
+    if look.fetch_optional().await?.is_none() {
         return Ok(());
     }
     let end = format!("UPDATE alerts SET ended_at_ms = $3 WHERE {PAST}");
-    sqlx::query(sqlx::AssertSqlSafe(end))
+    record
+        .writer
+        .composed(end)
         .bind(kind.word())
         .bind(before_ms)
-        .bind(now_ms())
-        .execute(&record.writer)
+        .bind_now()
+        .execute()
         .await?;
     Ok(())
 }
 
 /// Ends an alert, where there is one that is not over.
 pub(super) async fn end(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     kind: AlertKind,
     subject: impl fmt::Display,
     now_ms: i64,
 ) -> Result<(), RecordError> {
-    sqlx::query(
-        "UPDATE alerts SET ended_at_ms = $3 WHERE kind = $1 AND subject = $2 AND ended_at_ms IS NULL",
-    )
-    .bind(kind.word())
-    .bind(subject.to_string())
-    .bind(now_ms)
-    .execute(transaction)
-    .await?;
+    transaction
+        .sql("UPDATE alerts SET ended_at_ms = $3 WHERE kind = $1 AND subject = $2 AND ended_at_ms IS NULL")
+        .bind(kind.word())
+        .bind(subject.to_string())
+        .bind(now_ms)
+        .execute()
+        .await?;
     Ok(())
 }
 
 /// Ends the alerts about e-mails that were withdrawn.
-pub(super) async fn end_of_withdrawn_mails(transaction: &mut SqliteConnection) -> Result<(), RecordError> {
-    sqlx::query(
-        "UPDATE alerts SET ended_at_ms = $2
+pub(super) async fn end_of_withdrawn_mails(transaction: &mut Connection) -> Result<(), RecordError> {
+    transaction
+        .sql(
+            "UPDATE alerts SET ended_at_ms = $2
          WHERE kind = $1 AND ended_at_ms IS NULL AND subject IN (SELECT id FROM mails WHERE state = $3)",
-    )
-    .bind(AlertKind::MailFailed.word())
-    .bind(now_ms())
-    .bind(MailState::Withdrawn.word())
-    .execute(transaction)
-    .await?;
+        )
+        .bind(AlertKind::MailFailed.word())
+        .bind_now()
+        .bind(MailState::Withdrawn.word())
+        .execute()
+        .await?;
     Ok(())
 }
 
 /// Raises the alert that something has happened. One that is open gets the new problem; one that was acknowledged tells of what
 /// happened before.
 pub(super) async fn raise_happened(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     kind: AlertKind,
     subject: &str,
     problem: &Problem,
 ) -> Result<(), RecordError> {
-    sqlx::query(
-        "INSERT INTO alerts (kind, subject, problem, raised_at_ms) VALUES ($1, $2, $3, $4)
+    transaction
+        .sql(
+            "INSERT INTO alerts (kind, subject, problem, raised_at_ms) VALUES ($1, $2, $3, $4)
          ON CONFLICT (kind, subject) WHERE ended_at_ms IS NULL AND acknowledged_at_ms IS NULL
          DO UPDATE SET problem = excluded.problem",
-    )
-    .bind(kind.word())
-    .bind(subject)
-    .bind(to_json(problem)?)
-    .bind(now_ms())
-    .execute(transaction)
-    .await?;
+        )
+        .bind(kind.word())
+        .bind(subject)
+        .bind(to_json(problem)?)
+        .bind_now()
+        .execute()
+        .await?;
     Ok(())
 }
 
 /// Raises the alert that something is wrong for as long as it is, and gives one that is not over the new problem. An alert that
 /// somebody has acknowledged stays acknowledged until it is over. `instance`: `None` for the whole host.
 pub(super) async fn raise_lasting(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     kind: AlertKind,
     subject: &str,
     instance: Option<Uuid>,
     problem: Option<&Problem>,
 ) -> Result<(), RecordError> {
     let problem = problem.map(to_json).transpose()?;
-    let known = sqlx::query(
-        "UPDATE alerts SET problem = $3 WHERE kind = $1 AND subject = $2 AND ended_at_ms IS NULL",
-    )
-    .bind(kind.word())
-    .bind(subject)
-    .bind(&problem)
-    .execute(&mut *transaction)
-    .await?
-    .rows_affected();
+    let known = transaction
+        .sql("UPDATE alerts SET problem = $3 WHERE kind = $1 AND subject = $2 AND ended_at_ms IS NULL")
+        .bind(kind.word())
+        .bind(subject)
+        .bind(&problem)
+        .execute()
+        .await?;
     if known == 0 {
-        sqlx::query(
+        transaction.sql(
             "INSERT INTO alerts (kind, subject, instance_id, problem, raised_at_ms) VALUES ($1, $2, $3, $4, $5)",
         )
         .bind(kind.word())
         .bind(subject)
         .bind(instance.map(|instance| instance.to_string()))
         .bind(&problem)
-        .bind(now_ms())
-        .execute(transaction)
+        .bind_now()
+        .execute()
         .await?;
     }
     Ok(())
@@ -244,7 +236,7 @@ impl Record {
         problem: Option<&Problem>,
     ) -> Result<(), RecordError> {
         let kind = AlertKind::InstanceHeld;
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         raise_about_instance(&mut transaction, kind, instance_id, problem).await?;
         transaction.commit().await?;
         Ok(())
@@ -282,13 +274,13 @@ impl Record {
         if known.len() == concerned.len() && concerned.iter().all(is_known) {
             return Ok(());
         }
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         for (instance, problem) in concerned {
             raise_about_instance(&mut transaction, kind, *instance, Some(problem)).await?;
         }
         for instance in known.keys() {
             if !concerned.iter().any(|(concerned, _)| concerned == instance) {
-                end(&mut transaction, kind, *instance, now_ms()).await?;
+                end(&mut transaction, kind, *instance, self.now_ms()).await?;
             }
         }
         transaction.commit().await?;
@@ -297,9 +289,11 @@ impl Record {
 
     /// What the alerts of a kind about instances say that are not over.
     async fn lasting_problems(&self, kind: AlertKind) -> Result<BTreeMap<Uuid, Problem>, RecordError> {
-        let rows = sqlx::query("SELECT subject, problem FROM alerts WHERE kind = $1 AND ended_at_ms IS NULL")
+        let rows = self
+            .readers
+            .sql("SELECT subject, problem FROM alerts WHERE kind = $1 AND ended_at_ms IS NULL")
             .bind(kind.word())
-            .fetch_all(&self.readers)
+            .fetch_all()
             .await?;
         rows.iter()
             .map(|row| Ok((id(row, "subject")?, from_json(row, "problem")?)))
@@ -311,11 +305,12 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn held_instances(&self) -> Result<BTreeSet<Uuid>, RecordError> {
-        let held: Vec<SqliteRow> =
-            sqlx::query("SELECT DISTINCT subject FROM alerts WHERE kind = $1 AND ended_at_ms IS NULL")
-                .bind(AlertKind::InstanceHeld.word())
-                .fetch_all(&self.readers)
-                .await?;
+        let held: Vec<Row> = self
+            .readers
+            .sql("SELECT DISTINCT subject FROM alerts WHERE kind = $1 AND ended_at_ms IS NULL")
+            .bind(AlertKind::InstanceHeld.word())
+            .fetch_all()
+            .await?;
         held.iter().map(|row| id(row, "subject")).collect()
     }
 
@@ -324,8 +319,14 @@ impl Record {
     /// # Errors
     /// When the record can't be written.
     pub async fn end_instance_held(&self, instance_id: Uuid) -> Result<(), RecordError> {
-        let mut transaction = begin_write(&self.writer).await?;
-        end(&mut transaction, AlertKind::InstanceHeld, instance_id, now_ms()).await?;
+        let mut transaction = self.writer.begin_write().await?;
+        end(
+            &mut transaction,
+            AlertKind::InstanceHeld,
+            instance_id,
+            self.now_ms(),
+        )
+        .await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -335,7 +336,7 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn alerts(&self, filter: &AlertFilter, limit: u32) -> Result<Vec<Alert>, RecordError> {
-        let mut query = QueryBuilder::new(concat!(alerts!(), " WHERE alerts.number > "));
+        let mut query = Builder::new(concat!(alerts!(), " WHERE alerts.number > "));
         query.push_bind(filter.after);
         if !filter.all {
             query.push(" AND ended_at_ms IS NULL AND acknowledged_at_ms IS NULL");
@@ -353,7 +354,7 @@ impl Record {
         query
             .push(" ORDER BY alerts.number LIMIT ")
             .push_bind(i64::from(limit));
-        let rows = query.build().fetch_all(&self.readers).await?;
+        let rows = self.readers.build(&mut query).fetch_all().await?;
         rows.iter().map(read_alert).collect()
     }
 
@@ -362,13 +363,13 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn open_alerts(&self, of: Option<&Owner>) -> Result<u64, RecordError> {
-        let open: i64 = sqlx::query_scalar(concat!(
+        let open: i64 = self.readers.sql(concat!(
             "SELECT COUNT(*) FROM alerts",
             owned!(),
             "             WHERE ended_at_ms IS NULL AND acknowledged_at_ms IS NULL AND ($1 IS NULL OR COALESCE(instances.owner, webhooks.owner) = $1)",
         ))
         .bind(of.map(Owner::as_str))
-        .fetch_one(&self.readers)
+        .scalar()
         .await?;
         Ok(open.unsigned_abs())
     }
@@ -384,7 +385,7 @@ impl Record {
         of: Option<&Owner>,
         actor: &Actor,
     ) -> Result<u64, AcknowledgeError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let numbers = match choice {
             AlertChoice::Numbers(numbers) => {
                 for number in numbers {
@@ -396,16 +397,17 @@ impl Record {
         };
         let mut acknowledged = 0;
         for number in numbers {
-            let changed = sqlx::query(
-                "UPDATE alerts SET acknowledged_at_ms = $2, acknowledged_by = $3
+            let changed = transaction
+                .sql(
+                    "UPDATE alerts SET acknowledged_at_ms = $2, acknowledged_by = $3
                  WHERE number = $1 AND ended_at_ms IS NULL AND acknowledged_at_ms IS NULL
                  RETURNING instance_id",
-            )
-            .bind(number)
-            .bind(now_ms())
-            .bind(&actor.name)
-            .fetch_optional(&mut *transaction)
-            .await?;
+                )
+                .bind(number)
+                .bind_now()
+                .bind(&actor.name)
+                .fetch_optional()
+                .await?;
             if let Some(row) = changed {
                 let instance = optional(&row, "instance_id", id)?;
                 let subject = Subject::alert(number);
@@ -427,19 +429,20 @@ impl Record {
 }
 
 async fn check_there(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     number: i64,
     of: Option<&Owner>,
 ) -> Result<(), AcknowledgeError> {
-    let found: Option<i64> = sqlx::query_scalar(concat!(
-        "SELECT number FROM alerts",
-        owned!(),
-        "WHERE number = $1 AND ($2 IS NULL OR COALESCE(instances.owner, webhooks.owner) = $2)",
-    ))
-    .bind(number)
-    .bind(of.map(Owner::as_str))
-    .fetch_optional(transaction)
-    .await?;
+    let found: Option<i64> = transaction
+        .sql(concat!(
+            "SELECT number FROM alerts",
+            owned!(),
+            "WHERE number = $1 AND ($2 IS NULL OR COALESCE(instances.owner, webhooks.owner) = $2)",
+        ))
+        .bind(number)
+        .bind(of.map(Owner::as_str))
+        .scalar_optional()
+        .await?;
     match found {
         Some(_) => Ok(()),
         None => Err(AcknowledgeError::NoAlert { number }),
@@ -447,21 +450,21 @@ async fn check_there(
 }
 
 async fn open_up_to(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     number: i64,
     of: Option<&Owner>,
 ) -> Result<Vec<i64>, RecordError> {
-    let open = sqlx::query_scalar(concat!(
+    let open = transaction.sql(concat!(
         "SELECT number FROM alerts",
         owned!(),
         "WHERE number <= $1 AND ended_at_ms IS NULL AND acknowledged_at_ms IS NULL
            AND ($2 IS NULL OR COALESCE(instances.owner, webhooks.owner) = $2) ORDER BY number",
     ));
     let open = open.bind(number).bind(of.map(Owner::as_str));
-    Ok(open.fetch_all(transaction).await?)
+    open.scalars().await
 }
 
-pub(super) fn read_alert(row: &SqliteRow) -> Result<Alert, RecordError> {
+pub(super) fn read_alert(row: &Row) -> Result<Alert, RecordError> {
     let kind = AlertKind::from_word(row.try_get("kind")?)?;
     let asset_id: Option<String> = row.try_get("asset_id")?;
     let license = match asset_id {

@@ -3,21 +3,20 @@
 use std::time::Duration;
 
 use bss_keys::{ApiKey, ApiKeyNotMade};
-use bss_model::clock::{millis, now_ms};
+use bss_model::clock::millis;
 use bss_model::{
     Act, Actor, AlertKind, ApiClient, Diagnose, Diagnosis, ErrorKind, InvalidApiClient, NewApiClient, Owner,
     Problem, Secret, Subject,
 };
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
 use super::alerts::raise_happened;
 use super::platforms::is_name_of_platform;
 use super::stored::{from_json, id, opens, optional, owner, owner_column, to_json};
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Connection, Row};
 
 /// What an alert about keys is about: the host has one API.
 const API: &str = "api";
@@ -72,12 +71,6 @@ impl Diagnose for ApiClientError {
     }
 }
 
-impl From<sqlx::Error> for ApiClientError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
 impl Record {
     /// Makes a client, and returns it with its key, which nobody can be shown again.
     ///
@@ -95,30 +88,31 @@ impl Record {
             owner: new.owner,
             scopes: new.scopes,
             instances: new.instances,
-            created_at_ms: now_ms(),
+            created_at_ms: self.now_ms(),
             rotated_at_ms: None,
             former_key_until_ms: None,
             revoked_at_ms: None,
         };
         let key = ApiKey::generate(client.id)?;
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         if is_name_of_platform(&mut transaction, &client.name).await? {
             return Err(ApiClientError::NameTaken { name: client.name });
         }
-        let written = sqlx::query(
-            "INSERT INTO api_clients (id, name, owner, scopes, instances, key_digest, created_at_ms)
+        let written = transaction
+            .sql(
+                "INSERT INTO api_clients (id, name, owner, scopes, instances, key_digest, created_at_ms)
              VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING",
-        )
-        .bind(client.id.to_string())
-        .bind(&client.name)
-        .bind(owner_column(client.owner.as_ref()))
-        .bind(to_json(&client.scopes)?)
-        .bind(client.instances.as_ref().map(to_json).transpose()?)
-        .bind(key.digest().as_bytes())
-        .bind(client.created_at_ms)
-        .execute(&mut *transaction)
-        .await?;
-        if written.rows_affected() == 0 {
+            )
+            .bind(client.id.to_string())
+            .bind(&client.name)
+            .bind(owner_column(client.owner.as_ref()))
+            .bind(to_json(&client.scopes)?)
+            .bind(client.instances.as_ref().map(to_json).transpose()?)
+            .bind(key.digest().as_bytes())
+            .bind(client.created_at_ms)
+            .execute()
+            .await?;
+        if written == 0 {
             return Err(ApiClientError::NameTaken { name: client.name });
         }
         let detail = json!({
@@ -150,12 +144,12 @@ impl Record {
         keep_former: Duration,
         actor: &Actor,
     ) -> Result<(ApiClient, Secret), ApiClientError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let client = usable(&mut transaction, name, owner).await?;
-        let (key, now_ms) = (ApiKey::generate(client.id)?, now_ms());
+        let (key, now_ms) = (ApiKey::generate(client.id)?, self.now_ms());
         let former_key_until_ms =
             (!keep_former.is_zero()).then(|| now_ms.saturating_add(millis(keep_former)));
-        sqlx::query(
+        transaction.sql(
             "UPDATE api_clients SET former_key_digest = CASE WHEN $4 IS NULL THEN NULL ELSE key_digest END, key_digest = $2,
              rotated_at_ms = $3, former_key_until_ms = $4 WHERE id = $1",
         )
@@ -163,7 +157,7 @@ impl Record {
         .bind(key.digest().as_bytes())
         .bind(now_ms)
         .bind(former_key_until_ms)
-        .execute(&mut *transaction)
+        .execute()
         .await?;
         let detail = json!({ "name": client.name, "formerKeyUntilMs": former_key_until_ms });
         let subject = Subject::api_client(client.id);
@@ -187,15 +181,15 @@ impl Record {
         owner: Option<&Owner>,
         actor: &Actor,
     ) -> Result<ApiClient, ApiClientError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let client = usable(&mut transaction, name, owner).await?;
-        let now_ms = now_ms();
-        sqlx::query(
+        let now_ms = self.now_ms();
+        transaction.sql(
             "UPDATE api_clients SET revoked_at_ms = $2, former_key_digest = NULL, former_key_until_ms = NULL WHERE id = $1",
         )
         .bind(client.id.to_string())
         .bind(now_ms)
-        .execute(&mut *transaction)
+        .execute()
         .await?;
         let (subject, detail) = (Subject::api_client(client.id), json!({ "name": client.name }));
         write_act(
@@ -220,9 +214,11 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn api_clients(&self, owner: Option<&Owner>) -> Result<Vec<ApiClient>, RecordError> {
-        let rows = sqlx::query("SELECT * FROM api_clients WHERE $1 IS NULL OR owner = $1 ORDER BY name")
+        let rows = self
+            .readers
+            .sql("SELECT * FROM api_clients WHERE $1 IS NULL OR owner = $1 ORDER BY name")
             .bind(owner.map(Owner::as_str))
-            .fetch_all(&self.readers)
+            .fetch_all()
             .await?;
         rows.iter().map(read).collect()
     }
@@ -232,13 +228,15 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn api_client_of(&self, key: &ApiKey) -> Result<Option<ApiClient>, RecordError> {
-        let row = sqlx::query("SELECT * FROM api_clients WHERE id = $1")
+        let row = self
+            .readers
+            .sql("SELECT * FROM api_clients WHERE id = $1")
             .bind(key.client().to_string())
-            .fetch_optional(&self.readers)
+            .fetch_optional()
             .await?;
         let Some(row) = row else { return Ok(None) };
         let client = read(&row)?;
-        let is_let_in = opens(&row, &key.digest())? && client.revoked_at_ms.is_none();
+        let is_let_in = opens(&row, &key.digest(), self.now_ms())? && client.revoked_at_ms.is_none();
         Ok(is_let_in.then_some(client))
     }
 
@@ -247,7 +245,7 @@ impl Record {
     /// # Errors
     /// When the record can't be written.
     pub async fn raise_api_keys_tried(&self, problem: &Problem) -> Result<(), RecordError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         raise_happened(&mut transaction, AlertKind::ApiKeysTried, API, problem).await?;
         transaction.commit().await?;
         Ok(())
@@ -256,14 +254,15 @@ impl Record {
 
 /// The client of a name, which was not revoked.
 async fn usable(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     name: &str,
     owner: Option<&Owner>,
 ) -> Result<ApiClient, ApiClientError> {
-    let row = sqlx::query("SELECT * FROM api_clients WHERE name = $1 AND ($2 IS NULL OR owner = $2)")
+    let row = transaction
+        .sql("SELECT * FROM api_clients WHERE name = $1 AND ($2 IS NULL OR owner = $2)")
         .bind(name)
         .bind(owner.map(Owner::as_str))
-        .fetch_optional(transaction)
+        .fetch_optional()
         .await?;
     let name = name.to_owned();
     match row.as_ref().map(read).transpose()? {
@@ -273,7 +272,7 @@ async fn usable(
     }
 }
 
-fn read(row: &SqliteRow) -> Result<ApiClient, RecordError> {
+fn read(row: &Row) -> Result<ApiClient, RecordError> {
     Ok(ApiClient {
         id: id(row, "id")?,
         name: row.try_get("name")?,
@@ -291,16 +290,13 @@ fn read(row: &SqliteRow) -> Result<ApiClient, RecordError> {
 mod tests {
     use std::num::NonZeroU32;
 
-    use bss_keys::HostKeySource;
     use bss_model::{ActFilter, AlertFilter, ApiScope};
 
     use super::*;
 
     async fn record() -> (tempfile::TempDir, Record) {
         let folder = tempfile::tempdir().unwrap();
-        let record = Record::open_or_create(folder.path(), &HostKeySource::default())
-            .await
-            .unwrap();
+        let record = crate::test_record::open(folder.path()).await;
         (folder, record)
     }
 
@@ -356,8 +352,10 @@ mod tests {
         assert!(opened(&record, &first).await.is_none());
         assert!(opened(&record, &second).await.is_some());
         // Its time is over.
-        sqlx::query("UPDATE api_clients SET former_key_until_ms = 1")
-            .execute(&record.writer)
+        record
+            .writer
+            .sql("UPDATE api_clients SET former_key_until_ms = 1")
+            .execute()
             .await
             .unwrap();
         assert!(opened(&record, &second).await.is_none());

@@ -2,15 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use bss_model::clock::now_ms;
 use bss_model::{
     Act, Actor, Advice, Asset, AssetFilter, AssetStatus, AttemptResult, Diagnose, Diagnosis, ErrorKind,
     Instance, LicenseSecrets, LicenseState, LicenseTokenStatus, Page, Price, ReturnStatus, Rows, Secret,
     Subject, SyncStatus,
 };
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
@@ -19,7 +16,8 @@ use super::paging::KeyColumn::{Integer, Text};
 use super::paging::List;
 use super::spending::{BeyondSpendingLimit, follow_order, retry_beyond_limit};
 use super::stored::{ROWS_PER_STATEMENT, count, from_json, id, optional, push_ids};
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Builder, Connection, Row};
 
 /// Why an asset's license is not tried again.
 #[derive(Debug, thiserror::Error)]
@@ -123,8 +121,8 @@ pub(super) const ASSETS: List = List {
     key: &[Integer("created_at_ms"), Text("order_id"), Integer("position")],
 };
 
-pub(super) fn assets_query(filter: &AssetFilter) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("SELECT * FROM assets WHERE 1 = 1");
+pub(super) fn assets_query(filter: &AssetFilter) -> Builder {
+    let mut query = Builder::new("SELECT * FROM assets WHERE 1 = 1");
     if let Some(instance) = filter.instance {
         query.push(" AND instance_id = ").push_bind(instance.to_string());
     }
@@ -183,9 +181,11 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn instance_of_asset(&self, asset_id: Uuid) -> Result<Option<Uuid>, RecordError> {
-        let row = sqlx::query("SELECT instance_id FROM assets WHERE id = $1")
+        let row = self
+            .readers
+            .sql("SELECT instance_id FROM assets WHERE id = $1")
             .bind(asset_id.to_string())
-            .fetch_optional(&self.readers)
+            .fetch_optional()
             .await?;
         row.map(|row| id(&row, "instance_id")).transpose()
     }
@@ -195,9 +195,11 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn asset(&self, asset_id: Uuid) -> Result<Option<Asset>, RecordError> {
-        let row = sqlx::query("SELECT * FROM assets WHERE id = $1")
+        let row = self
+            .readers
+            .sql("SELECT * FROM assets WHERE id = $1")
             .bind(asset_id.to_string())
-            .fetch_optional(&self.readers)
+            .fetch_optional()
             .await?;
         row.as_ref().map(read_asset).transpose()
     }
@@ -217,14 +219,14 @@ impl Record {
     pub async fn assets_of_orders(&self, orders: &[Uuid]) -> Result<HashMap<Uuid, Vec<Asset>>, RecordError> {
         let mut assets = HashMap::<Uuid, Vec<Asset>>::with_capacity(orders.len());
         for some in orders.chunks(ROWS_PER_STATEMENT) {
-            let mut query = QueryBuilder::new("SELECT * FROM assets WHERE order_id IN (");
+            let mut query = Builder::new("SELECT * FROM assets WHERE order_id IN (");
             push_ids(&mut query, some);
             // A statement per number of ids is not worth keeping in the cache.
-            let query = query
-                .push(") ORDER BY order_id, position")
-                .build()
+            let query = self
+                .readers
+                .build(query.push(") ORDER BY order_id, position"))
                 .persistent(false);
-            for row in &query.fetch_all(&self.readers).await? {
+            for row in &query.fetch_all().await? {
                 let asset = read_asset(row)?;
                 assets.entry(asset.order_id).or_default().push(asset);
             }
@@ -245,7 +247,7 @@ impl Record {
         let mut secrets = BTreeMap::new();
         // Other writers come in between: with many licenses, all of them at once would take longer than they wait.
         for assets in assets.chunks(ROWS_PER_STATEMENT) {
-            let mut transaction = begin_write(&self.writer).await?;
+            let mut transaction = self.writer.begin_write().await?;
             let read = self.read_license_secrets(&mut transaction, assets).await?;
             for (asset_id, (instance_id, _)) in &read {
                 let (act, subject) = (Act::ShowKeys, Subject::asset(*asset_id));
@@ -264,17 +266,17 @@ impl Record {
     /// The secrets of assets' licenses and the instances of the assets, by asset.
     pub(super) async fn read_license_secrets(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         assets: &[Uuid],
     ) -> Result<BTreeMap<Uuid, (Uuid, LicenseSecrets)>, RecordError> {
-        let mut query = QueryBuilder::new(
+        let mut query = Builder::new(
             "SELECT id, instance_id, sealed_product_key, sealed_activation_link FROM assets
              WHERE sealed_product_key IS NOT NULL AND id IN (",
         );
         push_ids(&mut query, assets);
         // A statement per number of ids is not worth keeping in the cache.
-        let query = query.push(")").build().persistent(false);
-        let rows = query.fetch_all(connection).await?;
+        let query = connection.build(query.push(")")).persistent(false);
+        let rows = query.fetch_all().await?;
         let mut secrets = BTreeMap::new();
         for row in &rows {
             let instance_id = id(row, "instance_id")?;
@@ -283,7 +285,7 @@ impl Record {
         Ok(secrets)
     }
 
-    fn open_license(&self, row: &SqliteRow) -> Result<LicenseSecrets, RecordError> {
+    fn open_license(&self, row: &Row) -> Result<LicenseSecrets, RecordError> {
         let asset_id = id(row, "id")?;
         let link: Option<&[u8]> = row.try_get("sealed_activation_link")?;
         let link = link.map(|link| self.open_secret(&link_purpose(asset_id), link));
@@ -323,18 +325,17 @@ impl Record {
     }
 
     async fn retry(&self, asset_id: Uuid, ground: Ground, actor: &Actor) -> Result<(), RetryError> {
-        let mut transaction = begin_write(&self.writer).await.map_err(RetryError::Record)?;
+        let mut transaction = self.writer.begin_write().await.map_err(RetryError::Record)?;
         self.release_dead_workers(&mut transaction).await?;
-        let row = sqlx::query(
+        let row = transaction.sql(
             "SELECT sync_status, generation, assets.instance_id, customer_erased_at_ms IS NOT NULL AS is_erased
              FROM assets JOIN orders ON orders.id = assets.order_id WHERE assets.id = $1",
         )
         .bind(asset_id.to_string())
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(RecordError::from)?
+        .fetch_optional()
+        .await?
         .ok_or(RetryError::NoAsset { id: asset_id })?;
-        let word: &str = row.try_get("sync_status").map_err(RecordError::from)?;
+        let word: &str = row.try_get("sync_status")?;
         let before = SyncStatus::from_word(word).map_err(RecordError::from)?;
         match before {
             SyncStatus::Synchronized => return Err(RetryError::HasLicense { id: asset_id }),
@@ -344,25 +345,25 @@ impl Record {
             }
             SyncStatus::Unsynchronised | SyncStatus::Failed => {}
         }
-        if row.try_get("is_erased").map_err(RecordError::from)? {
+        if row.try_get("is_erased")? {
             return Err(RetryError::CustomerErased { id: asset_id });
         }
         let instance = instance_of(&mut transaction, asset_id).await?;
         if ground == Ground::Refusal {
             check_sale(&mut transaction, &instance, asset_id).await?;
         }
-        sqlx::query(
-            "UPDATE assets
+        transaction
+            .sql(
+                "UPDATE assets
              SET sync_status = $2, due_at_ms = $3, wanted_since_ms = $3, overdue_told = FALSE,
                  withdrawal_asked_at_ms = NULL
              WHERE id = $1",
-        )
-        .bind(asset_id.to_string())
-        .bind(SyncStatus::Unsynchronised.word())
-        .bind(now_ms())
-        .execute(&mut *transaction)
-        .await
-        .map_err(RecordError::from)?;
+            )
+            .bind(asset_id.to_string())
+            .bind(SyncStatus::Unsynchronised.word())
+            .bind_now()
+            .execute()
+            .await?;
         if ground == Ground::Word {
             take_word(&mut transaction, asset_id).await?;
         }
@@ -371,36 +372,36 @@ impl Record {
         let (act, subject) = (Act::RetryAsset, Subject::asset(asset_id));
         let instance_id = Some(id(&row, "instance_id")?);
         write_act(&mut transaction, actor, act, &subject, instance_id, detail).await?;
-        transaction.commit().await.map_err(RecordError::from)?;
+        transaction.commit().await?;
         Ok(())
     }
 }
 
-async fn instance_of(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<Instance, RecordError> {
-    let row = sqlx::query(
+async fn instance_of(transaction: &mut Connection, asset_id: Uuid) -> Result<Instance, RecordError> {
+    let row = transaction.sql(
         "SELECT instances.* FROM instances JOIN assets ON assets.instance_id = instances.id WHERE assets.id = $1",
     )
     .bind(asset_id.to_string())
-    .fetch_one(transaction)
+    .fetch_one()
     .await?;
     read_instance(&row)
 }
 
 /// Refuses to sell again what could not be ordered now.
 async fn check_sale(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     instance: &Instance,
     asset_id: Uuid,
 ) -> Result<(), RetryError> {
     let asset = read_asset_of(transaction, asset_id).await?;
-    let row = sqlx::query("SELECT active, discontinued FROM products WHERE instance_id = $1 AND code = $2")
+    let row = transaction
+        .sql("SELECT active, discontinued FROM products WHERE instance_id = $1 AND code = $2")
         .bind(instance.id.to_string())
         .bind(&asset.product_code)
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(RecordError::from)?;
+        .fetch_optional()
+        .await?;
     let says = |column| match &row {
-        Some(row) => row.try_get(column).map_err(RecordError::from),
+        Some(row) => row.try_get(column),
         None => Ok(false),
     };
     let code = asset.product_code.clone();
@@ -419,35 +420,34 @@ async fn check_sale(
 /// Takes an operator's word for what is in doubt of an asset's attempts. The operator knows the settings up to now: only a later
 /// change makes a look-up that finds nothing mean nothing. An attempt that is under way was made with its own. The operator also
 /// knows that a vendor which has taken the order will not issue the license any more.
-async fn take_word(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<(), RecordError> {
-    sqlx::query(
-        "UPDATE attempts
+async fn take_word(transaction: &mut Connection, asset_id: Uuid) -> Result<(), RecordError> {
+    transaction
+        .sql(
+            "UPDATE attempts
          SET settings_version = (SELECT instances.version FROM instances
                                  JOIN assets ON assets.instance_id = instances.id WHERE assets.id = $1),
              result = CASE WHEN result = $2 THEN $3 ELSE result END
          WHERE asset_id = $1
          AND (result IS NOT NULL OR NOT EXISTS (SELECT 1 FROM assets WHERE id = $1 AND worker IS NOT NULL))",
-    )
-    .bind(asset_id.to_string())
-    .bind(AttemptResult::Accepted.word())
-    .bind(AttemptResult::Unknown.word())
-    .execute(transaction)
-    .await?;
+        )
+        .bind(asset_id.to_string())
+        .bind(AttemptResult::Accepted.word())
+        .bind(AttemptResult::Unknown.word())
+        .execute()
+        .await?;
     Ok(())
 }
 
-pub(super) async fn read_asset_of(
-    connection: &mut SqliteConnection,
-    asset_id: Uuid,
-) -> Result<Asset, RecordError> {
-    let row = sqlx::query("SELECT * FROM assets WHERE id = $1")
+pub(super) async fn read_asset_of(connection: &mut Connection, asset_id: Uuid) -> Result<Asset, RecordError> {
+    let row = connection
+        .sql("SELECT * FROM assets WHERE id = $1")
         .bind(asset_id.to_string())
-        .fetch_one(connection)
+        .fetch_one()
         .await?;
     read_asset(&row)
 }
 
-pub(super) fn read_asset(row: &SqliteRow) -> Result<Asset, RecordError> {
+pub(super) fn read_asset(row: &Row) -> Result<Asset, RecordError> {
     let license_token_status: Option<&str> = row.try_get("license_token_status")?;
     Ok(Asset {
         id: id(row, "id")?,
@@ -481,7 +481,7 @@ pub(super) fn read_asset(row: &SqliteRow) -> Result<Asset, RecordError> {
     })
 }
 
-fn price(row: &SqliteRow) -> Result<Option<Price>, RecordError> {
+fn price(row: &Row) -> Result<Option<Price>, RecordError> {
     let currency: Option<String> = row.try_get("currency")?;
     let minor_units: Option<i64> = row.try_get("price_minor_units")?;
     Ok(currency.zip(minor_units).map(|(currency, minor_units)| Price {

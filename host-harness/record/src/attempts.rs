@@ -3,15 +3,11 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bss_model::clock::now_ms;
-use bss_model::moment::Moment;
 use bss_model::purchase_rule::LineAge;
 use bss_model::{
     Asset, AssetStatus, Attempt, AttemptOutcome, AttemptResult, BegunAttempt, Diagnose, Diagnosis, ErrorKind,
     License, OutcomeKind, Problem, Reason, ReturnStatus, SyncStatus,
 };
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, SqliteConnection};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -23,7 +19,8 @@ use super::outbox::enqueue;
 use super::outcomes::tell;
 use super::stored::{boot, count, from_json, id, optional, to_json, uptime_ms};
 use super::withdrawals::{may_be_withdrawn, withdraw_line};
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Builder, Connection, Row};
 
 /// The end of an attempt, to be written to the record.
 #[derive(Debug)]
@@ -122,12 +119,6 @@ impl Diagnose for FinishError {
     }
 }
 
-impl From<sqlx::Error> for FinishError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
 impl Record {
     /// Puts the outcome of an attempt on record, and what it means for the asset:
     ///
@@ -192,7 +183,7 @@ impl Record {
         ends: &[Waiting],
         results: &mut Vec<Result<Asset, FinishError>>,
     ) -> Result<(), FinishError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         for (end, _) in ends {
             match self.write_end(&mut transaction, end).await {
                 Err(FinishError::Record(error)) => return Err(error.into()),
@@ -204,7 +195,7 @@ impl Record {
     }
 
     async fn write_end_alone(&self, end: &AttemptEnd) -> Result<Asset, FinishError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let result = self.write_end(&mut transaction, end).await;
         if !matches!(result, Err(FinishError::Record(_))) {
             transaction.commit().await?;
@@ -213,11 +204,7 @@ impl Record {
     }
 
     /// Writes the end of one attempt. Every result is to be committed, errors too, unless the record failed.
-    async fn write_end(
-        &self,
-        transaction: &mut SqliteConnection,
-        end: &AttemptEnd,
-    ) -> Result<Asset, FinishError> {
+    async fn write_end(&self, transaction: &mut Connection, end: &AttemptEnd) -> Result<Asset, FinishError> {
         let (asset_id, number, outcome) = (end.asset_id, end.number, &end.outcome);
         let attempts = read_attempts(transaction, asset_id).await?;
         let attempt =
@@ -287,10 +274,10 @@ impl Record {
                 }
                 // A license that was returned before its purchase was confirmed has a dead key and costs nothing.
                 if license.return_status != ReturnStatus::Successful {
-                    charge(transaction, &asset, now_ms()).await?;
-                    enqueue(transaction, asset_id, now_ms()).await?;
+                    charge(transaction, &asset, self.now_ms()).await?;
+                    enqueue(transaction, asset_id, self.now_ms()).await?;
                 }
-                release_settled(transaction, asset_id, now_ms()).await?;
+                release_settled(transaction, asset_id, self.now_ms()).await?;
             }
             (_, Some(_)) if is_withdrawn => withdraw_line(transaction, asset_id).await?,
             (_, Some(problem)) if asset.sync_status == SyncStatus::Unsynchronised => {
@@ -302,7 +289,7 @@ impl Record {
                 };
                 write_reason(transaction, asset_id, &reason, failed).await?;
                 if failed {
-                    release_settled(transaction, asset_id, now_ms()).await?;
+                    release_settled(transaction, asset_id, self.now_ms()).await?;
                     tell(transaction, OutcomeKind::Refused, asset_id, Some(problem)).await?;
                 }
             }
@@ -313,7 +300,7 @@ impl Record {
 
     async fn write_license(
         &self,
-        transaction: &mut SqliteConnection,
+        transaction: &mut Connection,
         asset_id: Uuid,
         license: &License,
     ) -> Result<(), RecordError> {
@@ -326,33 +313,34 @@ impl Record {
             ),
             None => None,
         };
-        sqlx::query(
-            "UPDATE assets
+        transaction
+            .sql(
+                "UPDATE assets
              SET sync_status = $2, status = CASE WHEN status = $14 THEN $15 ELSE status END,
                  reason = NULL, transaction_id = $3, license_token_id = $4,
                  sealed_product_key = $5, sealed_activation_link = $6, license_token_status = $7,
                  return_status = $8, purchased_at_ms = $9, returnable_until_ms = $10,
                  masked_product_key = $11, activation_link_host = $12, product_key_digest = $13
              WHERE id = $1",
-        )
-        .bind(asset_id.to_string())
-        .bind(SyncStatus::Synchronized.word())
-        .bind(&license.transaction_id)
-        .bind(&license.license_token_id)
-        .bind(sealed_key)
-        .bind(sealed_link)
-        .bind(license.license_token_status.word())
-        .bind(license.return_status.word())
-        .bind(license.purchased_at_ms)
-        .bind(license.returnable_until_ms)
-        .bind(license.product_key.masked())
-        .bind(license.activation_link_host())
-        .bind(self.digest_of_key(license))
-        // A license that comes after all is never hidden.
-        .bind(AssetStatus::Withdrawn.word())
-        .bind(AssetStatus::Active.word())
-        .execute(transaction)
-        .await?;
+            )
+            .bind(asset_id.to_string())
+            .bind(SyncStatus::Synchronized.word())
+            .bind(&license.transaction_id)
+            .bind(&license.license_token_id)
+            .bind(sealed_key)
+            .bind(sealed_link)
+            .bind(license.license_token_status.word())
+            .bind(license.return_status.word())
+            .bind(license.purchased_at_ms)
+            .bind(license.returnable_until_ms)
+            .bind(license.product_key.masked())
+            .bind(license.activation_link_host())
+            .bind(self.digest_of_key(license))
+            // A license that comes after all is never hidden.
+            .bind(AssetStatus::Withdrawn.word())
+            .bind(AssetStatus::Active.word())
+            .execute()
+            .await?;
         Ok(())
     }
 
@@ -363,7 +351,7 @@ impl Record {
     /// Why a license can't be an asset's. `None`: it can.
     async fn not_its_license(
         &self,
-        transaction: &mut SqliteConnection,
+        transaction: &mut Connection,
         asset: &Asset,
         license: &License,
     ) -> Result<Option<(AttemptResult, FinishError)>, FinishError> {
@@ -393,16 +381,17 @@ impl Record {
             return Ok(Some((AttemptResult::SecondLicense, error)));
         }
         // License tokens are named by the instance's vendor; a product key is nobody else's, whoever issued it.
-        let other: Option<String> = sqlx::query_scalar(
-            "SELECT id FROM assets WHERE instance_id = $1 AND license_token_id = $2 AND id <> $3
+        let other: Option<String> = transaction
+            .sql(
+                "SELECT id FROM assets WHERE instance_id = $1 AND license_token_id = $2 AND id <> $3
              UNION SELECT id FROM assets WHERE product_key_digest = $4 AND id <> $3",
-        )
-        .bind(asset.instance_id.to_string())
-        .bind(&license.license_token_id)
-        .bind(asset.id.to_string())
-        .bind(self.digest_of_key(license))
-        .fetch_optional(transaction)
-        .await?;
+            )
+            .bind(asset.instance_id.to_string())
+            .bind(&license.license_token_id)
+            .bind(asset.id.to_string())
+            .bind(self.digest_of_key(license))
+            .scalar_optional()
+            .await?;
         match other {
             Some(other) => not_its(format!("asset `{other}` has this license, or its product key")),
             None => Ok(None),
@@ -434,7 +423,7 @@ pub(super) struct ToBuy {
 /// Records that licenses of assets are about to be bought. Commit before
 /// calling the plugin: a purchase that is not on record could be made twice.
 pub(super) async fn begin(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     assets: &[ToBuy],
 ) -> Result<Vec<BegunAttempt>, RecordError> {
     if assets.is_empty() {
@@ -442,7 +431,7 @@ pub(super) async fn begin(
     }
     let ids: Vec<Uuid> = assets.iter().map(|asset| asset.asset_id).collect();
     let mut all_earlier = earlier_of(transaction, &ids).await?;
-    let now = Moment::now();
+    let now = transaction.now();
     let begun = assets.iter().map(|asset| {
         let earlier = all_earlier.remove(&asset.asset_id).unwrap_or_default();
         BegunAttempt {
@@ -458,11 +447,11 @@ pub(super) async fn begin(
         }
     });
     let begun: Vec<BegunAttempt> = begun.collect();
-    let mut query = QueryBuilder::new(
+    let mut query = Builder::new(
         "INSERT INTO attempts (asset_id, number, client_transaction_id, begun_at_ms, boot, begun_uptime_ms,
                                settings_version) ",
     );
-    query.push_values(ids.iter().zip(&begun), |mut row, (asset_id, begun)| {
+    query.push_values(ids.iter().zip(&begun), |row, (asset_id, begun)| {
         row.push_bind(asset_id.to_string())
             .push_bind(i64::from(begun.number))
             .push_bind(begun.client_transaction_id.to_string())
@@ -471,63 +460,63 @@ pub(super) async fn begin(
             .push_bind(uptime_ms(now))
             .push_bind(begun.settings_version);
     });
-    query.build().persistent(false).execute(transaction).await?;
+    transaction.build(&mut query).persistent(false).execute().await?;
     Ok(begun)
 }
 
 /// Frees an asset for the next worker.
-async fn release(transaction: &mut SqliteConnection, end: &AttemptEnd) -> Result<(), RecordError> {
-    sqlx::query(
-        "UPDATE assets
+async fn release(transaction: &mut Connection, end: &AttemptEnd) -> Result<(), RecordError> {
+    transaction
+        .sql(
+            "UPDATE assets
          SET worker = NULL, due_at_ms = CASE WHEN sync_status = $3 THEN $2 ELSE due_at_ms END
          WHERE id = $1",
-    )
-    .bind(end.asset_id.to_string())
-    .bind(end.due_at_ms)
-    .bind(SyncStatus::Unsynchronised.word())
-    .execute(transaction)
-    .await?;
+        )
+        .bind(end.asset_id.to_string())
+        .bind(end.due_at_ms)
+        .bind(SyncStatus::Unsynchronised.word())
+        .execute()
+        .await?;
     Ok(())
 }
 
 /// Attempts at an asset, oldest first.
-async fn read_attempts(
-    connection: &mut SqliteConnection,
-    asset_id: Uuid,
-) -> Result<Vec<Attempt>, RecordError> {
-    let rows = sqlx::query("SELECT * FROM attempts WHERE asset_id = $1 ORDER BY number")
+async fn read_attempts(connection: &mut Connection, asset_id: Uuid) -> Result<Vec<Attempt>, RecordError> {
+    let rows = connection
+        .sql("SELECT * FROM attempts WHERE asset_id = $1 ORDER BY number")
         .bind(asset_id.to_string())
-        .fetch_all(connection)
+        .fetch_all()
         .await?;
     rows.iter().map(attempt).collect()
 }
 
 async fn finish(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     attempt: &Attempt,
     asset_id: Uuid,
     result: AttemptResult,
     problem: Option<&Problem>,
 ) -> Result<(), RecordError> {
     // The boot stays that of the beginning: one process makes the whole attempt.
-    let now = Moment::now();
-    sqlx::query(
-        "UPDATE attempts SET finished_at_ms = $3, finished_uptime_ms = $4, result = $5, problem = $6
+    let now = transaction.now();
+    transaction
+        .sql(
+            "UPDATE attempts SET finished_at_ms = $3, finished_uptime_ms = $4, result = $5, problem = $6
          WHERE asset_id = $1 AND number = $2",
-    )
-    .bind(asset_id.to_string())
-    .bind(i64::from(attempt.number))
-    .bind(now.wall_ms)
-    .bind(uptime_ms(now))
-    .bind(result.word())
-    .bind(problem.map(to_json).transpose()?)
-    .execute(transaction)
-    .await?;
+        )
+        .bind(asset_id.to_string())
+        .bind(i64::from(attempt.number))
+        .bind(now.wall_ms)
+        .bind(uptime_ms(now))
+        .bind(result.word())
+        .bind(problem.map(to_json).transpose()?)
+        .execute()
+        .await?;
     Ok(())
 }
 
 async fn write_reason(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     asset_id: Uuid,
     reason: &Reason,
     failed: bool,
@@ -537,16 +526,17 @@ async fn write_reason(
     } else {
         SyncStatus::Unsynchronised
     };
-    sqlx::query("UPDATE assets SET sync_status = $2, reason = $3 WHERE id = $1")
+    transaction
+        .sql("UPDATE assets SET sync_status = $2, reason = $3 WHERE id = $1")
         .bind(asset_id.to_string())
         .bind(sync_status.word())
         .bind(to_json(reason)?)
-        .execute(transaction)
+        .execute()
         .await?;
     Ok(())
 }
 
-pub(super) fn attempt(row: &SqliteRow) -> Result<Attempt, RecordError> {
+pub(super) fn attempt(row: &Row) -> Result<Attempt, RecordError> {
     let result: Option<&str> = row.try_get("result")?;
     Ok(Attempt {
         number: count(row, "number")?,

@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 use bss_keys::{HostKey, HostKeySource};
@@ -14,16 +15,16 @@ use bss_model::clock::now_ms;
 use bss_model::restoration::Restoration;
 use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
 use data_encoding::HEXLOWER;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
-use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 use uuid::Uuid;
 
-use super::database::is_disk_full;
 use super::migrations::MIGRATIONS;
 use super::own_files::{BESIDE, is_missing, lock_file, sync_directory_of, with_ending};
 use super::stored::id;
 use super::{RECORD_FILE, Record, RecordError, USE_FILE, check_host_key, lock_directory};
+use crate::database::{Connection, sqlite};
 
+/// How long a backup waits for who has locked the whole database.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// What is read of a file at a time.
 const PIECE_BYTES: usize = 1 << 20;
 
@@ -117,12 +118,6 @@ impl Diagnose for BackupError {
     }
 }
 
-impl From<sqlx::Error> for BackupError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
 /// A database that was found sound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
@@ -192,21 +187,18 @@ impl Record {
             .to_str()
             .ok_or_else(|| unwritable(file, io::ErrorKind::InvalidFilename.into()))?;
         // A connection of its own: neither readers nor writers wait for it.
-        let source = SqliteConnectOptions::new().filename(self.data_dir.join(RECORD_FILE));
-        let mut source = source.connect().await?;
-        let copied = sqlx::query("VACUUM INTO $1")
-            .bind(name)
-            .execute(&mut source)
-            .await;
+        let record = self.data_dir.join(RECORD_FILE);
+        let mut source = sqlite::connection(&record, PATIENCE).await?;
+        let copied = source.sql("VACUUM INTO $1").bind(name).execute().await;
         source.close().await?;
-        copied.map_err(|error| match is_disk_full(&error) {
+        copied.map_err(|error| match error.is_disk_full() {
             true => unwritable(file, io::ErrorKind::StorageFull.into()),
             false => error.into(),
         })?;
-        let mut copy = open_alone(&absolute).await?;
-        sqlx::query("UPDATE provenance SET backup_at_ms = $1")
-            .bind(now_ms())
-            .execute(&mut copy)
+        let mut copy = sqlite::alone(&absolute).await?;
+        copy.sql("UPDATE provenance SET backup_at_ms = $1")
+            .bind_now()
+            .execute()
             .await?;
         Ok(copy.close().await?)
     }
@@ -327,11 +319,9 @@ pub async fn verify_backup(file: &Path, sha256: Option<&str>) -> Result<Verified
             found,
         });
     }
-    let options = SqliteConnectOptions::new()
-        .filename(absolute(file).map_err(|source| unreadable(file, source))?)
-        .immutable(true)
-        .read_only(true);
-    let mut connection = options.connect().await.map_err(|error| unsound(file, &error))?;
+    let name = absolute(file).map_err(|source| unreadable(file, source))?;
+    let opened = sqlite::unchanging(&name).await;
+    let mut connection = opened.map_err(|error| unsound(file, &error))?;
     let verified = verify(&mut connection, file, Some(found)).await?;
     connection.close().await?;
     match verified.backup_at_ms {
@@ -341,7 +331,7 @@ pub async fn verify_backup(file: &Path, sha256: Option<&str>) -> Result<Verified
 }
 
 async fn verify(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     path: &Path,
     sha256: Option<String>,
 ) -> Result<Verified, BackupError> {
@@ -349,15 +339,17 @@ async fn verify(
         path: path.to_owned(),
         what,
     };
-    let found: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(1)")
-        .fetch_all(&mut *connection)
+    let found: Vec<String> = connection
+        .sql("PRAGMA integrity_check(1)")
+        .scalars()
         .await
         .map_err(|error| unsound(path, &error))?;
     if found != ["ok"] {
         return Err(wrong(found.join("; ")));
     }
-    let dangling = sqlx::query("PRAGMA foreign_key_check")
-        .fetch_optional(&mut *connection)
+    let dangling = connection
+        .sql("PRAGMA foreign_key_check")
+        .fetch_optional()
         .await
         .map_err(|error| unsound(path, &error))?;
     if let Some(row) = dangling {
@@ -366,8 +358,9 @@ async fn verify(
             "a row of table `{table}` refers to a row that is missing"
         )));
     }
-    let row = sqlx::query("SELECT record, backup_at_ms FROM provenance")
-        .fetch_one(&mut *connection)
+    let row = connection
+        .sql("SELECT record, backup_at_ms FROM provenance")
+        .fetch_one()
         .await
         .map_err(|error| unsound(path, &error))?;
     Ok(Verified {
@@ -396,8 +389,8 @@ async fn bring_in(backup: &Verified, arriving: &Path, host_key: &HostKey) -> Res
 
 /// Brings a copy of a backup up to date with this program, and checks that the host key is that of the backup.
 async fn bring_up_to_date(copy: &Path, host_key: &HostKey, backup: &Path) -> Result<(), BackupError> {
-    let pool = sqlx::SqlitePool::connect_with(alone_options(copy)).await?;
-    let migrated = MIGRATIONS.run(&pool).await.map_err(RecordError::from);
+    let pool = sqlite::alone_pool(copy).await?;
+    let migrated = pool.migrate(&MIGRATIONS).await;
     let checked = match migrated {
         Ok(()) => check_host_key(&pool, host_key, backup).await,
         Err(error) => Err(error),
@@ -409,19 +402,6 @@ async fn bring_up_to_date(copy: &Path, host_key: &HostKey, backup: &Path) -> Res
 /// An absolute path to a file: SQLite takes a relative one that begins with `file:` for an address.
 fn absolute(file: &Path) -> io::Result<PathBuf> {
     std::path::absolute(file)
-}
-
-/// Options for a database that nobody else has open and that is to stay one file.
-fn alone_options(file: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(file)
-        .journal_mode(SqliteJournalMode::Delete)
-        // As in a record that is open: what a migration drops is gone.
-        .pragma("secure_delete", "ON")
-}
-
-async fn open_alone(file: &Path) -> Result<SqliteConnection, sqlx::Error> {
-    alone_options(file).connect().await
 }
 
 /// Whether nobody has the record open, and nobody can open it while the lock is held. `None`: somebody has.
@@ -500,9 +480,13 @@ fn unwritable(path: &Path, source: io::Error) -> BackupError {
     }
 }
 
-fn unsound(path: &Path, error: &sqlx::Error) -> BackupError {
+fn unsound(path: &Path, error: &RecordError) -> BackupError {
+    let what = match error {
+        RecordError::Database(error) => error.to_string(),
+        other => other.to_string(),
+    };
     BackupError::Unsound {
         path: path.to_owned(),
-        what: error.to_string(),
+        what,
     }
 }

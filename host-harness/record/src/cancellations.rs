@@ -2,22 +2,20 @@
 
 use std::collections::HashSet;
 
-use bss_model::clock::now_ms;
 use bss_model::{
     Act, Actor, Advice, AssetStatus, Cancellation, CancellationDecision, CancellationFilter,
     CancellationState, CommentTooLong, Diagnose, Diagnosis, ErrorKind, Page, RequestedCancellations,
     Requester, RequesterKind, Rows, Subject, SyncStatus, return_client_transaction_id, short_enough,
 };
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
 use super::paging::KeyColumn::{Integer, Text};
 use super::paging::List;
 use super::stored::{ROWS_PER_STATEMENT, count, from_json, id, optional, push_ids};
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Builder, Connection, Row};
 
 /// Why a cancellation was not recorded. Nothing was written.
 #[derive(Debug, thiserror::Error)]
@@ -111,26 +109,14 @@ impl Diagnose for DecideError {
     }
 }
 
-impl From<sqlx::Error> for CancelError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
-impl From<sqlx::Error> for DecideError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
 /// Cancellations by the time of their requests.
 pub(super) const CANCELLATIONS: List = List {
     name: "cancellations",
     key: &[Integer("requested_at_ms"), Text("asset_id"), Integer("number")],
 };
 
-pub(super) fn cancellations_query(filter: &CancellationFilter) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("SELECT * FROM cancellations WHERE 1 = 1");
+pub(super) fn cancellations_query(filter: &CancellationFilter) -> Builder {
+    let mut query = Builder::new("SELECT * FROM cancellations WHERE 1 = 1");
     if let Some(asset) = filter.asset {
         query.push(" AND asset_id = ").push_bind(asset.to_string());
     }
@@ -191,7 +177,7 @@ impl Record {
         actor: &Actor,
     ) -> Result<Cancellation, CancelError> {
         let comment = short_enough(comment)?;
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         cancelable(&mut transaction, asset_id).await?;
         if let Some(last) = last(&mut transaction, asset_id).await?
             && last.state.is_open()
@@ -258,7 +244,7 @@ impl Record {
         actor: &Actor,
     ) -> Result<Cancellation, DecideError> {
         let comment = short_enough(comment)?;
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let before = read(&mut transaction, cancellation_id).await?;
         let before = before.ok_or(DecideError::NoCancellation { id: cancellation_id })?;
         if before.state != CancellationState::Requested {
@@ -267,8 +253,8 @@ impl Record {
                 state: before.state,
             });
         }
-        let now = now_ms();
-        sqlx::query(
+        let now = self.now_ms();
+        transaction.sql(
             "UPDATE cancellations
              SET state = $2, decided_by = $3, decision_comment = $4, decided_at_ms = $5, ended_at_ms = $6, due_at_ms = $5
              WHERE id = $1",
@@ -279,7 +265,7 @@ impl Record {
         .bind(comment)
         .bind(now)
         .bind((!state.is_open()).then_some(now))
-        .execute(&mut *transaction)
+        .execute()
         .await?;
         let after = existing(&mut transaction, cancellation_id).await?;
         write_cancellation_act(&mut transaction, actor, act, &after).await?;
@@ -310,11 +296,11 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn requested_cancellations(&self) -> Result<RequestedCancellations, RecordError> {
-        let row = sqlx::query(
+        let row = self.readers.sql(
             "SELECT COUNT(*) AS requests, MIN(requested_at_ms) AS oldest_at_ms FROM cancellations WHERE state = $1",
         )
         .bind(CancellationState::Requested.word())
-        .fetch_one(&self.readers)
+        .fetch_one()
         .await?;
         Ok(RequestedCancellations {
             count: row.try_get::<i64, _>("requests")?.unsigned_abs(),
@@ -329,13 +315,13 @@ impl Record {
     pub async fn assets_to_decide(&self, assets: &[Uuid]) -> Result<HashSet<Uuid>, RecordError> {
         let mut to_decide = HashSet::new();
         for some in assets.chunks(ROWS_PER_STATEMENT) {
-            let mut query = QueryBuilder::new("SELECT asset_id FROM cancellations WHERE state = ");
+            let mut query = Builder::new("SELECT asset_id FROM cancellations WHERE state = ");
             query
                 .push_bind(CancellationState::Requested.word())
                 .push(" AND asset_id IN (");
             push_ids(&mut query, some);
-            let rows = query.push(")").build().persistent(false);
-            for row in &rows.fetch_all(&self.readers).await? {
+            let rows = self.readers.build(query.push(")")).persistent(false);
+            for row in &rows.fetch_all().await? {
                 to_decide.insert(id(row, "asset_id")?);
             }
         }
@@ -356,10 +342,11 @@ impl Record {
     }
 }
 
-async fn cancelable(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<(), CancelError> {
-    let row = sqlx::query("SELECT status, sync_status FROM assets WHERE id = $1")
+async fn cancelable(transaction: &mut Connection, asset_id: Uuid) -> Result<(), CancelError> {
+    let row = transaction
+        .sql("SELECT status, sync_status FROM assets WHERE id = $1")
         .bind(asset_id.to_string())
-        .fetch_optional(transaction)
+        .fetch_optional()
         .await?
         .ok_or(CancelError::NoAsset { id: asset_id })?;
     let status = AssetStatus::from_word(row.try_get("status")?).map_err(RecordError::from)?;
@@ -374,19 +361,17 @@ async fn cancelable(transaction: &mut SqliteConnection, asset_id: Uuid) -> Resul
     })
 }
 
-async fn last(
-    transaction: &mut SqliteConnection,
-    asset_id: Uuid,
-) -> Result<Option<Cancellation>, RecordError> {
-    let row = sqlx::query("SELECT * FROM cancellations WHERE asset_id = $1 ORDER BY number DESC LIMIT 1")
+async fn last(transaction: &mut Connection, asset_id: Uuid) -> Result<Option<Cancellation>, RecordError> {
+    let row = transaction
+        .sql("SELECT * FROM cancellations WHERE asset_id = $1 ORDER BY number DESC LIMIT 1")
         .bind(asset_id.to_string())
-        .fetch_optional(transaction)
+        .fetch_optional()
         .await?;
     row.as_ref().map(cancellation).transpose()
 }
 
 async fn insert(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     asset_id: Uuid,
     requester: &Requester,
     comment: &str,
@@ -399,40 +384,42 @@ async fn insert(
         None => CancellationState::Requested,
     };
     let cancellation_id = Uuid::new_v4();
-    let now = now_ms();
-    sqlx::query(
-        "INSERT INTO cancellations (id, asset_id, number, state, requester_kind, requester_name, comment,
+    let now = transaction.now_ms();
+    transaction
+        .sql(
+            "INSERT INTO cancellations (id, asset_id, number, state, requester_kind, requester_name, comment,
                                     requested_at_ms, decided_by, decision_comment, decided_at_ms,
                                     return_client_transaction_id, due_at_ms)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $8)",
-    )
-    .bind(cancellation_id.to_string())
-    .bind(asset_id.to_string())
-    .bind(i64::from(number))
-    .bind(state.word())
-    .bind(requester.kind.word())
-    .bind(&requester.name)
-    .bind(comment)
-    .bind(now)
-    .bind(confirmed_by.map(|actor| &actor.name))
-    .bind(confirmed_by.map(|_| ""))
-    .bind(confirmed_by.map(|_| now))
-    .bind(return_client_transaction_id(asset_id, number).to_string())
-    .execute(&mut *transaction)
-    .await?;
+        )
+        .bind(cancellation_id.to_string())
+        .bind(asset_id.to_string())
+        .bind(i64::from(number))
+        .bind(state.word())
+        .bind(requester.kind.word())
+        .bind(&requester.name)
+        .bind(comment)
+        .bind(now)
+        .bind(confirmed_by.map(|actor| &actor.name))
+        .bind(confirmed_by.map(|_| ""))
+        .bind(confirmed_by.map(|_| now))
+        .bind(return_client_transaction_id(asset_id, number).to_string())
+        .execute()
+        .await?;
     existing(transaction, cancellation_id).await
 }
 
 /// Writes an act on the asset of a cancellation. The comment is kept with the cancellation.
 async fn write_cancellation_act(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     actor: &Actor,
     act: Act,
     cancellation: &Cancellation,
 ) -> Result<(), RecordError> {
-    let row = sqlx::query("SELECT instance_id FROM assets WHERE id = $1")
+    let row = transaction
+        .sql("SELECT instance_id FROM assets WHERE id = $1")
         .bind(cancellation.asset_id.to_string())
-        .fetch_one(&mut *transaction)
+        .fetch_one()
         .await?;
     let instance_id = Some(id(&row, "instance_id")?);
     let subject = Subject::asset(cancellation.asset_id);
@@ -441,19 +428,20 @@ async fn write_cancellation_act(
 }
 
 pub(super) async fn read(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     cancellation_id: Uuid,
 ) -> Result<Option<Cancellation>, RecordError> {
-    let row = sqlx::query("SELECT * FROM cancellations WHERE id = $1")
+    let row = connection
+        .sql("SELECT * FROM cancellations WHERE id = $1")
         .bind(cancellation_id.to_string())
-        .fetch_optional(connection)
+        .fetch_optional()
         .await?;
     row.as_ref().map(cancellation).transpose()
 }
 
 /// Like [`read`], for a cancellation that must exist.
 pub(super) async fn existing(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     cancellation_id: Uuid,
 ) -> Result<Cancellation, RecordError> {
     read(connection, cancellation_id)
@@ -463,7 +451,7 @@ pub(super) async fn existing(
         })
 }
 
-pub(super) fn cancellation(row: &SqliteRow) -> Result<Cancellation, RecordError> {
+pub(super) fn cancellation(row: &Row) -> Result<Cancellation, RecordError> {
     let by: Option<String> = row.try_get("decided_by")?;
     let comment: Option<String> = row.try_get("decision_comment")?;
     let at_ms: Option<i64> = row.try_get("decided_at_ms")?;

@@ -9,16 +9,16 @@ use bss_keys::{
     Caution, HostKey, HostKeyError, Identity, InspectError, InstalledCertificate, KeyWithCertificates,
     PfxCode, Unusable, describe, read_pfx,
 };
-use bss_model::clock::{now_ms, rfc3339};
+use bss_model::clock::rfc3339;
 use bss_model::{Act, Actor, Advice, Diagnose, Diagnosis, ErrorKind, Owner, Subject, Thumbprint};
 use serde_json::{Value, json};
-use sqlx::{Row as _, SqlitePool};
 
 use crate::acts::write_act;
+use crate::database::Pool;
 use crate::erasure::empty_log;
 use crate::mail_settings::mail_certificate;
 use crate::stored::owner_column;
-use crate::{Record, RecordError, begin_write, stored};
+use crate::{Record, RecordError, stored};
 
 pub use requests::{CertificateRequest, MadeCertificate, MakeError, RemoveRequestError};
 
@@ -180,19 +180,14 @@ impl Default for Stored {
 #[derive(Clone, Debug)]
 pub struct CertificateStore {
     owner: Option<Owner>,
-    readers: SqlitePool,
-    writer: SqlitePool,
+    readers: Pool,
+    writer: Pool,
     host_key: Arc<HostKey>,
 }
 
 impl CertificateStore {
     /// Wraps a record's database, which has been migrated.
-    pub(crate) fn new(
-        owner: Option<Owner>,
-        readers: SqlitePool,
-        writer: SqlitePool,
-        host_key: Arc<HostKey>,
-    ) -> Self {
+    pub(crate) fn new(owner: Option<Owner>, readers: Pool, writer: Pool, host_key: Arc<HostKey>) -> Self {
         Self {
             owner,
             readers,
@@ -236,7 +231,7 @@ impl CertificateStore {
         how: &Stored,
         actor: &Actor,
     ) -> Result<ImportedCertificate, ImportError> {
-        let now = now_ms();
+        let now = self.writer.now_ms();
         let installed = describe(&found.leaf, &found.chain, now)?;
         if installed.has_expired(now) {
             return Err(ImportError::Expired {
@@ -311,8 +306,8 @@ impl CertificateStore {
         actor: &Actor,
     ) -> Result<(), RecordError> {
         let thumbprint = installed.thumbprint.to_string();
-        let mut transaction = begin_write(&self.writer).await?;
-        let inserted = sqlx::query(
+        let mut transaction = self.writer.begin_write().await?;
+        let inserted = transaction.sql(
             "INSERT INTO certificates (owner, thumbprint, certificate, sealed_private_key, imported_at_ms)
              VALUES ($1, $2, $3, $4, $5) ON CONFLICT (owner, thumbprint) DO NOTHING",
         )
@@ -321,45 +316,47 @@ impl CertificateStore {
         .bind(&found.leaf)
         .bind(sealed_private_key)
         .bind(installed.imported_at_ms)
-        .execute(&mut *transaction)
+        .execute()
         .await?;
-        let stored: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM certificate_chains WHERE owner = $1 AND thumbprint = $2",
-        )
-        .bind(self.owner())
-        .bind(&thumbprint)
-        .fetch_one(&mut *transaction)
-        .await?;
+        let stored: i64 = transaction
+            .sql("SELECT COUNT(*) FROM certificate_chains WHERE owner = $1 AND thumbprint = $2")
+            .bind(self.owner())
+            .bind(&thumbprint)
+            .scalar()
+            .await?;
         let is_longer = found.chain.len() as u64 > stored.unsigned_abs();
         if is_longer {
-            sqlx::query("DELETE FROM certificate_chains WHERE owner = $1 AND thumbprint = $2")
+            transaction
+                .sql("DELETE FROM certificate_chains WHERE owner = $1 AND thumbprint = $2")
                 .bind(self.owner())
                 .bind(&thumbprint)
-                .execute(&mut *transaction)
+                .execute()
                 .await?;
             for (position, certificate) in (0_i64..).zip(&found.chain) {
-                sqlx::query(
-                    "INSERT INTO certificate_chains (owner, thumbprint, position, certificate)
+                transaction
+                    .sql(
+                        "INSERT INTO certificate_chains (owner, thumbprint, position, certificate)
                      VALUES ($1, $2, $3, $4)",
-                )
-                .bind(self.owner())
-                .bind(&thumbprint)
-                .bind(position)
-                .bind(certificate)
-                .execute(&mut *transaction)
-                .await?;
+                    )
+                    .bind(self.owner())
+                    .bind(&thumbprint)
+                    .bind(position)
+                    .bind(certificate)
+                    .execute()
+                    .await?;
             }
         }
-        if inserted.rows_affected() > 0 || is_longer {
+        if inserted > 0 || is_longer {
             let subject = Subject::certificate(&installed.thumbprint);
             let detail = self.detail(json!({ "subject": installed.subject, "chain": found.chain.len() }));
             write_act(&mut transaction, actor, how.act, &subject, None, detail).await?;
         }
         if let Some(public_key) = how.answers {
-            sqlx::query("DELETE FROM certificate_requests WHERE owner = $1 AND public_key = $2")
+            transaction
+                .sql("DELETE FROM certificate_requests WHERE owner = $1 AND public_key = $2")
                 .bind(self.owner())
                 .bind(public_key.to_string())
-                .execute(&mut *transaction)
+                .execute()
                 .await?;
         }
         transaction.commit().await?;
@@ -372,11 +369,12 @@ impl CertificateStore {
     /// # Errors
     /// When the record can't be read.
     pub async fn list(&self) -> Result<Vec<InstalledCertificate>, RecordError> {
-        let rows =
-            sqlx::query("SELECT thumbprint, certificate, imported_at_ms FROM certificates WHERE owner = $1")
-                .bind(self.owner())
-                .fetch_all(&self.readers)
-                .await?;
+        let rows = self
+            .readers
+            .sql("SELECT thumbprint, certificate, imported_at_ms FROM certificates WHERE owner = $1")
+            .bind(self.owner())
+            .fetch_all()
+            .await?;
         let mut installed = Vec::with_capacity(rows.len());
         for row in rows {
             let chain = self.chain(row.try_get("thumbprint")?).await?;
@@ -395,13 +393,13 @@ impl CertificateStore {
     /// # Errors
     /// When the record can't be read.
     pub async fn get(&self, thumbprint: &Thumbprint) -> Result<Option<InstalledCertificate>, RecordError> {
-        let row = sqlx::query(
-            "SELECT certificate, imported_at_ms FROM certificates WHERE owner = $1 AND thumbprint = $2",
-        )
-        .bind(self.owner())
-        .bind(thumbprint.to_string())
-        .fetch_optional(&self.readers)
-        .await?;
+        let row = self
+            .readers
+            .sql("SELECT certificate, imported_at_ms FROM certificates WHERE owner = $1 AND thumbprint = $2")
+            .bind(self.owner())
+            .bind(thumbprint.to_string())
+            .fetch_optional()
+            .await?;
         let Some(row) = row else { return Ok(None) };
         let chain = self.chain(&thumbprint.to_string()).await?;
         self.describe(
@@ -417,12 +415,13 @@ impl CertificateStore {
     /// # Errors
     /// When the record can't be read.
     pub async fn der(&self, thumbprint: &Thumbprint) -> Result<Option<Vec<u8>>, RecordError> {
-        let der =
-            sqlx::query_scalar("SELECT certificate FROM certificates WHERE owner = $1 AND thumbprint = $2")
-                .bind(self.owner())
-                .bind(thumbprint.to_string())
-                .fetch_optional(&self.readers)
-                .await?;
+        let der = self
+            .readers
+            .sql("SELECT certificate FROM certificates WHERE owner = $1 AND thumbprint = $2")
+            .bind(self.owner())
+            .bind(thumbprint.to_string())
+            .scalar_optional()
+            .await?;
         Ok(der)
     }
 
@@ -432,11 +431,11 @@ impl CertificateStore {
     /// # Errors
     /// When the record can't be read.
     pub async fn used_by(&self) -> Result<BTreeMap<Thumbprint, Vec<String>>, RecordError> {
-        let rows = sqlx::query(
+        let rows = self.readers.sql(
             "SELECT thumbprint, name FROM instances WHERE owner = $1 AND thumbprint IS NOT NULL ORDER BY name",
         )
         .bind(self.owner())
-        .fetch_all(&self.readers)
+        .fetch_all()
         .await?;
         let mut used_by = BTreeMap::<Thumbprint, Vec<String>>::new();
         for row in &rows {
@@ -453,15 +452,13 @@ impl CertificateStore {
     /// # Errors
     /// When it is not installed, or while an instance uses it.
     pub async fn remove(&self, thumbprint: &Thumbprint, actor: &Actor) -> Result<(), RemoveError> {
-        let mut transaction = begin_write(&self.writer).await?;
-        let instances: Vec<String> = sqlx::query_scalar(
-            "SELECT name FROM instances WHERE owner = $1 AND thumbprint = $2 ORDER BY name",
-        )
-        .bind(self.owner())
-        .bind(thumbprint.to_string())
-        .fetch_all(&mut *transaction)
-        .await
-        .map_err(RecordError::from)?;
+        let mut transaction = self.writer.begin_write().await?;
+        let instances: Vec<String> = transaction
+            .sql("SELECT name FROM instances WHERE owner = $1 AND thumbprint = $2 ORDER BY name")
+            .bind(self.owner())
+            .bind(thumbprint.to_string())
+            .scalars()
+            .await?;
         if !instances.is_empty() {
             return Err(RemoveError::InUse {
                 thumbprint: *thumbprint,
@@ -474,13 +471,13 @@ impl CertificateStore {
                 thumbprint: *thumbprint,
             });
         }
-        let removed = sqlx::query("DELETE FROM certificates WHERE owner = $1 AND thumbprint = $2")
+        let removed = transaction
+            .sql("DELETE FROM certificates WHERE owner = $1 AND thumbprint = $2")
             .bind(self.owner())
             .bind(thumbprint.to_string())
-            .execute(&mut *transaction)
-            .await
-            .map_err(RecordError::from)?;
-        if removed.rows_affected() == 0 {
+            .execute()
+            .await?;
+        if removed == 0 {
             return Err(RemoveError::NotInstalled {
                 thumbprint: *thumbprint,
             });
@@ -489,7 +486,7 @@ impl CertificateStore {
         let owner = self.owner.as_ref();
         let detail = owner.map_or(Value::Null, |owner| json!({ "owner": owner.as_str() }));
         write_act(&mut transaction, actor, act, &subject, None, detail).await?;
-        transaction.commit().await.map_err(RecordError::from)?;
+        transaction.commit().await?;
         empty_log(&self.writer).await;
         Ok(())
     }
@@ -503,20 +500,21 @@ impl CertificateStore {
         let not_installed = || IdentityError::NotInstalled {
             thumbprint: *thumbprint,
         };
-        let row = sqlx::query(
-            "SELECT certificate, sealed_private_key, imported_at_ms FROM certificates
+        let row = self
+            .readers
+            .sql(
+                "SELECT certificate, sealed_private_key, imported_at_ms FROM certificates
              WHERE owner = $1 AND thumbprint = $2",
-        )
-        .bind(self.owner())
-        .bind(thumbprint.to_string())
-        .fetch_optional(&self.readers)
-        .await
-        .map_err(RecordError::from)?
-        .ok_or_else(not_installed)?;
-        let column = |name| row.try_get::<Vec<u8>, _>(name).map_err(RecordError::from);
+            )
+            .bind(self.owner())
+            .bind(thumbprint.to_string())
+            .fetch_optional()
+            .await?
+            .ok_or_else(not_installed)?;
+        let column = |name| row.try_get::<Vec<u8>, _>(name);
         let leaf = column("certificate")?;
         let chain = self.chain(&thumbprint.to_string()).await?;
-        let imported_at_ms = row.try_get("imported_at_ms").map_err(RecordError::from)?;
+        let imported_at_ms = row.try_get("imported_at_ms")?;
         let installed = self.describe(&leaf, &chain, imported_at_ms)?;
         let private_key = self
             .host_key
@@ -525,12 +523,12 @@ impl CertificateStore {
     }
 
     async fn chain(&self, thumbprint: &str) -> Result<Vec<Vec<u8>>, RecordError> {
-        let chain = sqlx::query_scalar(
+        let chain = self.readers.sql(
             "SELECT certificate FROM certificate_chains WHERE owner = $1 AND thumbprint = $2 ORDER BY position",
         )
         .bind(self.owner())
         .bind(thumbprint)
-        .fetch_all(&self.readers)
+        .scalars()
         .await?;
         Ok(chain)
     }
@@ -557,8 +555,10 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn all_certificates(&self) -> Result<Vec<InstalledCertificate>, RecordError> {
-        let rows = sqlx::query("SELECT DISTINCT owner FROM certificates")
-            .fetch_all(&self.readers)
+        let rows = self
+            .readers
+            .sql("SELECT DISTINCT owner FROM certificates")
+            .fetch_all()
             .await?;
         let mut installed = Vec::new();
         for row in &rows {

@@ -8,8 +8,6 @@ use bss_model::{
     SerialNumber, Subject,
 };
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
@@ -18,7 +16,8 @@ use super::instances::read_instance;
 use super::paging::KeyColumn::Integer;
 use super::paging::List;
 use super::stored::{ROWS_PER_STATEMENT, count, id, optional, owner_column, push_ids};
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Builder, Connection, Row};
 
 /// Why the prefix of an instance's charges was not set.
 #[derive(Debug, thiserror::Error)]
@@ -64,12 +63,6 @@ impl Diagnose for ChargePrefixError {
     }
 }
 
-impl From<sqlx::Error> for ChargePrefixError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
 /// Charges by time.
 pub(super) const CHARGES: List = List {
     name: "charges",
@@ -82,16 +75,16 @@ pub(super) const CREDITS: List = List {
     key: &[Integer("credited_at_ms"), Integer("id")],
 };
 
-pub(super) fn charges_query(filter: &ChargeFilter) -> QueryBuilder<Sqlite> {
+pub(super) fn charges_query(filter: &ChargeFilter) -> Builder {
     filtered("SELECT * FROM charges WHERE 1 = 1", "charged_at_ms", filter)
 }
 
-pub(super) fn credits_query(filter: &ChargeFilter) -> QueryBuilder<Sqlite> {
+pub(super) fn credits_query(filter: &ChargeFilter) -> Builder {
     filtered("SELECT * FROM credits WHERE 1 = 1", "credited_at_ms", filter)
 }
 
-fn filtered(select: &str, time: &str, filter: &ChargeFilter) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new(select);
+fn filtered(select: &str, time: &str, filter: &ChargeFilter) -> Builder {
+    let mut query = Builder::new(select);
     if let Some(instance) = filter.instance {
         query.push(" AND instance_id = ").push_bind(instance.to_string());
     }
@@ -126,7 +119,7 @@ impl Record {
     /// # Errors
     /// When the record can't be read, or the page is not of this list.
     pub async fn charges(&self, filter: &ChargeFilter, page: &Page) -> Result<Rows<Charge>, RecordError> {
-        let read = |row: &SqliteRow| Ok((row.try_get("id")?, read_charge(row)?));
+        let read = |row: &Row| Ok((row.try_get("id")?, read_charge(row)?));
         let Rows { mut rows, next } = self
             .page::<(i64, Charge)>(&CHARGES, charges_query(filter), page, read)
             .await?;
@@ -143,14 +136,14 @@ impl Record {
 
     /// The lines of charges. Lines never change, so they fit a charge that was read earlier.
     async fn lines_of(&self, charges: &[i64]) -> Result<BTreeMap<i64, Vec<ChargeLine>>, RecordError> {
-        let mut query = QueryBuilder::new("SELECT * FROM charge_lines WHERE charge_id IN (");
+        let mut query = Builder::new("SELECT * FROM charge_lines WHERE charge_id IN (");
         let mut ids = query.separated(", ");
         for id in charges {
             ids.push_bind(*id);
         }
         // A statement per number of ids is not worth keeping in the cache.
-        let query = query.push(") ORDER BY charge_id, position").build();
-        let rows = query.persistent(false).fetch_all(&self.readers).await?;
+        let query = self.readers.build(query.push(") ORDER BY charge_id, position"));
+        let rows = query.persistent(false).fetch_all().await?;
         let mut lines = BTreeMap::<i64, Vec<ChargeLine>>::new();
         for row in &rows {
             lines
@@ -177,10 +170,10 @@ impl Record {
     pub async fn credits_of_orders(&self, orders: &[Uuid]) -> Result<Vec<Credit>, RecordError> {
         let mut credits = Vec::new();
         for some in orders.chunks(ROWS_PER_STATEMENT) {
-            let mut query = QueryBuilder::new("SELECT * FROM credits WHERE order_id IN (");
+            let mut query = Builder::new("SELECT * FROM credits WHERE order_id IN (");
             push_ids(&mut query, some);
-            let query = query.push(") ORDER BY credited_at_ms, id").build();
-            let rows = query.persistent(false).fetch_all(&self.readers).await?;
+            let query = self.readers.build(query.push(") ORDER BY credited_at_ms, id"));
+            let rows = query.persistent(false).fetch_all().await?;
             for row in &rows {
                 credits.push(read_credit(row)?);
             }
@@ -209,7 +202,7 @@ impl Record {
         prefix: ChargePrefix,
         actor: &Actor,
     ) -> Result<ChargeSeries, ChargePrefixError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let instance = instance_of_series(&mut transaction, instance_id).await?;
         let before = series(&mut transaction, &instance).await?;
         if before.prefix == prefix && is_settled(&mut transaction, instance_id).await? {
@@ -238,30 +231,33 @@ impl Record {
 }
 
 async fn instance_of_series(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     instance_id: Uuid,
 ) -> Result<Instance, ChargePrefixError> {
-    let row = sqlx::query("SELECT * FROM instances WHERE id = $1")
+    let row = connection
+        .sql("SELECT * FROM instances WHERE id = $1")
         .bind(instance_id.to_string())
-        .fetch_optional(connection)
+        .fetch_optional()
         .await?;
     let row = row.ok_or(ChargePrefixError::NoInstance { id: instance_id })?;
     Ok(read_instance(&row)?)
 }
 
 /// Whether the instance has a prefix on record, chosen or from its first charge.
-async fn is_settled(connection: &mut SqliteConnection, instance_id: Uuid) -> Result<bool, RecordError> {
-    let row = sqlx::query("SELECT 1 FROM charge_series WHERE instance_id = $1")
+async fn is_settled(connection: &mut Connection, instance_id: Uuid) -> Result<bool, RecordError> {
+    let row = connection
+        .sql("SELECT 1 FROM charge_series WHERE instance_id = $1")
         .bind(instance_id.to_string())
-        .fetch_optional(connection)
+        .fetch_optional()
         .await?;
     Ok(row.is_some())
 }
 
-async fn series(connection: &mut SqliteConnection, instance: &Instance) -> Result<ChargeSeries, RecordError> {
-    let row = sqlx::query("SELECT * FROM charge_series WHERE instance_id = $1")
+async fn series(connection: &mut Connection, instance: &Instance) -> Result<ChargeSeries, RecordError> {
+    let row = connection
+        .sql("SELECT * FROM charge_series WHERE instance_id = $1")
         .bind(instance.id.to_string())
-        .fetch_optional(&mut *connection)
+        .fetch_optional()
         .await?;
     let Some(row) = row else {
         let taken = taken(connection, instance).await?;
@@ -275,40 +271,38 @@ async fn series(connection: &mut SqliteConnection, instance: &Instance) -> Resul
 }
 
 /// The prefixes of the other instances of the instance's owner. Those of other owners are nobody's business.
-async fn taken(
-    connection: &mut SqliteConnection,
-    instance: &Instance,
-) -> Result<BTreeSet<String>, RecordError> {
-    let prefixes = sqlx::query_scalar(
+async fn taken(connection: &mut Connection, instance: &Instance) -> Result<BTreeSet<String>, RecordError> {
+    let prefixes = connection.sql(
         "SELECT s.prefix FROM charge_series s JOIN instances i ON i.id = s.instance_id WHERE i.owner = $1 AND i.id <> $2",
     )
     .bind(owner_column(instance.owner.as_ref()))
     .bind(instance.id.to_string())
-    .fetch_all(connection)
+    .scalars()
     .await?;
     Ok(prefixes.into_iter().collect())
 }
 
 async fn settle(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     instance_id: Uuid,
     prefix: &ChargePrefix,
 ) -> Result<(), RecordError> {
-    sqlx::query(
-        "INSERT INTO charge_series (instance_id, prefix) VALUES ($1, $2)
+    transaction
+        .sql(
+            "INSERT INTO charge_series (instance_id, prefix) VALUES ($1, $2)
          ON CONFLICT (instance_id) DO UPDATE SET prefix = $2",
-    )
-    .bind(instance_id.to_string())
-    .bind(prefix.as_str())
-    .execute(transaction)
-    .await?;
+        )
+        .bind(instance_id.to_string())
+        .bind(prefix.as_str())
+        .execute()
+        .await?;
     Ok(())
 }
 
 /// Charges a license with all of its units. Does nothing for a license that is charged already, was ordered without a price or by a
 /// platform, which charges for itself, or if charging is not the host's duty. A charge is for one license: what is bought later gets another, and none grows.
 pub(super) async fn charge(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     asset: &Asset,
     now_ms: i64,
 ) -> Result<(), RecordError> {
@@ -320,19 +314,20 @@ pub(super) async fn charge(
         return Ok(());
     }
     let number = next_number(transaction, asset.instance_id, Numbered::Charges).await?;
-    let charge_id: i64 = sqlx::query_scalar(
-        "INSERT INTO charges (instance_id, prefix, number, order_id, customer_id, charged_at_ms)
+    let charge_id: i64 = transaction
+        .sql(
+            "INSERT INTO charges (instance_id, prefix, number, order_id, customer_id, charged_at_ms)
          SELECT $1, $2, $3, orders.id, orders.customer_id, $5 FROM orders WHERE orders.id = $4
          RETURNING id",
-    )
-    .bind(asset.instance_id.to_string())
-    .bind(number.prefix)
-    .bind(stored(number.number))
-    .bind(asset.order_id.to_string())
-    .bind(now_ms)
-    .fetch_one(&mut *transaction)
-    .await?;
-    sqlx::query(
+        )
+        .bind(asset.instance_id.to_string())
+        .bind(number.prefix)
+        .bind(stored(number.number))
+        .bind(asset.order_id.to_string())
+        .bind(now_ms)
+        .scalar()
+        .await?;
+    transaction.sql(
         "INSERT INTO charge_lines (asset_id, charge_id, position, product_code, product_name, quantity, currency, minor_units,
                                    charged_at_ms)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -346,23 +341,25 @@ pub(super) async fn charge(
     .bind(&price.currency)
     .bind(price.minor_units)
     .bind(now_ms)
-    .execute(transaction)
+    .execute()
     .await?;
     Ok(())
 }
 
-async fn is_of_platform(connection: &mut SqliteConnection, order_id: Uuid) -> Result<bool, RecordError> {
-    let row = sqlx::query("SELECT 1 FROM orders WHERE id = $1 AND platform_id IS NOT NULL")
+async fn is_of_platform(connection: &mut Connection, order_id: Uuid) -> Result<bool, RecordError> {
+    let row = connection
+        .sql("SELECT 1 FROM orders WHERE id = $1 AND platform_id IS NOT NULL")
         .bind(order_id.to_string())
-        .fetch_optional(connection)
+        .fetch_optional()
         .await?;
     Ok(row.is_some())
 }
 
-async fn is_charged(connection: &mut SqliteConnection, asset_id: Uuid) -> Result<bool, RecordError> {
-    let row = sqlx::query("SELECT 1 FROM charge_lines WHERE asset_id = $1")
+async fn is_charged(connection: &mut Connection, asset_id: Uuid) -> Result<bool, RecordError> {
+    let row = connection
+        .sql("SELECT 1 FROM charge_lines WHERE asset_id = $1")
         .bind(asset_id.to_string())
-        .fetch_optional(connection)
+        .fetch_optional()
         .await?;
     Ok(row.is_some())
 }
@@ -370,7 +367,7 @@ async fn is_charged(connection: &mut SqliteConnection, asset_id: Uuid) -> Result
 /// Credits all that was charged for a license that was returned. `None`: nothing was charged. A second call returns the first
 /// credit, whatever cancellation it names.
 pub(super) async fn credit(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     asset_id: Uuid,
     cancellation_id: Uuid,
     now_ms: i64,
@@ -378,15 +375,15 @@ pub(super) async fn credit(
     if let Some(earlier) = credit_of(transaction, asset_id).await? {
         return Ok(Some(earlier));
     }
-    let instance = sqlx::query(
+    let instance = transaction.sql(
         "SELECT instance_id FROM charges WHERE id = (SELECT charge_id FROM charge_lines WHERE asset_id = $1)",
     )
     .bind(asset_id.to_string())
-    .fetch_optional(&mut *transaction)
+    .fetch_optional()
     .await?;
     let Some(instance) = instance else { return Ok(None) };
     let number = next_number(transaction, id(&instance, "instance_id")?, Numbered::Credits).await?;
-    sqlx::query(
+    transaction.sql(
         "INSERT INTO credits (instance_id, prefix, number, charge_id, charge_prefix, charge_number, order_id, customer_id, asset_id,
                               position, product_code, product_name, quantity, currency, minor_units, reason, cancellation_id,
                               credited_at_ms)
@@ -400,7 +397,7 @@ pub(super) async fn credit(
     .bind(CreditReason::Return.word())
     .bind(cancellation_id.to_string())
     .bind(now_ms)
-    .execute(&mut *transaction)
+    .execute()
     .await?;
     credit_of(transaction, asset_id).await
 }
@@ -415,14 +412,15 @@ enum Numbered {
 /// Takes an instance's next number of charges or credits, in the transaction that uses it: a rollback leaves no gap, and what is
 /// committed once is numbered once. The first one settles the prefix.
 async fn next_number(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     instance_id: Uuid,
     numbered: Numbered,
 ) -> Result<SerialNumber, RecordError> {
     if !is_settled(transaction, instance_id).await? {
-        let instance = sqlx::query("SELECT * FROM instances WHERE id = $1")
+        let instance = transaction
+            .sql("SELECT * FROM instances WHERE id = $1")
             .bind(instance_id.to_string())
-            .fetch_one(&mut *transaction)
+            .fetch_one()
             .await?;
         let prefix = series(transaction, &read_instance(&instance)?).await?.prefix;
         settle(transaction, instance_id, &prefix).await?;
@@ -435,9 +433,10 @@ async fn next_number(
             "UPDATE charge_series SET last_credit = last_credit + 1 WHERE instance_id = $1 RETURNING *"
         }
     };
-    let row = sqlx::query(take)
+    let row = transaction
+        .sql(take)
         .bind(instance_id.to_string())
-        .fetch_one(transaction)
+        .fetch_one()
         .await?;
     let series = read_series(&row)?;
     Ok(match numbered {
@@ -452,7 +451,7 @@ async fn next_number(
     })
 }
 
-fn read_series(row: &SqliteRow) -> Result<ChargeSeries, RecordError> {
+fn read_series(row: &Row) -> Result<ChargeSeries, RecordError> {
     let prefix: &str = row.try_get("prefix")?;
     let prefix = prefix
         .parse()
@@ -467,18 +466,19 @@ fn read_series(row: &SqliteRow) -> Result<ChargeSeries, RecordError> {
 }
 
 pub(super) async fn credit_of(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     asset_id: Uuid,
 ) -> Result<Option<Credit>, RecordError> {
-    let row = sqlx::query("SELECT * FROM credits WHERE asset_id = $1")
+    let row = connection
+        .sql("SELECT * FROM credits WHERE asset_id = $1")
         .bind(asset_id.to_string())
-        .fetch_optional(connection)
+        .fetch_optional()
         .await?;
     row.as_ref().map(read_credit).transpose()
 }
 
 /// A charge without its lines.
-pub(super) fn read_charge(row: &SqliteRow) -> Result<Charge, RecordError> {
+pub(super) fn read_charge(row: &Row) -> Result<Charge, RecordError> {
     Ok(Charge {
         number: serial_number(row, "prefix", "number")?,
         instance_id: id(row, "instance_id")?,
@@ -489,7 +489,7 @@ pub(super) fn read_charge(row: &SqliteRow) -> Result<Charge, RecordError> {
     })
 }
 
-pub(super) fn read_line(row: &SqliteRow) -> Result<ChargeLine, RecordError> {
+pub(super) fn read_line(row: &Row) -> Result<ChargeLine, RecordError> {
     Ok(ChargeLine {
         asset_id: id(row, "asset_id")?,
         position: count(row, "position")?,
@@ -501,7 +501,7 @@ pub(super) fn read_line(row: &SqliteRow) -> Result<ChargeLine, RecordError> {
     })
 }
 
-pub(super) fn read_credit(row: &SqliteRow) -> Result<Credit, RecordError> {
+pub(super) fn read_credit(row: &Row) -> Result<Credit, RecordError> {
     Ok(Credit {
         number: serial_number(row, "prefix", "number")?,
         charge: serial_number(row, "charge_prefix", "charge_number")?,
@@ -520,21 +520,21 @@ pub(super) fn read_credit(row: &SqliteRow) -> Result<Credit, RecordError> {
     })
 }
 
-fn price(row: &SqliteRow) -> Result<Price, RecordError> {
+fn price(row: &Row) -> Result<Price, RecordError> {
     Ok(Price {
         currency: row.try_get("currency")?,
         minor_units: row.try_get("minor_units")?,
     })
 }
 
-fn serial_number(row: &SqliteRow, prefix: &str, digits: &str) -> Result<SerialNumber, RecordError> {
+fn serial_number(row: &Row, prefix: &str, digits: &str) -> Result<SerialNumber, RecordError> {
     Ok(SerialNumber {
         prefix: row.try_get(prefix)?,
         number: number(row, digits)?,
     })
 }
 
-fn number(row: &SqliteRow, column: &str) -> Result<u64, RecordError> {
+fn number(row: &Row, column: &str) -> Result<u64, RecordError> {
     let number: i64 = row.try_get(column)?;
     u64::try_from(number).map_err(|_| RecordError::Damaged {
         what: format!("column `{column}` contains {number}, which is out of range"),

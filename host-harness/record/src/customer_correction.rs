@@ -7,14 +7,13 @@ use bss_model::{
     Party, Subject,
 };
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
 use super::assets::assets_of_customer;
 use super::stored::{from_json, id, optional, to_json};
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Connection, Row};
 
 /// Why a customer is not corrected. Nothing is changed then.
 #[derive(Debug, thiserror::Error)]
@@ -64,12 +63,6 @@ impl Diagnose for CorrectCustomerError {
     }
 }
 
-impl From<sqlx::Error> for CorrectCustomerError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
 impl Record {
     /// Corrects a customer in all orders on record at an instance, or at all of them: what is mailed or bought from now on has
     /// the new data. What was sent, bought and charged stays as it was, and an order that is placed again with its idempotency
@@ -87,7 +80,7 @@ impl Record {
         if let Some(field) = correction.invalid_field() {
             return Err(CorrectCustomerError::Invalid { field });
         }
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let orders = orders(&mut transaction, customer, instance).await?;
         let instances: BTreeSet<Uuid> = orders.iter().map(|order| order.instance_id).collect();
         if instances.len() > 1 {
@@ -136,19 +129,19 @@ struct Known {
 }
 
 async fn orders(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     customer: &str,
     instance: Option<Uuid>,
 ) -> Result<Vec<Known>, RecordError> {
-    let rows = sqlx::query(
+    let rows = transaction.sql(
         "SELECT id, instance_id, customer, contact, customer_erased_at_ms IS NOT NULL AS is_erased FROM orders
          WHERE customer_id = $1 AND ($2 IS NULL OR instance_id = $2)",
     )
     .bind(customer)
     .bind(instance.map(|id| id.to_string()))
-    .fetch_all(transaction)
+    .fetch_all()
     .await?;
-    let read = |row: &SqliteRow| {
+    let read = |row: &Row| {
         Ok(Known {
             order_id: id(row, "id")?,
             instance_id: id(row, "instance_id")?,
@@ -162,7 +155,7 @@ async fn orders(
 
 /// Corrects an order, and returns whether that changed it.
 async fn correct(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     order: &Known,
     correction: &CustomerCorrection,
 ) -> Result<bool, RecordError> {
@@ -174,30 +167,32 @@ async fn correct(
     if customer == order.customer && contact == order.contact {
         return Ok(false);
     }
-    sqlx::query("UPDATE orders SET customer = $2, contact = $3 WHERE id = $1")
+    transaction
+        .sql("UPDATE orders SET customer = $2, contact = $3 WHERE id = $1")
         .bind(order.order_id.to_string())
         .bind(to_json(&customer)?)
         .bind(contact.as_ref().map(to_json).transpose()?)
-        .execute(transaction)
+        .execute()
         .await?;
     Ok(true)
 }
 
 /// The number of a customer's e-mails that were refused for good, and may be taken at another address.
 async fn refused_mails(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     customer: &str,
     instance: Option<Uuid>,
 ) -> Result<u64, RecordError> {
-    let refused: i64 = sqlx::query_scalar(concat!(
-        "SELECT COUNT(*) FROM mails WHERE asset_id IN (",
-        assets_of_customer!(),
-        ") AND state = $3"
-    ))
-    .bind(customer)
-    .bind(instance.map(|id| id.to_string()))
-    .bind(MailState::Failed.word())
-    .fetch_one(transaction)
-    .await?;
+    let refused: i64 = transaction
+        .sql(concat!(
+            "SELECT COUNT(*) FROM mails WHERE asset_id IN (",
+            assets_of_customer!(),
+            ") AND state = $3"
+        ))
+        .bind(customer)
+        .bind(instance.map(|id| id.to_string()))
+        .bind(MailState::Failed.word())
+        .scalar()
+        .await?;
     Ok(refused.unsigned_abs())
 }

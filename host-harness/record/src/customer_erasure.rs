@@ -4,13 +4,11 @@
 //! idempotency keys, what was bought at what price, charges and credits, the vendor's names of purchases, licenses, and
 //! who did what. Product keys and activation links stay sealed: they were paid for, and can't be had again.
 
-use bss_model::clock::now_ms;
 use bss_model::{
     Act, Actor, Advice, CancellationState, Contact, CustomerErasure, Diagnose, Diagnosis, ERASED, ErrorKind,
     MailState, OpenBusiness, Order, Party, RequesterKind, Subject, SyncStatus, UnsentMails,
 };
 use serde_json::json;
-use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::acts::write_act;
@@ -20,7 +18,8 @@ use super::erased_customers::{self, Erasure};
 use super::erasure::leave_files;
 use super::orders::{lines_of, read_order_row, request_digest_again};
 use super::stored::{ROWS_PER_STATEMENT, id, to_json};
-use super::{RECORD_FILE, Record, RecordError, begin_write};
+use super::{RECORD_FILE, Record, RecordError};
+use crate::database::Connection;
 
 /// Why a customer was not erased. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -58,12 +57,6 @@ impl Diagnose for EraseCustomerError {
             }
             Self::Record(error) => error.diagnosis(),
         }
-    }
-}
-
-impl From<sqlx::Error> for EraseCustomerError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
     }
 }
 
@@ -207,7 +200,7 @@ impl Record {
         unsent: UnsentMails,
         actor: &Actor,
     ) -> Result<CustomerErasure, EraseCustomerError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         // An e-mail that a dead worker has taken is not being sent.
         self.release_dead_workers(&mut transaction).await?;
         let instances = instances_of(&mut transaction, scope).await?;
@@ -223,7 +216,7 @@ impl Record {
                 open,
             });
         }
-        let now_ms = now_ms();
+        let now_ms = self.now_ms();
         let (mut whole, mut erasures) = (CustomerErasure::default(), Vec::new());
         for instance_id in instances {
             let scope = Scope {
@@ -261,11 +254,7 @@ impl Record {
         Ok(whole)
     }
 
-    async fn was_erased(
-        &self,
-        connection: &mut SqliteConnection,
-        scope: Scope<'_>,
-    ) -> Result<bool, RecordError> {
+    async fn was_erased(&self, connection: &mut Connection, scope: Scope<'_>) -> Result<bool, RecordError> {
         let erased = erased_customers::list(connection, &self.data_dir, Some(scope.customer)).await?;
         let is_meant = |instance_id| scope.instance.is_none_or(|instance| instance == instance_id);
         Ok(erased.iter().any(|erased| is_meant(erased.instance_id)))
@@ -273,57 +262,60 @@ impl Record {
 }
 
 /// The instances at which a customer has orders.
-async fn instances_of(connection: &mut SqliteConnection, scope: Scope<'_>) -> Result<Vec<Uuid>, RecordError> {
-    let rows = sqlx::query(
+async fn instances_of(connection: &mut Connection, scope: Scope<'_>) -> Result<Vec<Uuid>, RecordError> {
+    let rows = connection.sql(
         "SELECT DISTINCT instance_id FROM orders WHERE customer_id = $1 AND ($2 IS NULL OR instance_id = $2)
          ORDER BY instance_id",
     )
     .bind(scope.customer)
     .bind(scope.instance())
-    .fetch_all(connection)
+    .fetch_all()
     .await?;
     rows.iter().map(|row| id(row, "instance_id")).collect()
 }
 
 /// The business with a customer that keeps it from being erased.
 async fn open_business(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     scope: Scope<'_>,
     unsent: UnsentMails,
 ) -> Result<OpenBusiness, RecordError> {
-    let assets = sqlx::query(concat!(
-        assets_of_customer!(),
-        " AND sync_status = $3 ORDER BY id"
-    ))
-    .bind(scope.customer)
-    .bind(scope.instance())
-    .bind(SyncStatus::Unsynchronised.word())
-    .fetch_all(&mut *connection)
-    .await?;
-    let cancellations = sqlx::query(concat!(
-        "SELECT asset_id AS id FROM cancellations WHERE asset_id IN (",
-        assets_of_customer!(),
-        ") AND state IN ($3, $4) ORDER BY asset_id"
-    ))
-    .bind(scope.customer)
-    .bind(scope.instance())
-    .bind(CancellationState::Requested.word())
-    .bind(CancellationState::Returning.word())
-    .fetch_all(&mut *connection)
-    .await?;
+    let assets = connection
+        .sql(concat!(
+            assets_of_customer!(),
+            " AND sync_status = $3 ORDER BY id"
+        ))
+        .bind(scope.customer)
+        .bind(scope.instance())
+        .bind(SyncStatus::Unsynchronised.word())
+        .fetch_all()
+        .await?;
+    let cancellations = connection
+        .sql(concat!(
+            "SELECT asset_id AS id FROM cancellations WHERE asset_id IN (",
+            assets_of_customer!(),
+            ") AND state IN ($3, $4) ORDER BY asset_id"
+        ))
+        .bind(scope.customer)
+        .bind(scope.instance())
+        .bind(CancellationState::Requested.word())
+        .bind(CancellationState::Returning.word())
+        .fetch_all()
+        .await?;
     // An e-mail that a worker is sending now would reach the customer after all.
-    let mails = sqlx::query(concat!(
-        "SELECT id FROM mails WHERE asset_id IN (",
-        assets_of_customer!(),
-        ") AND state NOT IN ($3, $4) AND (worker IS NOT NULL OR $5) ORDER BY id"
-    ))
-    .bind(scope.customer)
-    .bind(scope.instance())
-    .bind(MailState::Sent.word())
-    .bind(MailState::Withdrawn.word())
-    .bind(unsent == UnsentMails::Refuse)
-    .fetch_all(connection)
-    .await?;
+    let mails = connection
+        .sql(concat!(
+            "SELECT id FROM mails WHERE asset_id IN (",
+            assets_of_customer!(),
+            ") AND state NOT IN ($3, $4) AND (worker IS NOT NULL OR $5) ORDER BY id"
+        ))
+        .bind(scope.customer)
+        .bind(scope.instance())
+        .bind(MailState::Sent.word())
+        .bind(MailState::Withdrawn.word())
+        .bind(unsent == UnsentMails::Refuse)
+        .fetch_all()
+        .await?;
     let [assets, cancellations, mails] = [assets, cancellations, mails].map(|rows| {
         rows.iter()
             .map(|row| id(row, "id"))
@@ -338,18 +330,19 @@ async fn open_business(
 
 /// Erases the parties and contacts of a customer's orders. Returns their number.
 async fn erase_orders(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     scope: Scope<'_>,
     now_ms: i64,
 ) -> Result<u64, RecordError> {
-    let rows = sqlx::query(
-        "SELECT * FROM orders
+    let rows = transaction
+        .sql(
+            "SELECT * FROM orders
          WHERE customer_id = $1 AND ($2 IS NULL OR instance_id = $2) AND customer_erased_at_ms IS NULL",
-    )
-    .bind(scope.customer)
-    .bind(scope.instance())
-    .fetch_all(&mut *transaction)
-    .await?;
+        )
+        .bind(scope.customer)
+        .bind(scope.instance())
+        .fetch_all()
+        .await?;
     for rows in rows.chunks(ROWS_PER_STATEMENT) {
         let mut orders = rows.iter().map(read_order_row).collect::<Result<Vec<_>, _>>()?;
         let ids: Vec<Uuid> = orders.iter().map(|order| order.id).collect();
@@ -362,11 +355,7 @@ async fn erase_orders(
     Ok(rows.len() as u64)
 }
 
-async fn erase_order(
-    transaction: &mut SqliteConnection,
-    order: &Order,
-    now_ms: i64,
-) -> Result<(), RecordError> {
+async fn erase_order(transaction: &mut Connection, order: &Order, now_ms: i64) -> Result<(), RecordError> {
     let contact = order.contact.as_ref().map(|_| Contact::erased());
     // A reseller is another party, who is billed, unless it buys for itself.
     let reseller = order
@@ -378,7 +367,7 @@ async fn erase_order(
         });
     // The digest of an earlier version is one of the name and the address too, and could be guessed.
     let request_digest = request_digest_again(order)?;
-    sqlx::query(
+    transaction.sql(
         "UPDATE orders SET customer = $2, contact = $3, reseller = $4, request_digest = $5, customer_erased_at_ms = $6
          WHERE id = $1",
     )
@@ -388,55 +377,58 @@ async fn erase_order(
     .bind(reseller.as_ref().map(to_json).transpose()?)
     .bind(request_digest)
     .bind(now_ms)
-    .execute(transaction)
+    .execute()
     .await?;
     Ok(())
 }
 
 /// Withdraws the e-mails of a customer that were not sent. Returns their number.
-async fn withdraw_mails(transaction: &mut SqliteConnection, scope: Scope<'_>) -> Result<u64, RecordError> {
-    let withdrawn = sqlx::query(concat!(
-        "UPDATE mails SET state = $4 WHERE asset_id IN (",
-        assets_of_customer!(),
-        ") AND state NOT IN ($3, $4)"
-    ))
-    .bind(scope.customer)
-    .bind(scope.instance())
-    .bind(MailState::Sent.word())
-    .bind(MailState::Withdrawn.word())
-    .execute(&mut *transaction)
-    .await?;
+async fn withdraw_mails(transaction: &mut Connection, scope: Scope<'_>) -> Result<u64, RecordError> {
+    let withdrawn = transaction
+        .sql(concat!(
+            "UPDATE mails SET state = $4 WHERE asset_id IN (",
+            assets_of_customer!(),
+            ") AND state NOT IN ($3, $4)"
+        ))
+        .bind(scope.customer)
+        .bind(scope.instance())
+        .bind(MailState::Sent.word())
+        .bind(MailState::Withdrawn.word())
+        .execute()
+        .await?;
     alerts::end_of_withdrawn_mails(transaction).await?;
     // Another address that one was sent to is the customer's, too.
-    sqlx::query(concat!(
-        "UPDATE mails SET recipient = CASE WHEN recipient IS NOT NULL THEN $3 END,
+    transaction
+        .sql(concat!(
+            "UPDATE mails SET recipient = CASE WHEN recipient IS NOT NULL THEN $3 END,
                           sent_to = CASE WHEN sent_to IS NOT NULL THEN $3 END
          WHERE asset_id IN (",
-        assets_of_customer!(),
-        ") AND (recipient <> $3 OR sent_to <> $3)"
-    ))
-    .bind(scope.customer)
-    .bind(scope.instance())
-    .bind(ERASED)
-    .execute(transaction)
-    .await?;
-    Ok(withdrawn.rows_affected())
+            assets_of_customer!(),
+            ") AND (recipient <> $3 OR sent_to <> $3)"
+        ))
+        .bind(scope.customer)
+        .bind(scope.instance())
+        .bind(ERASED)
+        .execute()
+        .await?;
+    Ok(withdrawn)
 }
 
 /// Erases free text, which may name the customer. Returns the number of rows that had any.
-async fn erase_texts(transaction: &mut SqliteConnection, scope: Scope<'_>) -> Result<u64, RecordError> {
+async fn erase_texts(transaction: &mut Connection, scope: Scope<'_>) -> Result<u64, RecordError> {
     let mut erased = 0_u64;
     for statement in FREE_TEXT {
-        let problems = sqlx::query(statement)
+        let problems = transaction
+            .sql(statement)
             .bind(scope.customer)
             .bind(scope.instance())
             .bind(ERASED)
-            .execute(&mut *transaction)
+            .execute()
             .await?;
-        erased = erased.saturating_add(problems.rows_affected());
+        erased = erased.saturating_add(problems);
     }
     // A comment may be anybody's; the name is the customer's only where the customer asked.
-    let cancellations = sqlx::query(concat!(
+    let cancellations = transaction.sql(concat!(
         "UPDATE cancellations
          SET requester_name = CASE WHEN requester_kind = $4 THEN $3 ELSE requester_name END,
              comment = CASE WHEN comment = '' THEN '' ELSE $3 END,
@@ -450,22 +442,23 @@ async fn erase_texts(transaction: &mut SqliteConnection, scope: Scope<'_>) -> Re
     .bind(scope.instance())
     .bind(ERASED)
     .bind(RequesterKind::Customer.word())
-    .execute(transaction)
+    .execute()
     .await?;
-    Ok(erased.saturating_add(cancellations.rows_affected()))
+    Ok(erased.saturating_add(cancellations))
 }
 
-async fn put_on_list(transaction: &mut SqliteConnection, erasures: &[Erasure]) -> Result<(), RecordError> {
+async fn put_on_list(transaction: &mut Connection, erasures: &[Erasure]) -> Result<(), RecordError> {
     for erasure in erasures {
-        sqlx::query(
-            "INSERT INTO erased_customers (customer_id, instance_id, erased_at_ms) VALUES ($1, $2, $3)
+        transaction
+            .sql(
+                "INSERT INTO erased_customers (customer_id, instance_id, erased_at_ms) VALUES ($1, $2, $3)
              ON CONFLICT (customer_id, instance_id) DO UPDATE SET erased_at_ms = excluded.erased_at_ms",
-        )
-        .bind(&erasure.customer_id)
-        .bind(erasure.instance_id.to_string())
-        .bind(erasure.erased_at_ms)
-        .execute(&mut *transaction)
-        .await?;
+            )
+            .bind(&erasure.customer_id)
+            .bind(erasure.instance_id.to_string())
+            .bind(erasure.erased_at_ms)
+            .execute()
+            .await?;
     }
     Ok(())
 }

@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use bss_model::{
     AssetFilter, Charge, ChargeLine, CustomerData, Order, OrderFilter, RecordedAct, SubjectKind,
 };
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::stored_act::read_act;
@@ -16,6 +14,7 @@ use super::orders::{lines_of, orders_query, read_order_row};
 use super::outbox::read_mail;
 use super::stored::{ROWS_PER_STATEMENT, id};
 use super::{Record, RecordError, attempts, charges, erased_customers, returns};
+use crate::database::{Connection, Row};
 
 impl Record {
     /// All that is on record about a customer, at an instance or at all of them. Nothing is decrypted. `None`: nothing is on
@@ -29,7 +28,7 @@ impl Record {
         instance: Option<Uuid>,
     ) -> Result<Option<CustomerData>, RecordError> {
         // A single transaction reads all of it, so that nothing that changes meanwhile is told in parts.
-        let mut snapshot = self.readers.begin().await?;
+        let mut snapshot = self.readers.begin_read().await?;
         let of = Customer {
             id: customer,
             instance,
@@ -47,7 +46,7 @@ impl Record {
         };
         let mut assets = assets_query(&filter);
         assets.push(" ORDER BY created_at_ms, order_id, position");
-        let assets = assets.build().fetch_all(&mut *snapshot).await?;
+        let assets = snapshot.build(&mut assets).fetch_all().await?;
         Ok(Some(CustomerData {
             id: customer.to_owned(),
             orders,
@@ -128,20 +127,17 @@ struct Customer<'a> {
 
 impl Customer<'_> {
     /// The rows of a query for the customer `$1` and the instance `$2`.
-    async fn rows(
-        self,
-        connection: &mut SqliteConnection,
-        query: &'static str,
-    ) -> Result<Vec<SqliteRow>, RecordError> {
-        let rows = sqlx::query(query)
+    async fn rows(self, connection: &mut Connection, query: &'static str) -> Result<Vec<Row>, RecordError> {
+        let rows = connection
+            .sql(query)
             .bind(self.id)
             .bind(self.instance.map(|id| id.to_string()))
-            .fetch_all(connection)
+            .fetch_all()
             .await?;
         Ok(rows)
     }
 
-    async fn orders(self, connection: &mut SqliteConnection) -> Result<Vec<Order>, RecordError> {
+    async fn orders(self, connection: &mut Connection) -> Result<Vec<Order>, RecordError> {
         let filter = OrderFilter {
             customer: Some(self.id.to_owned()),
             instance: self.instance,
@@ -149,7 +145,7 @@ impl Customer<'_> {
         };
         let mut query = orders_query(&filter);
         query.push(" ORDER BY placed_at_ms, id");
-        let rows = query.build().fetch_all(&mut *connection).await?;
+        let rows = connection.build(&mut query).fetch_all().await?;
         let mut orders = read(&rows, read_order_row)?;
         for orders in orders.chunks_mut(ROWS_PER_STATEMENT) {
             let ids: Vec<Uuid> = orders.iter().map(|order| order.id).collect();
@@ -161,7 +157,7 @@ impl Customer<'_> {
         Ok(orders)
     }
 
-    async fn charges(self, connection: &mut SqliteConnection) -> Result<Vec<Charge>, RecordError> {
+    async fn charges(self, connection: &mut Connection) -> Result<Vec<Charge>, RecordError> {
         let mut lines = BTreeMap::<i64, Vec<ChargeLine>>::new();
         for row in &self.rows(connection, CHARGE_LINES).await? {
             let of_charge = lines.entry(row.try_get("charge_id")?).or_default();
@@ -178,8 +174,9 @@ impl Customer<'_> {
         Ok(charges)
     }
 
-    async fn acts(self, connection: &mut SqliteConnection) -> Result<Vec<RecordedAct>, RecordError> {
-        let mut query = sqlx::query(ACTS)
+    async fn acts(self, connection: &mut Connection) -> Result<Vec<RecordedAct>, RecordError> {
+        let mut query = connection
+            .sql(ACTS)
             .bind(self.id)
             .bind(self.instance.map(|id| id.to_string()));
         for kind in [
@@ -190,22 +187,19 @@ impl Customer<'_> {
         ] {
             query = query.bind(kind.word());
         }
-        read(&query.fetch_all(connection).await?, read_act)
+        read(&query.fetch_all().await?, read_act)
     }
 }
 
-fn read<T>(
-    rows: &[SqliteRow],
-    read: impl Fn(&SqliteRow) -> Result<T, RecordError>,
-) -> Result<Vec<T>, RecordError> {
+fn read<T>(rows: &[Row], read: impl Fn(&Row) -> Result<T, RecordError>) -> Result<Vec<T>, RecordError> {
     rows.iter().map(read).collect()
 }
 
 /// Reads rows into a list for each id of a column, in the order of the rows.
 fn by_id<T>(
-    rows: &[SqliteRow],
+    rows: &[Row],
     column: &str,
-    read: impl Fn(&SqliteRow) -> Result<T, RecordError>,
+    read: impl Fn(&Row) -> Result<T, RecordError>,
 ) -> Result<BTreeMap<Uuid, Vec<T>>, RecordError> {
     let mut found = BTreeMap::<Uuid, Vec<T>>::new();
     for row in rows {

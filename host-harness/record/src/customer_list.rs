@@ -1,13 +1,12 @@
 //! Customers as a list shows them: one row for each customer of an instance, as the latest order names it.
 
 use bss_model::{CustomerFilter, CustomerSummary, InstanceId, Page, Rows};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite};
 
 use super::paging::KeyColumn::{Integer, Text};
 use super::paging::List;
 use super::stored::{from_json, id, optional};
 use super::{Record, RecordError};
+use crate::database::{Builder, Row};
 
 /// Customers by the time of their latest orders.
 pub(super) const CUSTOMERS: List = List {
@@ -16,8 +15,8 @@ pub(super) const CUSTOMERS: List = List {
 };
 
 /// The latest order of each customer. They are read in the order of the list, so that a full page ends the search.
-pub(super) fn customers_query(filter: &CustomerFilter) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new(
+pub(super) fn customers_query(filter: &CustomerFilter) -> Builder {
+    let mut query = Builder::new(
         "SELECT * FROM (
              SELECT latest.id AS order_id, latest.customer, latest.contact, latest.placed_at_ms, latest.instance_id,
                     instances.name AS instance, instances.owner,
@@ -29,7 +28,7 @@ pub(super) fn customers_query(filter: &CustomerFilter) -> QueryBuilder<Sqlite> {
              WHERE NOT EXISTS (
                  SELECT 1 FROM orders AS later
                  WHERE later.customer_id = latest.customer_id AND later.instance_id = latest.instance_id
-                 AND (later.placed_at_ms, later.id) > (latest.placed_at_ms, latest.id)))
+                 AND (later.placed_at_ms, later.id) > (latest.placed_at_ms, latest.id))) AS customers
          WHERE 1 = 1",
     );
     if let Some(instance) = filter.instance {
@@ -56,7 +55,7 @@ impl Record {
     }
 }
 
-fn read_summary(row: &SqliteRow) -> Result<CustomerSummary, RecordError> {
+fn read_summary(row: &Row) -> Result<CustomerSummary, RecordError> {
     let number = |column: &str| -> Result<u64, RecordError> {
         Ok(u64::try_from(row.try_get::<i64, _>(column)?).unwrap_or_default())
     };

@@ -3,14 +3,12 @@
 
 use std::time::Duration;
 
-use bss_model::clock::{millis, now_ms};
+use bss_model::clock::millis;
 use bss_model::{
     Act, Actor, Delivery, DeliveryAttempt, DeliveryFilter, DeliveryOutcome, DeliveryState, DeliveryToSend,
     Owner, Page, Problem, Rows, Subject,
 };
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
@@ -19,7 +17,8 @@ use super::paging::KeyColumn::{Integer, Text};
 use super::paging::List;
 use super::stored::{count, from_json, id, optional, push_ids, to_json};
 use super::webhooks::{WebhookError, check_on, read_webhook, switch_off};
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Builder, Connection, Row};
 
 /// How long a worker has for one attempt, before another may think that it died.
 const SENDING: Duration = Duration::from_secs(60);
@@ -44,8 +43,8 @@ pub(super) const DELIVERIES: List = List {
 };
 
 /// Deliveries that match a filter. Add conditions on what is selected.
-pub(super) fn deliveries_query(filter: &DeliveryFilter, of: Option<&Owner>) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new(format!("SELECT * FROM ({DELIVERY}) WHERE 1 = 1"));
+pub(super) fn deliveries_query(filter: &DeliveryFilter, of: Option<&Owner>) -> Builder {
+    let mut query = Builder::new(format!("SELECT * FROM ({DELIVERY}) AS listed WHERE 1 = 1"));
     if let Some(webhook) = filter.webhook {
         query.push(" AND webhook_id = ").push_bind(webhook.to_string());
     }
@@ -69,10 +68,10 @@ impl Record {
     pub async fn make_deliveries(&self) -> Result<bool, RecordError> {
         // A read first: it blocks no writer, and nearly always there is nothing to do.
         let behind = "SELECT id FROM webhooks WHERE state = 'on' AND last_outcome < (SELECT MAX(number) FROM outcomes)";
-        let behind: Vec<String> = sqlx::query_scalar(behind).fetch_all(&self.readers).await?;
+        let behind: Vec<String> = self.readers.sql(behind).scalars().await?;
         let mut has_more = false;
         for webhook in behind {
-            let mut transaction = begin_write(&self.writer).await?;
+            let mut transaction = self.writer.begin_write().await?;
             has_more |= make_of(&mut transaction, &webhook).await?;
             transaction.commit().await?;
         }
@@ -84,16 +83,17 @@ impl Record {
     /// # Errors
     /// When the record can't be written.
     pub async fn mend_due_times(&self) -> Result<(), RecordError> {
-        let now = now_ms();
+        let now = self.now_ms();
         let latest = now.saturating_add(millis(LONGEST_PAUSE));
         for statement in [
             "UPDATE deliveries SET due_at_ms = $1 WHERE state = 'pending' AND due_at_ms > $2",
             "UPDATE webhooks SET rest_until_ms = $1 WHERE rest_until_ms > $2",
         ] {
-            sqlx::query(statement)
+            self.writer
+                .sql(statement)
                 .bind(now)
                 .bind(latest)
-                .execute(&self.writer)
+                .execute()
                 .await?;
         }
         Ok(())
@@ -109,37 +109,34 @@ impl Record {
         due_by_ms: i64,
         busy: &[Uuid],
     ) -> Result<Option<DeliveryToSend>, RecordError> {
-        let mut look = due(due_by_ms, busy);
-        let look = look.build_query_scalar::<String>();
-        if look.fetch_optional(&self.readers).await?.is_none() {
+        let mut look = due(due_by_ms, self.now_ms(), busy);
+        let look = self.readers.build(&mut look);
+        if look.fetch_optional().await?.is_none() {
             return Ok(None);
         }
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let life = present_life(&mut transaction).await?;
         loop {
-            let mut due = due(due_by_ms, busy);
-            let due = due
-                .build_query_scalar::<String>()
-                .fetch_optional(&mut *transaction);
+            let mut due = due(due_by_ms, self.now_ms(), busy);
+            let due = transaction.build(&mut due).scalar_optional::<String>();
             let Some(delivery) = due.await? else {
                 transaction.commit().await?;
                 return Ok(None);
             };
-            sqlx::query("UPDATE deliveries SET attempts = attempts + 1, due_at_ms = $2 WHERE id = $1")
+            transaction
+                .sql("UPDATE deliveries SET attempts = attempts + 1, due_at_ms = $2 WHERE id = $1")
                 .bind(&delivery)
-                .bind(now_ms().saturating_add(millis(SENDING)))
-                .execute(&mut *transaction)
+                .bind(self.now_ms().saturating_add(millis(SENDING)))
+                .execute()
                 .await?;
             let query = format!("{DELIVERY} WHERE deliveries.id = $1");
-            let row = sqlx::query(sqlx::AssertSqlSafe(query))
-                .bind(&delivery)
-                .fetch_one(&mut *transaction)
-                .await?;
+            let row = transaction.composed(query).bind(&delivery).fetch_one().await?;
             let (tries, generation) = (count(&row, "tries")?, row.try_get("generation")?);
             let delivery = read_delivery(&row, life)?;
-            let row = sqlx::query("SELECT * FROM webhooks WHERE id = $1")
+            let row = transaction
+                .sql("SELECT * FROM webhooks WHERE id = $1")
                 .bind(delivery.webhook_id.to_string())
-                .fetch_one(&mut *transaction)
+                .fetch_one()
                 .await?;
             match self.keys_of(delivery.webhook_id, &row) {
                 Ok(keys) => {
@@ -176,20 +173,21 @@ impl Record {
         sent: &DeliveryToSend,
         end: DeliveryOutcome,
     ) -> Result<(), RecordError> {
-        let (delivery, now) = (&sent.delivery, now_ms());
-        let mut transaction = begin_write(&self.writer).await?;
-        sqlx::query(
-            "INSERT INTO delivery_attempts (delivery_id, number, at_ms, status, problem)
+        let (delivery, now) = (&sent.delivery, self.now_ms());
+        let mut transaction = self.writer.begin_write().await?;
+        transaction
+            .sql(
+                "INSERT INTO delivery_attempts (delivery_id, number, at_ms, status, problem)
              SELECT id, $2, $3, $4, $5 FROM deliveries WHERE id = $1
              ON CONFLICT (delivery_id, number) DO NOTHING",
-        )
-        .bind(delivery.id.to_string())
-        .bind(i64::from(delivery.attempts))
-        .bind(now)
-        .bind(end.status().map(i64::from))
-        .bind(end.problem().map(to_json).transpose()?)
-        .execute(&mut *transaction)
-        .await?;
+            )
+            .bind(delivery.id.to_string())
+            .bind(i64::from(delivery.attempts))
+            .bind(now)
+            .bind(end.status().map(i64::from))
+            .bind(end.problem().map(to_json).transpose()?)
+            .execute()
+            .await?;
         let (state, due_at_ms) = match &end {
             DeliveryOutcome::Taken(_) => (DeliveryState::Delivered, now),
             DeliveryOutcome::Later(_, _, due_at_ms) => (DeliveryState::Pending, *due_at_ms),
@@ -197,7 +195,7 @@ impl Record {
             DeliveryOutcome::Failed(..) => (DeliveryState::Failed, now),
         };
         // What another worker has seen delivered meanwhile stays so, and what somebody asked for meanwhile is sent again.
-        sqlx::query(
+        transaction.sql(
             "UPDATE deliveries SET state = $2, due_at_ms = $3, tries = tries + 1,
                                    delivered_at_ms = CASE WHEN $2 = 'delivered' THEN $4 END
              WHERE id = $1 AND state <> 'delivered' AND (attempts = $5 OR $2 = 'delivered') AND generation = $6",
@@ -208,7 +206,7 @@ impl Record {
         .bind(now)
         .bind(i64::from(delivery.attempts))
         .bind(sent.generation)
-        .execute(&mut *transaction)
+        .execute()
         .await?;
         match &end {
             DeliveryOutcome::Taken(_) => taken_by(&mut transaction, delivery.webhook_id, now).await?,
@@ -235,8 +233,8 @@ impl Record {
         of: Option<&Owner>,
         page: &Page,
     ) -> Result<Rows<Delivery>, RecordError> {
-        let life = present_life(&mut *self.readers.acquire().await?).await?;
-        let read = |row: &SqliteRow| read_delivery(row, life);
+        let life = present_life(&mut self.readers.acquire().await?).await?;
+        let read = |row: &Row| read_delivery(row, life);
         self.page(&DELIVERIES, deliveries_query(filter, of), page, read)
             .await
     }
@@ -250,20 +248,24 @@ impl Record {
         delivery: Uuid,
         of: Option<&Owner>,
     ) -> Result<Vec<DeliveryAttempt>, WebhookError> {
-        let found = sqlx::query(
-            "SELECT 1 FROM deliveries JOIN webhooks ON webhooks.id = deliveries.webhook_id
+        let found = self
+            .readers
+            .sql(
+                "SELECT 1 FROM deliveries JOIN webhooks ON webhooks.id = deliveries.webhook_id
              WHERE deliveries.id = $1 AND ($2 IS NULL OR webhooks.owner = $2)",
-        )
-        .bind(delivery.to_string())
-        .bind(of.map(Owner::as_str))
-        .fetch_optional(&self.readers)
-        .await?;
+            )
+            .bind(delivery.to_string())
+            .bind(of.map(Owner::as_str))
+            .fetch_optional()
+            .await?;
         if found.is_none() {
             return Err(WebhookError::NoDelivery { id: delivery });
         }
-        let rows = sqlx::query("SELECT * FROM delivery_attempts WHERE delivery_id = $1 ORDER BY number")
+        let rows = self
+            .readers
+            .sql("SELECT * FROM delivery_attempts WHERE delivery_id = $1 ORDER BY number")
             .bind(delivery.to_string())
-            .fetch_all(&self.readers)
+            .fetch_all()
             .await?;
         Ok(rows
             .iter()
@@ -276,18 +278,18 @@ impl Record {
     /// # Errors
     /// When there is no such delivery, the receiver is off, or the record can't be written.
     pub async fn redeliver(&self, webhook: Uuid, delivery: Uuid, actor: &Actor) -> Result<(), WebhookError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         check_on(&mut transaction, webhook).await?;
-        let again = sqlx::query(
+        let again = transaction.sql(
             "UPDATE deliveries SET state = 'pending', tries = 0, generation = generation + 1, due_at_ms = $3, delivered_at_ms = NULL
              WHERE id = $1 AND webhook_id = $2",
         )
         .bind(delivery.to_string())
         .bind(webhook.to_string())
-        .bind(now_ms())
-        .execute(&mut *transaction)
+        .bind_now()
+        .execute()
         .await?;
-        if again.rows_affected() == 0 {
+        if again == 0 {
             return Err(WebhookError::NoDelivery { id: delivery });
         }
         let detail = json!({ "delivery": delivery });
@@ -302,17 +304,16 @@ impl Record {
     /// # Errors
     /// When there is no such receiver, it is off, or the record can't be written.
     pub async fn redeliver_failed(&self, webhook: Uuid, actor: &Actor) -> Result<u64, WebhookError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         check_on(&mut transaction, webhook).await?;
-        let again = sqlx::query(
+        let again = transaction.sql(
             "UPDATE deliveries SET state = 'pending', tries = 0, generation = generation + 1, due_at_ms = $2
              WHERE webhook_id = $1 AND state = 'failed'",
         )
         .bind(webhook.to_string())
-        .bind(now_ms())
-        .execute(&mut *transaction)
-        .await?
-        .rows_affected();
+        .bind_now()
+        .execute()
+        .await?;
         if again > 0 {
             let detail = json!({ "failed": again });
             let (act, subject) = (Act::Redeliver, Subject::webhook(webhook));
@@ -335,9 +336,8 @@ const DELIVERY: &str = concat!(
 );
 
 /// Selects the next delivery that was due by a time, of those to receivers that are on, do not rest and are not busy.
-fn due(due_by_ms: i64, busy: &[Uuid]) -> QueryBuilder<Sqlite> {
-    let now = now_ms();
-    let mut query = QueryBuilder::new(
+fn due(due_by_ms: i64, now: i64, busy: &[Uuid]) -> Builder {
+    let mut query = Builder::new(
         "SELECT id FROM (
              SELECT (SELECT id FROM deliveries WHERE webhook_id = webhooks.id AND state = 'pending' AND due_at_ms <= ",
     );
@@ -352,7 +352,7 @@ fn due(due_by_ms: i64, busy: &[Uuid]) -> QueryBuilder<Sqlite> {
         push_ids(&mut query, busy);
         query.push(")");
     }
-    query.push(") WHERE id IS NOT NULL LIMIT 1");
+    query.push(") AS due WHERE id IS NOT NULL LIMIT 1");
     query
 }
 
@@ -366,13 +366,13 @@ fn rest(failures: i64) -> Duration {
 }
 
 /// A receiver has taken something: whatever it refused before is over.
-async fn taken_by(transaction: &mut SqliteConnection, webhook: Uuid, now_ms: i64) -> Result<(), RecordError> {
-    sqlx::query(
+async fn taken_by(transaction: &mut Connection, webhook: Uuid, now_ms: i64) -> Result<(), RecordError> {
+    transaction.sql(
         "UPDATE webhooks SET delivered_at_ms = $2, failing_since_ms = NULL, failures = 0, rest_until_ms = 0 WHERE id = $1",
     )
     .bind(webhook.to_string())
     .bind(now_ms)
-    .execute(transaction)
+    .execute()
     .await?;
     Ok(())
 }
@@ -380,58 +380,60 @@ async fn taken_by(transaction: &mut SqliteConnection, webhook: Uuid, now_ms: i64
 /// Counts a failure of a receiver, which rests from the second one on, and returns whether it has failed for days without taking
 /// anything.
 async fn is_failing_for_days(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     webhook: Uuid,
     now_ms: i64,
 ) -> Result<bool, RecordError> {
-    let row = sqlx::query(
-        "UPDATE webhooks SET failing_since_ms = COALESCE(failing_since_ms, $2), failures = failures + 1
+    let row = transaction
+        .sql(
+            "UPDATE webhooks SET failing_since_ms = COALESCE(failing_since_ms, $2), failures = failures + 1
          WHERE id = $1 RETURNING failing_since_ms, failures",
-    )
-    .bind(webhook.to_string())
-    .bind(now_ms)
-    .fetch_optional(&mut *transaction)
-    .await?;
+        )
+        .bind(webhook.to_string())
+        .bind(now_ms)
+        .fetch_optional()
+        .await?;
     let Some(row) = row else { return Ok(false) };
     let (since, failures): (i64, i64) = (row.try_get("failing_since_ms")?, row.try_get("failures")?);
-    sqlx::query("UPDATE webhooks SET rest_until_ms = $2 WHERE id = $1")
+    transaction
+        .sql("UPDATE webhooks SET rest_until_ms = $2 WHERE id = $1")
         .bind(webhook.to_string())
         .bind(now_ms.saturating_add(millis(rest(failures))))
-        .execute(transaction)
+        .execute()
         .await?;
     let is_long = now_ms.saturating_sub(since) >= millis(GONE_AFTER);
     Ok(is_long && failures >= FAILURES_MIN)
 }
 
 /// Makes the next deliveries of a receiver, and returns whether there may be more.
-async fn make_of(transaction: &mut SqliteConnection, webhook: &str) -> Result<bool, RecordError> {
-    let row = sqlx::query(
+async fn make_of(transaction: &mut Connection, webhook: &str) -> Result<bool, RecordError> {
+    let row = transaction.sql(
         "SELECT kinds, owner, last_outcome,
                 (SELECT COALESCE(MAX(number), 0) FROM outcomes) AS last FROM webhooks WHERE id = $1 AND state = 'on'",
     )
     .bind(webhook)
-    .fetch_optional(&mut *transaction)
+    .fetch_optional()
     .await?;
     let Some(row) = row else { return Ok(false) };
     let (from, last): (i64, i64) = (row.try_get("last_outcome")?, row.try_get("last")?);
     let to = last.min(from.saturating_add(OUTCOMES_AT_ONCE));
     let owner: &str = row.try_get("owner")?;
     let kinds: Vec<String> = from_json(&row, "kinds")?;
-    let outcomes = sqlx::query(
+    let outcomes = transaction.sql(
         "SELECT o.number, o.kind FROM outcomes o JOIN assets a ON a.id = o.asset_id JOIN instances ON instances.id = a.instance_id
          WHERE o.number > $1 AND o.number <= $2 AND ($3 = '' OR instances.owner = $3) ORDER BY o.number",
     )
     .bind(from)
     .bind(to)
     .bind(owner)
-    .fetch_all(&mut *transaction)
+    .fetch_all()
     .await?;
     for outcome in &outcomes {
         let kind: &str = outcome.try_get("kind")?;
         if !kinds.is_empty() && !kinds.iter().any(|asked| asked == kind) {
             continue;
         }
-        sqlx::query(
+        transaction.sql(
             "INSERT INTO deliveries (id, webhook_id, outcome, state, attempts, tries, generation, due_at_ms)
              VALUES ($1, $2, $3, 'pending', 0, 0, 0, $4)
              ON CONFLICT (webhook_id, outcome) DO NOTHING",
@@ -439,19 +441,20 @@ async fn make_of(transaction: &mut SqliteConnection, webhook: &str) -> Result<bo
         .bind(Uuid::new_v4().to_string())
         .bind(webhook)
         .bind(outcome.try_get::<i64, _>("number")?)
-        .bind(now_ms())
-        .execute(&mut *transaction)
+        .bind_now()
+        .execute()
         .await?;
     }
-    sqlx::query("UPDATE webhooks SET last_outcome = $2 WHERE id = $1")
+    transaction
+        .sql("UPDATE webhooks SET last_outcome = $2 WHERE id = $1")
         .bind(webhook)
         .bind(to)
-        .execute(transaction)
+        .execute()
         .await?;
     Ok(to < last)
 }
 
-fn read_delivery(row: &SqliteRow, life: Uuid) -> Result<Delivery, RecordError> {
+fn read_delivery(row: &Row, life: Uuid) -> Result<Delivery, RecordError> {
     let event = read_event(row, life)?;
     Ok(Delivery {
         id: id(row, "delivery_id")?,
@@ -465,7 +468,7 @@ fn read_delivery(row: &SqliteRow, life: Uuid) -> Result<Delivery, RecordError> {
     })
 }
 
-fn read_attempt(row: &SqliteRow) -> Result<DeliveryAttempt, RecordError> {
+fn read_attempt(row: &Row) -> Result<DeliveryAttempt, RecordError> {
     let status: Option<i64> = row.try_get("status")?;
     let problem: Option<Problem> = optional(row, "problem", from_json)?;
     Ok(DeliveryAttempt {

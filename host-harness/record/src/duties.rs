@@ -2,12 +2,12 @@
 
 use bss_model::{Act, Actor, Duties, DutiesChange, MailState, Subject};
 use serde_json::json;
-use sqlx::{Row as _, SqliteConnection};
 
 use super::acts::write_act;
 use super::alerts;
 use super::stored::id;
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::Connection;
 
 impl Record {
     /// The duties that the host has.
@@ -37,30 +37,30 @@ impl Record {
         if change.of(before) == before {
             return Ok(());
         }
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let before = duties(&mut transaction).await?;
         let new = change.of(before);
-        sqlx::query("UPDATE duties SET mails = $1, charges = $2")
+        transaction
+            .sql("UPDATE duties SET mails = $1, charges = $2")
             .bind(new.mails)
             .bind(new.charges)
-            .execute(&mut *transaction)
+            .execute()
             .await?;
         let mut withdrawn = 0;
         if before.mails && !new.mails {
-            withdrawn = sqlx::query("UPDATE mails SET state = $1, worker = NULL WHERE state NOT IN ($1, $2)")
+            withdrawn = transaction
+                .sql("UPDATE mails SET state = $1, worker = NULL WHERE state NOT IN ($1, $2)")
                 .bind(MailState::Withdrawn.word())
                 .bind(MailState::Sent.word())
-                .execute(&mut *transaction)
-                .await?
-                .rows_affected();
+                .execute()
+                .await?;
             alerts::end_of_withdrawn_mails(&mut transaction).await?;
             // Nothing is left that it stops, and nobody would try.
-            sqlx::query("DELETE FROM mail_stop")
-                .execute(&mut *transaction)
-                .await?;
+            transaction.sql("DELETE FROM mail_stop").execute().await?;
         }
-        let row = sqlx::query("SELECT record FROM provenance")
-            .fetch_one(&mut *transaction)
+        let row = transaction
+            .sql("SELECT record FROM provenance")
+            .fetch_one()
             .await?;
         let subject = Subject::record(id(&row, "record")?);
         let detail = json!({ "mails": new.mails, "charges": new.charges, "withdrawnMails": withdrawn });
@@ -70,9 +70,10 @@ impl Record {
     }
 }
 
-pub(super) async fn duties(connection: &mut SqliteConnection) -> Result<Duties, RecordError> {
-    let row = sqlx::query("SELECT mails, charges FROM duties")
-        .fetch_one(connection)
+pub(super) async fn duties(connection: &mut Connection) -> Result<Duties, RecordError> {
+    let row = connection
+        .sql("SELECT mails, charges FROM duties")
+        .fetch_one()
         .await?;
     Ok(Duties {
         mails: row.try_get("mails")?,

@@ -9,12 +9,12 @@ use std::path::Path;
 
 use bss_model::ErasedCustomer;
 use serde::{Deserialize, Serialize};
-use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::own_files::sync_directory_of;
 use super::stored::id;
 use super::{Record, RecordError};
+use crate::database::Connection;
 
 /// The file beside the database that lists the erased customers, a JSON object on each line. It is only ever added to.
 pub const ERASED_CUSTOMERS_FILE: &str = "customers.erased";
@@ -74,14 +74,15 @@ fn read_file(data_dir: &Path) -> Result<Vec<Erasure>, RecordError> {
 
 /// The erased customers, of the record and of the file, by id and instance. `only`: one of them.
 pub(super) async fn list(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     data_dir: &Path,
     only: Option<&str>,
 ) -> Result<Vec<ErasedCustomer>, RecordError> {
     let mut latest = BTreeMap::<(String, Uuid), i64>::new();
-    let rows = sqlx::query("SELECT * FROM erased_customers WHERE $1 IS NULL OR customer_id = $1")
+    let rows = connection
+        .sql("SELECT * FROM erased_customers WHERE $1 IS NULL OR customer_id = $1")
         .bind(only)
-        .fetch_all(&mut *connection)
+        .fetch_all()
         .await?;
     for row in &rows {
         let key = (row.try_get("customer_id")?, id(row, "instance_id")?);
@@ -97,14 +98,14 @@ pub(super) async fn list(
     }
     let mut erased = Vec::with_capacity(latest.len());
     for ((id, instance_id), erased_at_ms) in latest {
-        let left: i64 = sqlx::query_scalar(
+        let left: i64 = connection.sql(
             "SELECT COUNT(*) FROM orders WHERE customer_id = $1 AND instance_id = $2 AND placed_at_ms <= $3
              AND customer_erased_at_ms IS NULL",
         )
         .bind(&id)
         .bind(instance_id.to_string())
         .bind(erased_at_ms)
-        .fetch_one(&mut *connection)
+        .scalar()
         .await?;
         erased.push(ErasedCustomer {
             id,

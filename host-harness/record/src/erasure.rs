@@ -6,10 +6,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _, Executor, Row as _, Sqlite, SqlitePool};
-
 use crate::RecordError;
+use crate::database::{On, Pool, sqlite};
 
 /// How long the emptying of the log waits for those who read an older state: writers wait as long. A list is read in less, and a
 /// backup is not waited for.
@@ -17,15 +15,21 @@ const READERS_WAITED_FOR: Duration = Duration::from_secs(2);
 
 /// Moves all that is in the write-ahead log to the database and empties the log's file. The secret was deleted before, so
 /// that a log that can't be emptied now, because somebody reads an older state, is no failure; the log says so.
-pub(crate) async fn empty_log(writer: &SqlitePool) {
-    is_emptied(truncate(writer).await);
+pub(crate) async fn empty_log(writer: &Pool) {
+    if !writer.is_postgres() {
+        is_emptied(truncate(writer).await);
+    }
 }
 
 /// Writes the whole database anew and empties its log, and returns whether both were done. Personal data stands in clear:
 /// where SQLite has moved a row to another page, the former page may keep the bytes of it, which `secure_delete` does not
 /// overwrite.
-pub(crate) async fn leave_files(writer: &SqlitePool, database: &Path) -> bool {
-    if let Err(error) = sqlx::query("VACUUM").execute(writer).await {
+pub(crate) async fn leave_files(writer: &Pool, database: &Path) -> bool {
+    // Where a server keeps it, what leaves its files when is the server's operator to say.
+    if writer.is_postgres() {
+        return false;
+    }
+    if let Err(error) = writer.sql("VACUUM").execute().await {
         tracing::warn!(%error, "what was deleted may stay in the record's file for now");
         return false;
     }
@@ -34,8 +38,7 @@ pub(crate) async fn leave_files(writer: &SqlitePool, database: &Path) -> bool {
 
 /// Empties the log over a connection of its own, which waits less than a writer does.
 async fn truncate_alone(database: &Path) -> Result<bool, RecordError> {
-    let options = SqliteConnectOptions::new().filename(database);
-    let mut connection = options.busy_timeout(READERS_WAITED_FOR).connect().await?;
+    let mut connection = sqlite::connection(database, READERS_WAITED_FOR).await?;
     let emptied = truncate(&mut connection).await;
     connection.close().await?;
     emptied
@@ -56,9 +59,11 @@ fn is_emptied(emptied: Result<bool, RecordError>) -> bool {
 }
 
 /// Whether the log's file is empty now.
-async fn truncate<'c>(database: impl Executor<'c, Database = Sqlite>) -> Result<bool, RecordError> {
-    let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-        .fetch_one(database)
+async fn truncate<'c>(database: impl Into<On<'c>>) -> Result<bool, RecordError> {
+    let row = database
+        .into()
+        .sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        .fetch_one()
         .await?;
     Ok(row.try_get::<i64, _>("busy")? == 0)
 }

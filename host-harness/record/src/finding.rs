@@ -7,8 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bss_model::{Contact, Finds, Found, FoundBy, FoundKind, InstanceId, Owner, Party, SerialNumber};
 use futures_util::TryStreamExt as _;
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 use uuid::Uuid;
@@ -16,6 +14,7 @@ use uuid::Uuid;
 use super::short_ids::beginning;
 use super::stored::{from_json, id, optional};
 use super::{Record, RecordError};
+use crate::database::Row;
 
 /// The shortest beginning of an id, of a purchase's or an exchange's name: shorter ones are words, too.
 const NAME_CHARS_MIN: usize = 8;
@@ -78,7 +77,7 @@ const MAILS_BY_ADDRESS: &str = concat!(
         "mails.created_at_ms",
         "mails JOIN orders ON orders.id = mails.order_id"
     ),
-    "mails.sent_to LIKE '%' || $2 || '%' ESCAPE '\\' ORDER BY at_ms DESC LIMIT $3"
+    "lower(mails.sent_to) LIKE '%' || lower($2) || '%' ESCAPE '\\' ORDER BY at_ms DESC LIMIT $3"
 );
 const CHARGES_BY_NUMBER: &str = concat!(
     found!(
@@ -102,7 +101,7 @@ const ASSETS_BY_KEY: &str = concat!(
         "assets.created_at_ms",
         "assets JOIN orders ON orders.id = assets.order_id"
     ),
-    "(assets.product_key_digest = $4 OR assets.masked_product_key LIKE '%-' || $2 ESCAPE '\\')
+    "(assets.product_key_digest = $4 OR lower(assets.masked_product_key) LIKE '%-' || lower($2) ESCAPE '\\')
      ORDER BY at_ms DESC LIMIT $3"
 );
 /// The beginning of a name as it was typed, and in lower case, in which the host writes its own: ranges, which indexes have.
@@ -113,20 +112,20 @@ const ASSETS_BY_PURCHASE: &str = concat!(
         "assets JOIN orders ON orders.id = assets.order_id"
     ),
     "assets.id IN (
-         SELECT id FROM assets WHERE transaction_id >= $2 AND transaction_id < $2 || char(1114111)
-         UNION SELECT id FROM assets WHERE transaction_id >= $4 AND transaction_id < $4 || char(1114111)
-         UNION SELECT id FROM assets WHERE license_token_id >= $2 AND license_token_id < $2 || char(1114111)
-         UNION SELECT id FROM assets WHERE license_token_id >= $4 AND license_token_id < $4 || char(1114111)
-         UNION SELECT id FROM assets WHERE client_transaction_id >= $4 AND client_transaction_id < $4 || char(1114111))
+         SELECT id FROM assets WHERE transaction_id >= $2 AND transaction_id < $2 || '\u{10ffff}'
+         UNION SELECT id FROM assets WHERE transaction_id >= $4 AND transaction_id < $4 || '\u{10ffff}'
+         UNION SELECT id FROM assets WHERE license_token_id >= $2 AND license_token_id < $2 || '\u{10ffff}'
+         UNION SELECT id FROM assets WHERE license_token_id >= $4 AND license_token_id < $4 || '\u{10ffff}'
+         UNION SELECT id FROM assets WHERE client_transaction_id >= $4 AND client_transaction_id < $4 || '\u{10ffff}')
      ORDER BY at_ms DESC LIMIT $3"
 );
 /// A problem is stored as JSON, in which only quotation marks, backslashes and control characters are escaped; ids have none.
 const ASSETS_BY_EXCHANGE: &str = concat!(
     found!("assets.id", "assets.created_at_ms", "assets JOIN orders ON orders.id = assets.order_id"),
     "assets.id IN (
-         SELECT asset_id FROM attempts WHERE problem LIKE '%\"correlation_id\":\"' || $2 || '%' ESCAPE '\\'
+         SELECT asset_id FROM attempts WHERE lower(problem) LIKE '%\"correlation_id\":\"' || lower($2) || '%' ESCAPE '\\'
          UNION SELECT asset_id FROM cancellations JOIN return_attempts ON return_attempts.cancellation_id = cancellations.id
-         WHERE return_attempts.problem LIKE '%\"correlation_id\":\"' || $2 || '%' ESCAPE '\\')
+         WHERE lower(return_attempts.problem) LIKE '%\"correlation_id\":\"' || lower($2) || '%' ESCAPE '\\')
      ORDER BY at_ms DESC LIMIT $3"
 );
 /// Orders whose customer, contact or idempotency key may be like the text, the latest first.
@@ -134,7 +133,8 @@ const ORDERS_BY_PARTY: &str = "
     SELECT orders.id, orders.customer, orders.contact, orders.idempotency_key, orders.placed_at_ms, orders.instance_id, instances.name AS instance
     FROM orders JOIN instances ON instances.id = orders.instance_id
     WHERE ($1 IS NULL OR instances.owner = $1)
-    AND (orders.customer LIKE $2 ESCAPE '\\' OR orders.contact LIKE $2 ESCAPE '\\' OR orders.idempotency_key LIKE $2 ESCAPE '\\')
+    AND (lower(orders.customer) LIKE lower($2) ESCAPE '\\' OR lower(orders.contact) LIKE lower($2) ESCAPE '\\'
+         OR lower(orders.idempotency_key) LIKE lower($2) ESCAPE '\\')
     ORDER BY orders.placed_at_ms DESC";
 
 impl Record {
@@ -237,10 +237,13 @@ impl Search<'_> {
     async fn by_party(&self) -> Result<Finds, RecordError> {
         let mut finds = Finds::default();
         let wanted = folded(self.text);
-        let mut rows = sqlx::query(ORDERS_BY_PARTY)
+        let mut rows = self
+            .record
+            .readers
+            .sql(ORDERS_BY_PARTY)
             .bind(self.owner.map(Owner::as_str))
             .bind(format!("%{}%", escaped(plain_part(&wanted))))
-            .fetch(&self.record.readers);
+            .fetch();
         let mut customers = BTreeMap::<(String, InstanceId), Found>::new();
         let mut orders = Vec::new();
         let limit = self.limit as usize;
@@ -319,12 +322,15 @@ impl Search<'_> {
         text: &str,
         other: &str,
     ) -> Result<(), RecordError> {
-        let rows = sqlx::query(query)
+        let rows = self
+            .record
+            .readers
+            .sql(query)
             .bind(self.owner.map(Owner::as_str))
             .bind(text)
             .bind(i64::from(self.limit) + 1)
             .bind(other)
-            .fetch_all(&self.record.readers)
+            .fetch_all()
             .await?;
         finds.has_more |= rows.len() > self.limit as usize;
         for row in rows.iter().take(self.limit as usize) {
@@ -355,7 +361,7 @@ struct OrderOf {
 }
 
 impl OrderOf {
-    fn read(row: &SqliteRow) -> Result<Self, RecordError> {
+    fn read(row: &Row) -> Result<Self, RecordError> {
         Ok(Self {
             id: id(row, "id")?,
             customer: from_json(row, "customer")?,

@@ -1,6 +1,5 @@
 //! Instances that are renamed, disabled, enabled and removed.
 
-use bss_model::clock::now_ms;
 use bss_model::{Act, Actor, Advice, Diagnose, Diagnosis, ErrorKind, Instance, Owner, Subject};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -12,7 +11,7 @@ use super::instances::{
 };
 use super::platforms::platform_at;
 use super::runs::open_run;
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
 
 /// Why an instance is not renamed. Nothing is changed.
 #[derive(Debug, thiserror::Error)]
@@ -38,12 +37,6 @@ impl Diagnose for RenameError {
 impl From<RecordError> for RenameError {
     fn from(error: RecordError) -> Self {
         Self::Instance(error.into())
-    }
-}
-
-impl From<sqlx::Error> for RenameError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Instance(source.into())
     }
 }
 
@@ -105,12 +98,6 @@ impl From<RecordError> for RemoveInstanceError {
     }
 }
 
-impl From<sqlx::Error> for RemoveInstanceError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Instance(source.into())
-    }
-}
-
 /// What is on record of an instance that has no orders, each table before those that it refers to.
 const BELONGINGS: [&str; 15] = [
     "DELETE FROM services_run_log WHERE run_id IN (SELECT id FROM services_runs WHERE instance_id = $1)",
@@ -148,7 +135,7 @@ impl Record {
         if !is_instance_name(name) {
             return Err(RenameError::Name(invalid()));
         }
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let old = instance_to_change(&mut transaction, instance_id).await?;
         if old.name == name {
             return Ok(old);
@@ -166,11 +153,12 @@ impl Record {
             first_name,
             ..old.clone()
         };
-        sqlx::query("UPDATE instances SET name = $2, first_name = $3 WHERE id = $1")
+        transaction
+            .sql("UPDATE instances SET name = $2, first_name = $3 WHERE id = $1")
             .bind(instance_id.to_string())
             .bind(&renamed.name)
             .bind(&renamed.first_name)
-            .execute(&mut *transaction)
+            .execute()
             .await?;
         let detail = json!({ "before": old.name, "after": renamed.name });
         let (act, subject) = (Act::RenameInstance, Subject::instance(instance_id));
@@ -190,16 +178,17 @@ impl Record {
         is_enabled: bool,
         actor: &Actor,
     ) -> Result<Instance, SaveError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let old = instance_to_change(&mut transaction, instance_id).await?;
         if old.is_disabled() != is_enabled {
             return Ok(old);
         }
-        let disabled_at_ms = (!is_enabled).then(now_ms);
-        sqlx::query("UPDATE instances SET disabled_at_ms = $2 WHERE id = $1")
+        let disabled_at_ms = (!is_enabled).then(|| self.now_ms());
+        transaction
+            .sql("UPDATE instances SET disabled_at_ms = $2 WHERE id = $1")
             .bind(instance_id.to_string())
             .bind(disabled_at_ms)
-            .execute(&mut *transaction)
+            .execute()
             .await?;
         let act = match is_enabled {
             true => Act::EnableInstance,
@@ -233,7 +222,7 @@ impl Record {
         instance_id: Uuid,
         actor: &Actor,
     ) -> Result<Instance, RemoveInstanceError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let old = instance_to_change(&mut transaction, instance_id).await?;
         if has_orders(&mut transaction, instance_id).await? {
             return Err(RemoveInstanceError::HasOrders { name: old.name });
@@ -251,9 +240,10 @@ impl Record {
             .into_iter()
             .chain(["DELETE FROM instances WHERE id = $1"])
         {
-            sqlx::query(statement)
+            transaction
+                .sql(statement)
                 .bind(instance_id.to_string())
-                .execute(&mut *transaction)
+                .execute()
                 .await?;
         }
         let owner = old.owner.as_ref().map(Owner::as_str);

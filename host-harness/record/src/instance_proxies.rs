@@ -9,7 +9,7 @@ use super::acts::write_act;
 use super::erasure::empty_log;
 use super::instances::{SaveError, instance_to_change};
 use super::stored::to_json;
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
 
 impl Record {
     /// Saves what an operator says of an instance's proxy, its password sealed. The settings and their version stay.
@@ -42,7 +42,7 @@ impl Record {
                 })
             }
         };
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let old = instance_to_change(&mut transaction, instance_id).await?;
         let saved = Instance {
             reach: Reach {
@@ -54,10 +54,11 @@ impl Record {
         if saved.reach == old.reach {
             return Ok(old);
         }
-        sqlx::query("UPDATE instances SET reach = $2 WHERE id = $1")
+        transaction
+            .sql("UPDATE instances SET reach = $2 WHERE id = $1")
             .bind(instance_id.to_string())
             .bind(to_json(&saved.reach)?)
-            .execute(&mut *transaction)
+            .execute()
             .await?;
         let [before, after] = [&old, &saved].map(|of| of.reach.proxy.as_ref().map(SavedProxy::word));
         let (act, subject) = (Act::SaveSettings, Subject::instance(instance_id));

@@ -8,9 +8,9 @@ use super::paging::KeyColumn::Integer;
 use super::paging::List;
 use super::plugins::is_trusted;
 use super::stored::{self, from_json, id, optional, owner_column, to_json};
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Builder, Connection, Row};
 use aws_lc_rs::digest;
-use bss_model::clock::now_ms;
 use bss_model::{
     Act, Actor, ActorKind, Advice, Change, Diagnose, Diagnosis, ErrorKind, FieldRole, Instance,
     InstanceCorrection, NewInstance, OtherChanges, Owner, Page, PluginDigest, Reach, Rows, SavedSecret,
@@ -20,8 +20,6 @@ use data_encoding::HEXLOWER;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 /// Why an instance was not made.
@@ -191,12 +189,6 @@ impl Diagnose for SaveError {
     }
 }
 
-impl From<sqlx::Error> for SaveError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
 /// The length of the longest text field of the form.
 const NAME_CHARS_MAX: usize = 100;
 
@@ -206,20 +198,21 @@ pub(super) const HISTORY: List = List {
     key: &[Integer("version")],
 };
 
-pub(super) fn history_query(instance_id: Uuid) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("SELECT * FROM instance_history WHERE instance_id = ");
+pub(super) fn history_query(instance_id: Uuid) -> Builder {
+    let mut query = Builder::new("SELECT * FROM instance_history WHERE instance_id = ");
     query.push_bind(instance_id.to_string());
     query
 }
 
 /// The instance as it stands in a transaction that is to change it.
 pub(super) async fn instance_to_change(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     instance_id: Uuid,
 ) -> Result<Instance, SaveError> {
-    let row = sqlx::query("SELECT * FROM instances WHERE id = $1")
+    let row = transaction
+        .sql("SELECT * FROM instances WHERE id = $1")
         .bind(instance_id.to_string())
-        .fetch_optional(transaction)
+        .fetch_optional()
         .await?
         .ok_or(SaveError::NoInstance { id: instance_id })?;
     Ok(read_instance(&row)?)
@@ -264,10 +257,10 @@ impl Record {
             authorities: Vec::new(),
             thumbprint: None,
             plugin,
-            created_at_ms: now_ms(),
+            created_at_ms: self.now_ms(),
             disabled_at_ms: None,
         };
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         if let Some(digest) = instance.plugin
             && !is_trusted(&mut transaction, &digest).await?
         {
@@ -294,7 +287,7 @@ impl Record {
             detail["owner"] = json!(owner.as_str());
         }
         write_act(&mut transaction, actor, act, &subject, Some(instance.id), detail).await?;
-        transaction.commit().await.map_err(RecordError::from)?;
+        transaction.commit().await?;
         Ok(instance)
     }
 
@@ -315,10 +308,12 @@ impl Record {
         owner: Option<&Owner>,
         name: &str,
     ) -> Result<Option<Instance>, RecordError> {
-        let row = sqlx::query("SELECT * FROM instances WHERE owner = $1 AND name = $2")
+        let row = self
+            .readers
+            .sql("SELECT * FROM instances WHERE owner = $1 AND name = $2")
             .bind(owner_column(owner))
             .bind(name)
-            .fetch_optional(&self.readers)
+            .fetch_optional()
             .await?;
         row.as_ref().map(read_instance).transpose()
     }
@@ -328,9 +323,11 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn instance_by_id(&self, id: Uuid) -> Result<Option<Instance>, RecordError> {
-        let row = sqlx::query("SELECT * FROM instances WHERE id = $1")
+        let row = self
+            .readers
+            .sql("SELECT * FROM instances WHERE id = $1")
             .bind(id.to_string())
-            .fetch_optional(&self.readers)
+            .fetch_optional()
             .await?;
         row.as_ref().map(read_instance).transpose()
     }
@@ -340,8 +337,10 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn instances(&self) -> Result<Vec<Instance>, RecordError> {
-        let rows = sqlx::query("SELECT * FROM instances ORDER BY name, owner")
-            .fetch_all(&self.readers)
+        let rows = self
+            .readers
+            .sql("SELECT * FROM instances ORDER BY name, owner")
+            .fetch_all()
             .await?;
         rows.iter().map(read_instance).collect()
     }
@@ -351,9 +350,11 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn instances_of(&self, owner: Option<&Owner>) -> Result<Vec<Instance>, RecordError> {
-        let rows = sqlx::query("SELECT * FROM instances WHERE owner = $1 ORDER BY name")
+        let rows = self
+            .readers
+            .sql("SELECT * FROM instances WHERE owner = $1 ORDER BY name")
             .bind(owner_column(owner))
-            .fetch_all(&self.readers)
+            .fetch_all()
             .await?;
         rows.iter().map(read_instance).collect()
     }
@@ -371,16 +372,15 @@ impl Record {
         new: SavedSettings,
         actor: &Actor,
     ) -> Result<Instance, SaveError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let old = instance_to_change(&mut transaction, instance_id).await?;
         if old.version != expected_version {
-            let changed_by: Option<String> = sqlx::query_scalar(
-                "SELECT changed_by FROM instance_history WHERE instance_id = $1 AND version = $2",
-            )
-            .bind(instance_id.to_string())
-            .bind(old.version)
-            .fetch_optional(&mut *transaction)
-            .await?;
+            let changed_by: Option<String> = transaction
+                .sql("SELECT changed_by FROM instance_history WHERE instance_id = $1 AND version = $2")
+                .bind(instance_id.to_string())
+                .bind(old.version)
+                .scalar_optional()
+                .await?;
             return Err(SaveError::Conflict {
                 name: old.name,
                 expected: expected_version,
@@ -394,12 +394,12 @@ impl Record {
             return Err(SaveError::NoPlugin { digest });
         }
         if let Some(thumbprint) = new.thumbprint {
-            let installed: i64 =
-                sqlx::query_scalar("SELECT COUNT(*) FROM certificates WHERE owner = $1 AND thumbprint = $2")
-                    .bind(owner_column(old.owner.as_ref()))
-                    .bind(thumbprint.to_string())
-                    .fetch_one(&mut *transaction)
-                    .await?;
+            let installed: i64 = transaction
+                .sql("SELECT COUNT(*) FROM certificates WHERE owner = $1 AND thumbprint = $2")
+                .bind(owner_column(old.owner.as_ref()))
+                .bind(thumbprint.to_string())
+                .scalar()
+                .await?;
             if installed == 0 {
                 return Err(SaveError::NoCertificate { thumbprint });
             }
@@ -453,13 +453,15 @@ impl Record {
         version: i64,
     ) -> Result<Option<BTreeMap<String, Secret>>, RecordError> {
         // A single statement reads both, so that no save comes between the version and the secrets.
-        let rows = sqlx::query(
-            "SELECT instances.version, field, sealed_secret
+        let rows = self
+            .readers
+            .sql(
+                "SELECT instances.version, field, sealed_secret
              FROM instances LEFT JOIN instance_secrets ON instance_id = id WHERE id = $1",
-        )
-        .bind(instance_id.to_string())
-        .fetch_all(&self.readers)
-        .await?;
+            )
+            .bind(instance_id.to_string())
+            .fetch_all()
+            .await?;
         if rows.is_empty() {
             return Ok(None);
         }
@@ -507,34 +509,35 @@ impl Record {
     /// Seals new secrets, and removes those of fields that have none any more.
     async fn write_secrets(
         &self,
-        transaction: &mut SqliteConnection,
+        transaction: &mut Connection,
         saved: &Instance,
         typed: BTreeMap<String, Secret>,
     ) -> Result<(), RecordError> {
         let instance_id = saved.id.to_string();
-        let mut removal = QueryBuilder::new("DELETE FROM instance_secrets WHERE instance_id = ");
+        let mut removal = Builder::new("DELETE FROM instance_secrets WHERE instance_id = ");
         removal.push_bind(&instance_id);
         for field in saved.secrets.keys() {
             removal.push(" AND field <> ").push_bind(field);
         }
-        removal
-            .build()
+        transaction
+            .build(&mut removal)
             .persistent(false)
-            .execute(&mut *transaction)
+            .execute()
             .await?;
         for (field, secret) in typed {
             let sealed = self
                 .host_key
                 .seal(&secret_purpose(saved.id, &field), secret.expose().as_bytes())?;
-            sqlx::query(
-                "INSERT INTO instance_secrets (instance_id, field, sealed_secret) VALUES ($1, $2, $3)
+            transaction
+                .sql(
+                    "INSERT INTO instance_secrets (instance_id, field, sealed_secret) VALUES ($1, $2, $3)
                  ON CONFLICT (instance_id, field) DO UPDATE SET sealed_secret = excluded.sealed_secret",
-            )
-            .bind(&instance_id)
-            .bind(field)
-            .bind(sealed)
-            .execute(&mut *transaction)
-            .await?;
+                )
+                .bind(&instance_id)
+                .bind(field)
+                .bind(sealed)
+                .execute()
+                .await?;
         }
         Ok(())
     }
@@ -557,11 +560,11 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn has_licenses(&self, instance_id: Uuid) -> Result<bool, RecordError> {
-        let count: i64 = sqlx::query_scalar(
+        let count: i64 = self.readers.sql(
             "SELECT COUNT(*) FROM assets WHERE instance_id = $1 AND sync_status NOT IN ('failed', 'withdrawn')",
         )
         .bind(instance_id.to_string())
-        .fetch_one(&self.readers)
+        .scalar()
         .await?;
         Ok(count > 0)
     }
@@ -581,24 +584,24 @@ fn secret_purpose(instance_id: Uuid, field: &str) -> String {
 
 /// The other instances of an instance's owner that have a certificate, and the versions of their settings.
 async fn instances_with(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     thumbprint: Thumbprint,
     instance: &Instance,
 ) -> Result<BTreeMap<Uuid, i64>, SaveError> {
-    let rows =
-        sqlx::query("SELECT id, version FROM instances WHERE owner = $1 AND thumbprint = $2 AND id <> $3")
-            .bind(owner_column(instance.owner.as_ref()))
-            .bind(thumbprint.to_string())
-            .bind(instance.id.to_string())
-            .fetch_all(transaction)
-            .await?;
-    let read = |row: &SqliteRow| Ok((id(row, "id")?, row.try_get("version")?));
+    let rows = transaction
+        .sql("SELECT id, version FROM instances WHERE owner = $1 AND thumbprint = $2 AND id <> $3")
+        .bind(owner_column(instance.owner.as_ref()))
+        .bind(thumbprint.to_string())
+        .bind(instance.id.to_string())
+        .fetch_all()
+        .await?;
+    let read = |row: &Row| Ok((id(row, "id")?, row.try_get("version")?));
     rows.iter().map(read).collect()
 }
 
 /// An instance with what its operator corrects.
 async fn corrected(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     old: &Instance,
     correction: InstanceCorrection,
 ) -> Result<Instance, SaveError> {
@@ -619,9 +622,10 @@ async fn corrected(
         return Err(SaveError::CurrencyInUse { name, currency });
     }
     let limits = "SELECT 1 FROM spending_limits WHERE instance_id = $1 AND currency IS NOT NULL";
-    let limit = sqlx::query(limits)
+    let limit = transaction
+        .sql(limits)
         .bind(old.id.to_string())
-        .fetch_optional(transaction)
+        .fetch_optional()
         .await?;
     match limit {
         Some(_) => Err(SaveError::LimitInCurrency { name, currency }),
@@ -630,13 +634,11 @@ async fn corrected(
 }
 
 /// Whether anything was ever ordered at an instance.
-pub(super) async fn has_orders(
-    connection: &mut SqliteConnection,
-    instance_id: Uuid,
-) -> Result<bool, RecordError> {
-    let order = sqlx::query("SELECT 1 FROM orders WHERE instance_id = $1 LIMIT 1")
+pub(super) async fn has_orders(connection: &mut Connection, instance_id: Uuid) -> Result<bool, RecordError> {
+    let order = connection
+        .sql("SELECT 1 FROM orders WHERE instance_id = $1 LIMIT 1")
         .bind(instance_id.to_string())
-        .fetch_optional(connection)
+        .fetch_optional()
         .await?;
     Ok(order.is_some())
 }
@@ -656,51 +658,53 @@ fn has_a_certificate(pem: Option<&str>) -> bool {
 
 /// The name of another instance of an instance's owner that has a name, or was made with it.
 pub(super) async fn instance_of_name(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     instance: &Instance,
     name: &str,
 ) -> Result<Option<String>, RecordError> {
-    let other = sqlx::query_scalar(
-        "SELECT name FROM instances WHERE owner = $1 AND (name = $2 OR first_name = $2) AND id <> $3
+    let other = connection
+        .sql(
+            "SELECT name FROM instances WHERE owner = $1 AND (name = $2 OR first_name = $2) AND id <> $3
          ORDER BY name <> $2 LIMIT 1",
-    )
-    .bind(owner_column(instance.owner.as_ref()))
-    .bind(name)
-    .bind(instance.id.to_string())
-    .fetch_optional(connection)
-    .await?;
+        )
+        .bind(owner_column(instance.owner.as_ref()))
+        .bind(name)
+        .bind(instance.id.to_string())
+        .scalar_optional()
+        .await?;
     Ok(other)
 }
 
-async fn insert_instance(transaction: &mut SqliteConnection, instance: &Instance) -> Result<(), RecordError> {
-    sqlx::query(
-        "INSERT INTO instances (id, owner, name, currency, options, reach, standing, version, settings,
+async fn insert_instance(transaction: &mut Connection, instance: &Instance) -> Result<(), RecordError> {
+    transaction
+        .sql(
+            "INSERT INTO instances (id, owner, name, currency, options, reach, standing, version, settings,
                                 authorities, services_entity_tag, created_at_ms, plugin)
          VALUES ($1, $2, $3, $4, $5, $6, $7, 0, '{}', '[]', '', $8, $9)",
-    )
-    .bind(instance.id.to_string())
-    .bind(owner_column(instance.owner.as_ref()))
-    .bind(&instance.name)
-    .bind(&instance.currency)
-    .bind(to_json(&instance.options)?)
-    .bind(to_json(&instance.reach)?)
-    .bind(instance.standing.word())
-    .bind(instance.created_at_ms)
-    .bind(instance.plugin.map(|plugin| plugin.to_string()))
-    .execute(transaction)
-    .await?;
+        )
+        .bind(instance.id.to_string())
+        .bind(owner_column(instance.owner.as_ref()))
+        .bind(&instance.name)
+        .bind(&instance.currency)
+        .bind(to_json(&instance.options)?)
+        .bind(to_json(&instance.reach)?)
+        .bind(instance.standing.word())
+        .bind(instance.created_at_ms)
+        .bind(instance.plugin.map(|plugin| plugin.to_string()))
+        .execute()
+        .await?;
     Ok(())
 }
 
 async fn write_settings(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     old: &Instance,
     new: &Instance,
     (plugin, roles): (Option<PluginDigest>, &BTreeMap<String, FieldRole>),
     actor: &Actor,
 ) -> Result<(), RecordError> {
     // The condition on the version keeps a later one from being overwritten at any isolation level.
-    let updated = sqlx::query(
+    let updated = transaction.sql(
         "UPDATE instances
          SET version = $3, settings = $4, standing = $5, authorities = $6, thumbprint = $7, reach = $8, plugin = $9,
              secrets = $11, url_fields = $12, options = $13, currency = $14,
@@ -723,9 +727,9 @@ async fn write_settings(
     .bind(new.url_fields.as_ref().map(to_json).transpose()?)
     .bind(to_json(&new.options)?)
     .bind(&new.currency)
-    .execute(&mut *transaction)
+    .execute()
     .await?;
-    if updated.rows_affected() != 1 {
+    if updated != 1 {
         return Err(RecordError::Damaged {
             what: format!(
                 "version {} of instance `{}` could not be replaced",
@@ -733,7 +737,7 @@ async fn write_settings(
             ),
         });
     }
-    sqlx::query(
+    transaction.sql(
         "INSERT INTO instance_history (instance_id, version, changed_by, changed_by_kind, changed_at_ms, standing,
                                        changes, authorities, thumbprint, plugin, secret_changes, roles, other_changes)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
@@ -742,7 +746,7 @@ async fn write_settings(
     .bind(new.version)
     .bind(&actor.name)
     .bind(actor.kind.word())
-    .bind(now_ms())
+    .bind_now()
     .bind(new.standing.word())
     .bind(to_json(&changes(&old.values, &new.values))?)
     .bind(to_json(&new.authorities)?)
@@ -751,7 +755,7 @@ async fn write_settings(
     .bind(to_json(&changes(&digests(old), &digests(new)))?)
     .bind(to_json(roles)?)
     .bind(to_json(&other_changes(old, new))?)
-    .execute(&mut *transaction)
+    .execute()
     .await?;
     Ok(())
 }
@@ -838,7 +842,7 @@ fn settings_detail(old: &Instance, new: &Instance) -> Value {
     detail
 }
 
-fn read_version(row: &SqliteRow) -> Result<SettingsVersion, RecordError> {
+fn read_version(row: &Row) -> Result<SettingsVersion, RecordError> {
     Ok(SettingsVersion {
         version: row.try_get("version")?,
         changed_by: Actor {
@@ -857,7 +861,7 @@ fn read_version(row: &SqliteRow) -> Result<SettingsVersion, RecordError> {
     })
 }
 
-pub(super) fn read_instance(row: &SqliteRow) -> Result<Instance, RecordError> {
+pub(super) fn read_instance(row: &Row) -> Result<Instance, RecordError> {
     Ok(Instance {
         id: id(row, "id")?,
         name: row.try_get("name")?,

@@ -48,16 +48,22 @@ mod postgres;
 mod products;
 mod provenance;
 mod purchase_days;
+#[cfg(test)]
+mod races;
 mod reconciliation;
+mod record_error;
 mod refreshes;
 mod returns;
 mod runs;
 mod sellers;
+mod server_record;
 mod services;
 mod short_ids;
 mod spending;
 mod stored;
 mod taking;
+#[cfg(test)]
+mod test_record;
 mod webhooks;
 mod withdrawals;
 mod workers;
@@ -67,11 +73,9 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bss_keys::{HostKey, HostKeySource};
-use sqlx::SqlitePool;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use bss_model::moment::{Moment, Uptime};
 
 pub use acts::chain::{AuditError, AuditedActs};
 pub use alert_notices::AlertNotice;
@@ -88,7 +92,6 @@ pub use certificate_store::{
 pub use charges::ChargePrefixError;
 pub use customer_correction::CorrectCustomerError;
 pub use customer_erasure::EraseCustomerError;
-pub use database::RecordError;
 pub use erased_customers::ERASED_CUSTOMERS_FILE;
 pub use instance_lifecycle::{RemoveInstanceError, RenameError};
 pub use instances::{CreateError, SaveError};
@@ -103,6 +106,7 @@ pub use plugins::{NewPlugin, RemovePluginError};
 pub use postgres::{DatabaseAddress, DatabaseAddressError, DatabaseUnfit, DatabaseWarning};
 pub use products::ProductError;
 pub use provenance::WITNESS_FILE;
+pub use record_error::RecordError;
 pub use refreshes::RefreshRecordError;
 pub use returns::{BeginReturnError, FinishReturnError};
 pub use runs::{EndRunError, StartRunError};
@@ -113,7 +117,7 @@ pub use webhooks::WebhookError;
 pub use withdrawals::WithdrawError;
 pub use workers::{LivingWorker, WORKER_LEASE, Worker};
 
-use database::begin_write;
+use database::{Pool, sqlite};
 use migrations::MIGRATIONS;
 
 /// The name of the database file in the data directory.
@@ -122,11 +126,6 @@ pub const RECORD_FILE: &str = "record.db";
 const LOCK_FILE: &str = "open.lock";
 /// Locked, shared, by every program that has the record open, so that none is restored under it.
 const USE_FILE: &str = "use.lock";
-/// How long a write waits for one of another process. Ten times the length of the largest transaction (100,000
-/// products).
-const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Connections that read. More would only queue for the processors.
-const READERS_MAX: u32 = 8;
 /// Sealed on the first start and opened on every other, so that a wrong host key shows at once.
 const KEY_CHECK: &[u8] = b"the host key of this record";
 const KEY_CHECK_PURPOSE: &str = "check of the host key";
@@ -135,14 +134,15 @@ const KEY_CHECK_PURPOSE: &str = "check of the host key";
 #[derive(Clone, Debug)]
 pub struct Record {
     /// Connections that read concurrently.
-    readers: SqlitePool,
+    readers: Pool,
     /// The one connection that writes. Writers of this process queue for it; SQLite itself would make each of them
     /// sleep and retry.
-    writer: SqlitePool,
+    writer: Pool,
     host_key: Arc<HostKey>,
     data_dir: Arc<Path>,
     ends: Arc<attempts::AttemptEnds>,
-    dispatches: Arc<provenance::Dispatches>,
+    /// `None`: a server keeps the database, whose files are not this host's to watch.
+    dispatches: Option<Arc<provenance::Dispatches>>,
     /// Held as long as the record is open.
     _in_use: Arc<File>,
 }
@@ -224,43 +224,34 @@ impl Record {
         })?;
         own_files::make_private(&path)?;
         provenance::check_log(data_dir, &path, is_alone).await?;
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // A commit must survive a power cut: money was spent on it.
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            // A private key that was removed is nowhere in the file; see `erasure`.
-            .pragma("secure_delete", "ON")
-            .busy_timeout(BUSY_TIMEOUT);
-        let pool = |connections| {
-            SqlitePoolOptions::new()
-                .max_connections(connections)
-                // A connection to a file does not break while idle.
-                .test_before_acquire(false)
-                // Nor does it grow old. The task of sqlx 0.9 that looks for old connections counts the idle ones
-                // without a lock: where it counts between a connection's return and the note of it, the task loops
-                // without end and keeps a thread busy.
-                .idle_timeout(None)
-                .max_lifetime(None)
-        };
-        let writer = pool(1).connect_with(options.clone()).await?;
-        MIGRATIONS.run(&writer).await?;
+        let writer = sqlite::writer(&path).await?;
+        writer.migrate(&MIGRATIONS).await?;
         check_host_key(&writer, &host_key, &path).await?;
         let dispatches = provenance::examine(&writer, data_dir, &path, is_alone).await?;
         Ok(Self {
-            // A write through a reader is a defect, and fails.
-            readers: pool(READERS_MAX)
-                .connect_with(options.pragma("query_only", "TRUE"))
-                .await?,
+            readers: sqlite::readers(&path).await?,
             writer,
             host_key,
             data_dir: data_dir.into(),
             ends: Arc::default(),
-            dispatches: Arc::new(dispatches),
+            dispatches: Some(Arc::new(dispatches)),
             _in_use: Arc::new(in_use),
         })
+    }
+
+    /// The present by the clock that the record goes by, in milliseconds since 1970: this machine's, or that of a database that
+    /// many hosts have.
+    pub fn now_ms(&self) -> i64 {
+        self.readers.now_ms()
+    }
+
+    /// The present by the clock that the record goes by.
+    pub fn now(&self) -> Moment {
+        self.readers.now()
+    }
+
+    pub(crate) fn uptime(&self) -> Uptime {
+        self.readers.uptime()
     }
 
     /// Whether the record was closed by [`Record::close`], of this value or of a clone.
@@ -312,14 +303,16 @@ fn in_use(data_dir: &Path) -> io::Result<(File, bool)> {
 }
 
 /// Fails unless the host key is the one that the record was made with. A new record keeps it in mind.
-async fn check_host_key(writer: &SqlitePool, host_key: &HostKey, path: &Path) -> Result<(), RecordError> {
+async fn check_host_key(writer: &Pool, host_key: &HostKey, path: &Path) -> Result<(), RecordError> {
     let check = host_key.seal(KEY_CHECK_PURPOSE, KEY_CHECK)?;
-    sqlx::query("INSERT INTO host_key_checks (id, sealed) VALUES (1, $1) ON CONFLICT (id) DO NOTHING")
+    writer
+        .sql("INSERT INTO host_key_checks (id, sealed) VALUES (1, $1) ON CONFLICT (id) DO NOTHING")
         .bind(check)
-        .execute(writer)
+        .execute()
         .await?;
-    let sealed: Vec<u8> = sqlx::query_scalar("SELECT sealed FROM host_key_checks WHERE id = 1")
-        .fetch_one(writer)
+    let sealed: Vec<u8> = writer
+        .sql("SELECT sealed FROM host_key_checks WHERE id = 1")
+        .scalar()
         .await?;
     match host_key.open(KEY_CHECK_PURPOSE, &sealed) {
         Ok(_) => Ok(()),

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use bss_model::purchase_rule::LineAge;
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 
 use super::RecordError;
 use super::stored::{certain, moment};
+use crate::database::Row;
 
 /// The columns that [`read_age`] reads, of a statement over `orders`.
 macro_rules! line_age {
@@ -20,7 +19,7 @@ macro_rules! line_age {
 pub(super) use line_age;
 
 /// The age of a row's line. A record that another copy may go on with remembers nothing for certain.
-pub(super) fn read_age(row: &SqliteRow) -> Result<LineAge, RecordError> {
+pub(super) fn read_age(row: &Row) -> Result<LineAge, RecordError> {
     let remembered_ms: i64 = row.try_get("remembered_ms")?;
     Ok(LineAge {
         placed: certain(moment(row, "placed_at_ms", "placed_uptime_ms")?, "placed_at_ms")?,

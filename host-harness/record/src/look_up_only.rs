@@ -5,12 +5,11 @@ use std::time::Duration;
 use bss_model::clock::millis;
 use bss_model::{Act, Actor, Subject};
 use serde_json::json;
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 
 use super::acts::write_act;
 use super::stored::id;
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::Row;
 
 impl Record {
     /// The time for which a purchase or return in doubt is only looked up before it is sent again. Five minutes, unless
@@ -19,8 +18,10 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn look_up_only(&self) -> Result<Duration, RecordError> {
-        let row = sqlx::query("SELECT look_up_only_ms FROM provenance")
-            .fetch_one(&self.readers)
+        let row = self
+            .readers
+            .sql("SELECT look_up_only_ms FROM provenance")
+            .fetch_one()
             .await?;
         look_up_only(&row)
     }
@@ -32,13 +33,15 @@ impl Record {
     /// # Errors
     /// When the record can't be written.
     pub async fn set_look_up_only(&self, time: Duration, actor: &Actor) -> Result<(), RecordError> {
-        let mut transaction = begin_write(&self.writer).await?;
-        let before = sqlx::query("SELECT record, look_up_only_ms FROM provenance")
-            .fetch_one(&mut *transaction)
+        let mut transaction = self.writer.begin_write().await?;
+        let before = transaction
+            .sql("SELECT record, look_up_only_ms FROM provenance")
+            .fetch_one()
             .await?;
-        sqlx::query("UPDATE provenance SET look_up_only_ms = $1")
+        transaction
+            .sql("UPDATE provenance SET look_up_only_ms = $1")
             .bind(millis(time))
-            .execute(&mut *transaction)
+            .execute()
             .await?;
         let (act, subject) = (Act::SetLookUpOnly, Subject::record(id(&before, "record")?));
         let (before, after) = (millis(look_up_only(&before)?), millis(time));
@@ -50,7 +53,7 @@ impl Record {
 }
 
 /// The column `look_up_only_ms` of a row.
-pub(super) fn look_up_only(row: &SqliteRow) -> Result<Duration, RecordError> {
+pub(super) fn look_up_only(row: &Row) -> Result<Duration, RecordError> {
     let ms: i64 = row.try_get("look_up_only_ms")?;
     // A value that can't be is none that shortens.
     Ok(u64::try_from(ms).map_or(bss_model::purchase_rule::LOOK_UP_ONLY, Duration::from_millis))

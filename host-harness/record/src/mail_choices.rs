@@ -2,11 +2,11 @@
 
 use bss_model::{Act, Actor, MailChoices, Subject};
 use serde_json::json;
-use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::Connection;
 
 impl Record {
     /// Chooses the e-mails of an instance: those that are written down from now on.
@@ -19,16 +19,17 @@ impl Record {
         choices: MailChoices,
         actor: &Actor,
     ) -> Result<(), RecordError> {
-        let mut transaction = begin_write(&self.writer).await?;
-        sqlx::query(
-            "INSERT INTO mail_choices (instance_id, on_return, per_order) VALUES ($1, $2, $3)
+        let mut transaction = self.writer.begin_write().await?;
+        transaction
+            .sql(
+                "INSERT INTO mail_choices (instance_id, on_return, per_order) VALUES ($1, $2, $3)
              ON CONFLICT (instance_id) DO UPDATE SET on_return = $2, per_order = $3",
-        )
-        .bind(instance_id.to_string())
-        .bind(choices.on_return)
-        .bind(choices.per_order)
-        .execute(&mut *transaction)
-        .await?;
+            )
+            .bind(instance_id.to_string())
+            .bind(choices.on_return)
+            .bind(choices.per_order)
+            .execute()
+            .await?;
         let (act, subject) = (Act::ChooseMails, Subject::instance(instance_id));
         let detail = json!({ "onReturn": choices.on_return, "perOrder": choices.per_order });
         write_act(&mut transaction, actor, act, &subject, Some(instance_id), detail).await?;
@@ -47,12 +48,13 @@ impl Record {
 }
 
 pub(super) async fn read_mail_choices(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     instance_id: Uuid,
 ) -> Result<MailChoices, RecordError> {
-    let row = sqlx::query("SELECT on_return, per_order FROM mail_choices WHERE instance_id = $1")
+    let row = connection
+        .sql("SELECT on_return, per_order FROM mail_choices WHERE instance_id = $1")
         .bind(instance_id.to_string())
-        .fetch_optional(connection)
+        .fetch_optional()
         .await?;
     let Some(row) = row else {
         return Ok(MailChoices::default());

@@ -1,20 +1,18 @@
 //! Copies of e-mails: a sent one is repeated as a row of its own, to the contact of its order or to another address.
 
-use bss_model::clock::now_ms;
 use bss_model::{
     Act, Actor, Advice, AssetStatus, Diagnose, Diagnosis, ErrorKind, Mail, MailKind, MailState,
     MailsToResend, ReturnStatus, Subject, is_mailable,
 };
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
 use super::alerts;
 use super::outbox::{MAILS_WITH_CONTACT, read_mail};
 use super::stored::id;
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Connection, Row};
 
 /// Why e-mails are not sent again. None is then.
 #[derive(Debug, thiserror::Error)]
@@ -73,12 +71,6 @@ impl Diagnose for ResendMailError {
     }
 }
 
-impl From<sqlx::Error> for ResendMailError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
 impl Record {
     /// The e-mails of an order or a customer that can be sent again: the last one that was sent about each license that is not
     /// returned.
@@ -104,14 +96,16 @@ impl Record {
                                       OR (later.sent_at_ms = mails.sent_at_ms AND later.id > mails.id)))
              ORDER BY mails.created_at_ms, mails.order_id, mails.position, mails.kind, mails.id"
         );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(query))
+        let rows = self
+            .readers
+            .composed(query)
             .bind(order)
             .bind(customer)
             .bind(instance)
             .bind(MailState::Sent.word())
             .bind(AssetStatus::Active.word())
             .bind(ReturnStatus::Successful.word())
-            .fetch_all(&self.readers)
+            .fetch_all()
             .await?;
         rows.iter().map(read_mail).collect()
     }
@@ -134,7 +128,7 @@ impl Record {
                 address: address.to_owned(),
             });
         }
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let mut copies = Vec::with_capacity(mails.len());
         for mail in mails {
             let (instance_id, state) = check(&mut transaction, *mail).await?;
@@ -159,16 +153,17 @@ impl Record {
 }
 
 /// Checks that somebody may have an e-mail again, and returns its instance and its state.
-async fn check(transaction: &mut SqliteConnection, mail: Uuid) -> Result<(Uuid, MailState), ResendMailError> {
-    let row = sqlx::query(
-        "SELECT mails.state, mails.kind, assets.instance_id, assets.status, assets.return_status,
+async fn check(transaction: &mut Connection, mail: Uuid) -> Result<(Uuid, MailState), ResendMailError> {
+    let row = transaction
+        .sql(
+            "SELECT mails.state, mails.kind, assets.instance_id, assets.status, assets.return_status,
                 customer_erased_at_ms IS NOT NULL AS is_erased
          FROM mails JOIN assets ON assets.id = mails.asset_id JOIN orders ON orders.id = mails.order_id
          WHERE mails.id = $1",
-    )
-    .bind(mail.to_string())
-    .fetch_optional(transaction)
-    .await?;
+        )
+        .bind(mail.to_string())
+        .fetch_optional()
+        .await?;
     let row = row.ok_or(ResendMailError::NoMail { id: mail })?;
     if row.try_get("is_erased")? {
         return Err(ResendMailError::CustomerErased { id: mail });
@@ -183,43 +178,41 @@ async fn check(transaction: &mut SqliteConnection, mail: Uuid) -> Result<(Uuid, 
 
 /// The copy of an e-mail to an address, or to the contact, that waits to be sent: it is due now.
 async fn waiting(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     mail: Uuid,
     to: Option<&str>,
 ) -> Result<Option<Mail>, RecordError> {
     const CONTACT: &str =
         "(SELECT json_extract(contact, '$.email') FROM orders WHERE orders.id = mails.order_id)";
     let due = format!(
-        "UPDATE mails SET due_at_ms = MIN(due_at_ms, $4)
+        "UPDATE mails SET due_at_ms = CASE WHEN due_at_ms > $4 THEN $4 ELSE due_at_ms END
          WHERE id = (SELECT id FROM mails WHERE copy_of = $1 AND state = $3
-                     AND COALESCE(recipient, {CONTACT}) IS COALESCE($2, {CONTACT}) LIMIT 1)
+                     AND COALESCE(recipient, {CONTACT}) IS NOT DISTINCT FROM COALESCE($2, {CONTACT}) LIMIT 1)
          RETURNING id"
     );
-    let waits: Option<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(due))
+    let waits: Option<String> = transaction
+        .composed(due)
         .bind(mail.to_string())
         .bind(to)
         .bind(MailState::Pending.word())
-        .bind(now_ms())
-        .fetch_optional(&mut *transaction)
+        .bind_now()
+        .scalar_optional()
         .await?;
     let Some(waits) = waits else { return Ok(None) };
     let query = format!("{MAILS_WITH_CONTACT} WHERE mails.id = $1");
-    let row = sqlx::query(sqlx::AssertSqlSafe(query))
-        .bind(waits)
-        .fetch_one(transaction)
-        .await?;
+    let row = transaction.composed(query).bind(waits).fetch_one().await?;
     read_mail(&row).map(Some)
 }
 
-fn is_returned(row: &SqliteRow) -> Result<bool, RecordError> {
+fn is_returned(row: &Row) -> Result<bool, RecordError> {
     let status = AssetStatus::from_word(row.try_get("status")?)?;
     let return_status = ReturnStatus::from_word(row.try_get("return_status")?)?;
     Ok(status != AssetStatus::Active || return_status == ReturnStatus::Successful)
 }
 
-async fn copy(transaction: &mut SqliteConnection, mail: Uuid, to: Option<&str>) -> Result<Mail, RecordError> {
+async fn copy(transaction: &mut Connection, mail: Uuid, to: Option<&str>) -> Result<Mail, RecordError> {
     let copy = Uuid::new_v4();
-    sqlx::query(
+    transaction.sql(
         "INSERT INTO mails (id, kind, asset_id, order_id, position, customer_id, state, attempts, due_at_ms, created_at_ms, copy_of,
                             recipient)
          SELECT $1, kind, asset_id, order_id, position, customer_id, $3, 0, $4, $4, id, $5
@@ -228,21 +221,23 @@ async fn copy(transaction: &mut SqliteConnection, mail: Uuid, to: Option<&str>) 
     .bind(copy.to_string())
     .bind(mail.to_string())
     .bind(MailState::Pending.word())
-    .bind(now_ms())
+    .bind_now()
     .bind(to)
-    .execute(&mut *transaction)
+    .execute()
     .await?;
-    sqlx::query("UPDATE mails SET state = $2 WHERE id = $1 AND state = $3")
+    transaction
+        .sql("UPDATE mails SET state = $2 WHERE id = $1 AND state = $3")
         .bind(mail.to_string())
         .bind(MailState::Withdrawn.word())
         .bind(MailState::Failed.word())
-        .execute(&mut *transaction)
+        .execute()
         .await?;
     alerts::end_of_withdrawn_mails(transaction).await?;
     let query = format!("{MAILS_WITH_CONTACT} WHERE mails.id = $1");
-    let row = sqlx::query(sqlx::AssertSqlSafe(query))
+    let row = transaction
+        .composed(query)
         .bind(copy.to_string())
-        .fetch_one(transaction)
+        .fetch_one()
         .await?;
     read_mail(&row)
 }

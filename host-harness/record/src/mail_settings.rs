@@ -2,16 +2,15 @@
 
 use std::path::Path;
 
-use bss_model::clock::now_ms;
 use bss_model::{Act, Actor, MailDelivery, MailSettings, Subject, Thumbprint};
 use serde_json::{Value, json};
-use sqlx::{Row as _, Sqlite, SqliteConnection};
 
 use super::acts::write_act;
 use super::erasure::empty_log;
 use super::mail_stop;
 use super::stored::{from_json, to_json};
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Connection, On};
 
 const PASSWORD_PURPOSE: &str = "password of the mail server";
 
@@ -26,7 +25,7 @@ impl Record {
         settings: &MailSettings,
         actor: &Actor,
     ) -> Result<(), RecordError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         self.write_mail_settings(&mut transaction, settings, actor)
             .await?;
         transaction.commit().await?;
@@ -46,7 +45,7 @@ impl Record {
         settings: &MailSettings,
         actor: &Actor,
     ) -> Result<bool, RecordError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         if self.read_mail_settings(&mut *transaction).await?.as_ref() != Some(before) {
             return Ok(false);
         }
@@ -60,7 +59,7 @@ impl Record {
 
     async fn write_mail_settings(
         &self,
-        transaction: &mut SqliteConnection,
+        transaction: &mut Connection,
         settings: &MailSettings,
         actor: &Actor,
     ) -> Result<(), RecordError> {
@@ -71,15 +70,15 @@ impl Record {
             ),
             None => None,
         };
-        sqlx::query(
+        transaction.sql(
             "INSERT INTO mail_settings (id, settings, sealed_password, saved_at_ms) VALUES (1, $1, $2, $3)
              ON CONFLICT (id) DO UPDATE SET settings = excluded.settings,
                  sealed_password = excluded.sealed_password, saved_at_ms = excluded.saved_at_ms",
         )
         .bind(to_json(settings)?)
         .bind(sealed_password)
-        .bind(now_ms())
-        .execute(&mut *transaction)
+        .bind_now()
+        .execute()
         .await?;
         let (act, subject) = (Act::SaveMailSettings, Subject::mail_settings());
         write_act(transaction, actor, act, &subject, None, detail(settings)).await?;
@@ -96,10 +95,12 @@ impl Record {
 
     async fn read_mail_settings<'c>(
         &self,
-        from: impl sqlx::Executor<'c, Database = Sqlite>,
+        from: impl Into<On<'c>>,
     ) -> Result<Option<MailSettings>, RecordError> {
-        let row = sqlx::query("SELECT settings, sealed_password FROM mail_settings WHERE id = 1")
-            .fetch_optional(from)
+        let row = from
+            .into()
+            .sql("SELECT settings, sealed_password FROM mail_settings WHERE id = 1")
+            .fetch_optional()
             .await?;
         let Some(row) = row else { return Ok(None) };
         let mut settings: MailSettings = from_json(&row, "settings")?;
@@ -112,11 +113,10 @@ impl Record {
 }
 
 /// The certificate with which the mail settings get an access token. `None`: none.
-pub(super) async fn mail_certificate(
-    connection: &mut SqliteConnection,
-) -> Result<Option<Thumbprint>, RecordError> {
-    let row = sqlx::query("SELECT settings FROM mail_settings WHERE id = 1")
-        .fetch_optional(connection)
+pub(super) async fn mail_certificate(connection: &mut Connection) -> Result<Option<Thumbprint>, RecordError> {
+    let row = connection
+        .sql("SELECT settings FROM mail_settings WHERE id = 1")
+        .fetch_optional()
         .await?;
     let settings: Option<MailSettings> = row.map(|row| from_json(&row, "settings")).transpose()?;
     Ok(settings.and_then(|settings| match settings.delivery {

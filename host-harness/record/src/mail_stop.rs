@@ -1,14 +1,12 @@
 //! The stop of all e-mails: what is in the way on this host's side, and when one e-mail is tried again. On record, so that
 //! every worker keeps to it and every process can end it.
 
-use bss_model::clock::now_ms;
 use bss_model::{AlertKind, MailState, MailStop, Problem};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Executor, Row as _, Sqlite, SqliteConnection};
 
 use super::stored::{count, from_json, to_json};
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
 use super::{alert_notices, alerts};
+use crate::database::{Connection, On, Row};
 
 /// The kind of the one stop that there is.
 const ALL: &str = "all";
@@ -30,11 +28,12 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn mail_stop(&self) -> Result<Option<MailStop>, RecordError> {
-        let row =
-            sqlx::query("SELECT problem, since_ms, tries, next_try_at_ms FROM mail_stop WHERE kind = $1")
-                .bind(ALL)
-                .fetch_optional(&self.readers)
-                .await?;
+        let row = self
+            .readers
+            .sql("SELECT problem, since_ms, tries, next_try_at_ms FROM mail_stop WHERE kind = $1")
+            .bind(ALL)
+            .fetch_optional()
+            .await?;
         row.as_ref().map(read_stop).transpose()
     }
 
@@ -52,26 +51,26 @@ impl Record {
         was_the_try: bool,
         next_try_at_ms: impl Fn(u32) -> i64,
     ) -> Result<Option<MailStop>, RecordError> {
-        let mut transaction = begin_write(&self.writer).await?;
-        let row =
-            sqlx::query("SELECT problem, since_ms, tries, next_try_at_ms FROM mail_stop WHERE kind = $1")
-                .bind(ALL)
-                .fetch_optional(&mut *transaction)
-                .await?;
+        let mut transaction = self.writer.begin_write().await?;
+        let row = transaction
+            .sql("SELECT problem, since_ms, tries, next_try_at_ms FROM mail_stop WHERE kind = $1")
+            .bind(ALL)
+            .fetch_optional()
+            .await?;
         let before = row.as_ref().map(read_stop).transpose()?;
         if before.is_none() || was_the_try {
             let tries = before.as_ref().map_or(0, |before| before.tries).saturating_add(1);
-            sqlx::query(
+            transaction.sql(
                 "INSERT INTO mail_stop (kind, problem, since_ms, tries, next_try_at_ms) VALUES ($1, $2, $3, $4, $5)
                  ON CONFLICT (kind) DO UPDATE SET problem = excluded.problem, tries = excluded.tries,
                      next_try_at_ms = excluded.next_try_at_ms",
             )
             .bind(ALL)
             .bind(to_json(problem)?)
-            .bind(now_ms())
+            .bind_now()
             .bind(i64::from(tries))
             .bind(next_try_at_ms(tries))
-            .execute(&mut *transaction)
+            .execute()
             .await?;
             alerts::raise_lasting(&mut transaction, AlertKind::MailStopped, ALL, None, Some(problem)).await?;
         }
@@ -93,7 +92,7 @@ impl Record {
     /// # Errors
     /// When the record can't be written.
     pub async fn end_mail_stop(&self) -> Result<bool, RecordError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let was_there = end(&mut transaction).await?;
         transaction.commit().await?;
         Ok(was_there)
@@ -104,7 +103,7 @@ impl Record {
     /// # Errors
     /// When the record can't be written.
     pub async fn resume_mails(&self) -> Result<(), RecordError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         resume(&mut transaction).await?;
         transaction.commit().await?;
         Ok(())
@@ -112,26 +111,26 @@ impl Record {
 }
 
 /// Whether a worker may take e-mails.
-pub(super) async fn read_gate<'c>(
-    database: impl Executor<'c, Database = Sqlite>,
-) -> Result<Gate, RecordError> {
-    let next: Option<i64> = sqlx::query_scalar("SELECT next_try_at_ms FROM mail_stop WHERE kind = $1")
+pub(super) async fn read_gate<'c>(database: impl Into<On<'c>>) -> Result<Gate, RecordError> {
+    let database = database.into();
+    let now_ms = database.now_ms();
+    let next: Option<i64> = database
+        .sql("SELECT next_try_at_ms FROM mail_stop WHERE kind = $1")
         .bind(ALL)
-        .fetch_optional(database)
+        .scalar_optional()
         .await?;
-    Ok(gate(next, now_ms()))
+    Ok(gate(next, now_ms))
 }
 
 /// Says when the next e-mail is tried, in the transaction in which one is taken for that, or when that one has found out
 /// nothing.
-pub(super) async fn put_off<'c>(
-    database: impl Executor<'c, Database = Sqlite>,
-    next_try_at_ms: i64,
-) -> Result<(), RecordError> {
-    sqlx::query("UPDATE mail_stop SET next_try_at_ms = $2 WHERE kind = $1")
+pub(super) async fn put_off<'c>(database: impl Into<On<'c>>, next_try_at_ms: i64) -> Result<(), RecordError> {
+    database
+        .into()
+        .sql("UPDATE mail_stop SET next_try_at_ms = $2 WHERE kind = $1")
         .bind(ALL)
         .bind(next_try_at_ms)
-        .execute(database)
+        .execute()
         .await?;
     Ok(())
 }
@@ -146,29 +145,27 @@ fn gate(next_try_at_ms: Option<i64>, now_ms: i64) -> Gate {
 
 /// Ends the stop, and makes every e-mail that waits due now, those about alerts included: the operator has seen to what was in
 /// the way.
-pub(super) async fn resume(transaction: &mut SqliteConnection) -> Result<(), RecordError> {
+pub(super) async fn resume(transaction: &mut Connection) -> Result<(), RecordError> {
     end(transaction).await?;
     alert_notices::end_rest(transaction).await?;
-    sqlx::query(
-        "UPDATE mails SET due_at_ms = $2 WHERE state = $1 AND due_at_ms > $2 AND NOT waits_for_order",
-    )
-    .bind(MailState::Pending.word())
-    .bind(now_ms())
-    .execute(transaction)
-    .await?;
+    transaction
+        .sql("UPDATE mails SET due_at_ms = $2 WHERE state = $1 AND due_at_ms > $2 AND NOT waits_for_order")
+        .bind(MailState::Pending.word())
+        .bind_now()
+        .execute()
+        .await?;
     Ok(())
 }
 
 /// Ends the stop, and the alert about it: the operator wants e-mails tried, or one was taken. Returns whether there was a stop.
-pub(super) async fn end(transaction: &mut SqliteConnection) -> Result<bool, RecordError> {
-    let ended = sqlx::query("DELETE FROM mail_stop")
-        .execute(&mut *transaction)
-        .await?;
-    alerts::end(transaction, AlertKind::MailStopped, ALL, now_ms()).await?;
-    Ok(ended.rows_affected() > 0)
+pub(super) async fn end(transaction: &mut Connection) -> Result<bool, RecordError> {
+    let ended = transaction.sql("DELETE FROM mail_stop").execute().await?;
+    let now_ms = transaction.now_ms();
+    alerts::end(transaction, AlertKind::MailStopped, ALL, now_ms).await?;
+    Ok(ended > 0)
 }
 
-fn read_stop(row: &SqliteRow) -> Result<MailStop, RecordError> {
+fn read_stop(row: &Row) -> Result<MailStop, RecordError> {
     Ok(MailStop {
         problem: from_json(row, "problem")?,
         since_ms: row.try_get("since_ms")?,

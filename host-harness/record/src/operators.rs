@@ -3,19 +3,18 @@
 use std::time::Duration;
 
 use bss_keys::{CodeNotMade, KeyDigest, PasswordHash, random_code};
-use bss_model::clock::{millis, now_ms};
+use bss_model::clock::millis;
 use bss_model::{
     Act, Actor, Diagnose, Diagnosis, ErrorKind, InvalidOperator, NewOperator, Operator, OperatorRole,
     OperatorSession, Secret, Subject,
 };
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
 use super::stored::id;
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Connection, Row};
 
 /// How long an invitation is good for.
 const INVITATION_LASTS: Duration = Duration::from_hours(24);
@@ -87,12 +86,6 @@ impl Diagnose for OperatorError {
     }
 }
 
-impl From<sqlx::Error> for OperatorError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
 impl Record {
     /// Makes an operator, who chooses a password with the code that is returned: once, within a day.
     ///
@@ -106,19 +99,19 @@ impl Record {
         new.check()?;
         let code = random_code()?;
         let operator_id = Uuid::new_v4();
-        let mut transaction = begin_write(&self.writer).await?;
-        let written = sqlx::query(
+        let mut transaction = self.writer.begin_write().await?;
+        let written = transaction.sql(
             "INSERT INTO operators (id, name, role, may_reveal, created_at_ms) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (name) DO NOTHING",
         )
         .bind(operator_id.to_string())
         .bind(&new.name)
         .bind(new.role.word())
-        .bind(new.may_reveal)
-        .bind(now_ms())
-        .execute(&mut *transaction)
+        .bind(i64::from(new.may_reveal))
+        .bind_now()
+        .execute()
         .await?;
-        if written.rows_affected() == 0 {
+        if written == 0 {
             return Err(OperatorError::NameTaken { name: new.name });
         }
         let detail = json!({ "name": new.name, "role": new.role, "mayReveal": new.may_reveal });
@@ -149,7 +142,7 @@ impl Record {
         actor: &Actor,
     ) -> Result<(Operator, Secret), OperatorError> {
         let code = random_code()?;
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let operator = usable(&mut transaction, name).await?;
         invite(&mut transaction, operator.id, &code).await?;
         write_operator_act(&mut transaction, actor, Act::InviteOperator, &operator).await?;
@@ -176,16 +169,16 @@ impl Record {
         code: &Secret,
         password: &PasswordHash,
     ) -> Result<Operator, OperatorError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let operator = invited(&mut transaction, code)
             .await?
             .ok_or(OperatorError::NoInvitation)?;
-        sqlx::query(
+        transaction.sql(
             "UPDATE operators SET password_hash = $2, invitation_digest = NULL, invited_until_ms = NULL WHERE id = $1",
         )
         .bind(operator.id.to_string())
         .bind(password.as_text())
-        .execute(&mut *transaction)
+        .execute()
         .await?;
         end_all_of(&mut transaction, operator.id).await?;
         write_operator_act(
@@ -211,16 +204,17 @@ impl Record {
         may_reveal: bool,
         actor: &Actor,
     ) -> Result<Operator, OperatorError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let operator = of_name(&mut transaction, name).await?;
         if (operator.role, operator.may_reveal) == (role, may_reveal) {
             return Ok(operator);
         }
-        sqlx::query("UPDATE operators SET role = $2, may_reveal = $3 WHERE id = $1")
+        transaction
+            .sql("UPDATE operators SET role = $2, may_reveal = $3 WHERE id = $1")
             .bind(operator.id.to_string())
             .bind(role.word())
-            .bind(may_reveal)
-            .execute(&mut *transaction)
+            .bind(i64::from(may_reveal))
+            .execute()
             .await?;
         let operator = of_name(&mut transaction, name).await?;
         write_operator_act(&mut transaction, actor, Act::ChangeOperator, &operator).await?;
@@ -233,14 +227,14 @@ impl Record {
     /// # Errors
     /// When there is no such operator, or it was disabled before, and when the record can't be written.
     pub async fn disable_operator(&self, name: &str, actor: &Actor) -> Result<Operator, OperatorError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let operator = usable(&mut transaction, name).await?;
-        sqlx::query(
+        transaction.sql(
             "UPDATE operators SET disabled_at_ms = $2, invitation_digest = NULL, invited_until_ms = NULL WHERE id = $1",
         )
         .bind(operator.id.to_string())
-        .bind(now_ms())
-        .execute(&mut *transaction)
+        .bind_now()
+        .execute()
         .await?;
         end_all_of(&mut transaction, operator.id).await?;
         write_operator_act(&mut transaction, actor, Act::DisableOperator, &operator).await?;
@@ -254,14 +248,15 @@ impl Record {
     /// # Errors
     /// When there is no such operator, and when the record can't be written.
     pub async fn enable_operator(&self, name: &str, actor: &Actor) -> Result<Operator, OperatorError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let operator = of_name(&mut transaction, name).await?;
         if operator.disabled_at_ms.is_none() {
             return Ok(operator);
         }
-        sqlx::query("UPDATE operators SET disabled_at_ms = NULL WHERE id = $1")
+        transaction
+            .sql("UPDATE operators SET disabled_at_ms = NULL WHERE id = $1")
             .bind(operator.id.to_string())
-            .execute(&mut *transaction)
+            .execute()
             .await?;
         write_operator_act(&mut transaction, actor, Act::EnableOperator, &operator).await?;
         let operator = of_name(&mut transaction, name).await?;
@@ -274,8 +269,10 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn operators(&self) -> Result<Vec<Operator>, RecordError> {
-        let rows = sqlx::query("SELECT * FROM operators ORDER BY name")
-            .fetch_all(&self.readers)
+        let rows = self
+            .readers
+            .sql("SELECT * FROM operators ORDER BY name")
+            .fetch_all()
             .await?;
         rows.iter().map(read).collect()
     }
@@ -285,11 +282,11 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn has_operator(&self) -> Result<bool, RecordError> {
-        let row = sqlx::query(
-            "SELECT 1 FROM operators WHERE password_hash IS NOT NULL AND disabled_at_ms IS NULL LIMIT 1",
-        )
-        .fetch_optional(&self.readers)
-        .await?;
+        let row = self
+            .readers
+            .sql("SELECT 1 FROM operators WHERE password_hash IS NOT NULL AND disabled_at_ms IS NULL LIMIT 1")
+            .fetch_optional()
+            .await?;
         Ok(row.is_some())
     }
 
@@ -301,13 +298,13 @@ impl Record {
         &self,
         name: &str,
     ) -> Result<Option<(Operator, PasswordHash)>, RecordError> {
-        let row = sqlx::query(
+        let row = self.readers.sql(
             "SELECT * FROM operators WHERE name = $1 AND password_hash IS NOT NULL AND disabled_at_ms IS NULL",
         )
         .bind(name)
-        .fetch_optional(&self.readers)
+        .fetch_optional()
         .await?;
-        let read = |row: &SqliteRow| Ok((read(row)?, PasswordHash::from_text(row.try_get("password_hash")?)));
+        let read = |row: &Row| Ok((read(row)?, PasswordHash::from_text(row.try_get("password_hash")?)));
         row.as_ref().map(read).transpose()
     }
 
@@ -323,12 +320,13 @@ impl Record {
         address: &str,
         agent: &str,
     ) -> Result<Secret, OperatorError> {
-        let (code, now_ms) = (random_code()?, now_ms());
-        let mut transaction = begin_write(&self.writer).await?;
-        let is_same = sqlx::query("SELECT 1 FROM operators WHERE id = $1 AND password_hash = $2")
+        let (code, now_ms) = (random_code()?, self.now_ms());
+        let mut transaction = self.writer.begin_write().await?;
+        let is_same = transaction
+            .sql("SELECT 1 FROM operators WHERE id = $1 AND password_hash = $2")
             .bind(operator.id.to_string())
             .bind(checked.as_text())
-            .fetch_optional(&mut *transaction)
+            .fetch_optional()
             .await?;
         usable(&mut transaction, &operator.name).await?;
         if is_same.is_none() {
@@ -337,12 +335,13 @@ impl Record {
             });
         }
         let (begun_after, used_after) = alive_after(now_ms);
-        sqlx::query("DELETE FROM operator_sessions WHERE begun_at_ms <= $1 OR used_at_ms <= $2")
+        transaction
+            .sql("DELETE FROM operator_sessions WHERE begun_at_ms <= $1 OR used_at_ms <= $2")
             .bind(begun_after)
             .bind(used_after)
-            .execute(&mut *transaction)
+            .execute()
             .await?;
-        sqlx::query(
+        transaction.sql(
             "INSERT INTO operator_sessions (id, operator_id, digest, begun_at_ms, used_at_ms, address, agent)
              VALUES ($1, $2, $3, $4, $4, $5, $6)",
         )
@@ -352,7 +351,7 @@ impl Record {
         .bind(now_ms)
         .bind(address)
         .bind(agent.chars().take(AGENT_CHARS_MAX).collect::<String>())
-        .execute(&mut *transaction)
+        .execute()
         .await?;
         write_operator_act(&mut transaction, &operator.actor(), Act::SignIn, operator).await?;
         transaction.commit().await?;
@@ -368,9 +367,9 @@ impl Record {
         code: &Secret,
         is_use: bool,
     ) -> Result<Option<(OperatorSession, Operator)>, RecordError> {
-        let now_ms = now_ms();
+        let now_ms = self.now_ms();
         let (begun_after, used_after) = alive_after(now_ms);
-        let row = sqlx::query(
+        let row = self.readers.sql(
             "SELECT operators.*, operator_sessions.id AS session_id, operator_sessions.operator_id, begun_at_ms, used_at_ms,
                     address, agent
              FROM operator_sessions JOIN operators ON operators.id = operator_sessions.operator_id
@@ -379,15 +378,16 @@ impl Record {
         .bind(KeyDigest::of(code).as_bytes())
         .bind(begun_after)
         .bind(used_after)
-        .fetch_optional(&self.readers)
+        .fetch_optional()
         .await?;
         let Some(row) = row else { return Ok(None) };
         let found = (read_session(&row, "session_id")?, read(&row)?);
         if is_use && now_ms.saturating_sub(found.0.used_at_ms) >= millis(USE_WRITTEN_EVERY) {
-            sqlx::query("UPDATE operator_sessions SET used_at_ms = $2 WHERE id = $1")
+            self.writer
+                .sql("UPDATE operator_sessions SET used_at_ms = $2 WHERE id = $1")
                 .bind(found.0.id.to_string())
                 .bind(now_ms)
-                .execute(&self.writer)
+                .execute()
                 .await?;
         }
         Ok(Some(found))
@@ -398,15 +398,15 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn operator_sessions(&self, operator: Uuid) -> Result<Vec<OperatorSession>, RecordError> {
-        let (begun_after, used_after) = alive_after(now_ms());
-        let rows = sqlx::query(
+        let (begun_after, used_after) = alive_after(self.now_ms());
+        let rows = self.readers.sql(
             "SELECT * FROM operator_sessions WHERE operator_id = $1 AND begun_at_ms > $2 AND used_at_ms > $3
              ORDER BY begun_at_ms DESC",
         )
         .bind(operator.to_string())
         .bind(begun_after)
         .bind(used_after)
-        .fetch_all(&self.readers)
+        .fetch_all()
         .await?;
         rows.iter().map(|row| read_session(row, "id")).collect()
     }
@@ -421,18 +421,19 @@ impl Record {
         session: Uuid,
         actor: &Actor,
     ) -> Result<(), RecordError> {
-        let mut transaction = begin_write(&self.writer).await?;
-        let name: Option<String> = sqlx::query_scalar(
+        let mut transaction = self.writer.begin_write().await?;
+        let name: Option<String> = transaction.sql(
             "SELECT name FROM operators WHERE id = $2 AND id IN (SELECT operator_id FROM operator_sessions WHERE id = $1)",
         )
         .bind(session.to_string())
         .bind(operator.to_string())
-        .fetch_optional(&mut *transaction)
+        .scalar_optional()
         .await?;
         let Some(name) = name else { return Ok(()) };
-        sqlx::query("DELETE FROM operator_sessions WHERE id = $1")
+        transaction
+            .sql("DELETE FROM operator_sessions WHERE id = $1")
             .bind(session.to_string())
-            .execute(&mut *transaction)
+            .execute()
             .await?;
         let (act, subject) = (Act::EndSession, Subject::operator(operator));
         write_act(
@@ -450,20 +451,20 @@ impl Record {
 }
 
 /// Ends all sessions, and takes all invitations back: those of a restored record may have ended since it was copied.
-pub(super) async fn end_all(transaction: &mut SqliteConnection) -> Result<(), RecordError> {
-    sqlx::query("DELETE FROM operator_sessions")
-        .execute(&mut *transaction)
-        .await?;
-    sqlx::query("UPDATE operators SET invitation_digest = NULL, invited_until_ms = NULL")
-        .execute(&mut *transaction)
+pub(super) async fn end_all(transaction: &mut Connection) -> Result<(), RecordError> {
+    transaction.sql("DELETE FROM operator_sessions").execute().await?;
+    transaction
+        .sql("UPDATE operators SET invitation_digest = NULL, invited_until_ms = NULL")
+        .execute()
         .await?;
     Ok(())
 }
 
-async fn end_all_of(transaction: &mut SqliteConnection, operator: Uuid) -> Result<(), RecordError> {
-    sqlx::query("DELETE FROM operator_sessions WHERE operator_id = $1")
+async fn end_all_of(transaction: &mut Connection, operator: Uuid) -> Result<(), RecordError> {
+    transaction
+        .sql("DELETE FROM operator_sessions WHERE operator_id = $1")
         .bind(operator.to_string())
-        .execute(transaction)
+        .execute()
         .await?;
     Ok(())
 }
@@ -474,35 +475,34 @@ fn alive_after(now_ms: i64) -> (i64, i64) {
     (before(SESSION_LASTS), before(SESSION_IDLES))
 }
 
-async fn invite(
-    transaction: &mut SqliteConnection,
-    operator: Uuid,
-    code: &Secret,
-) -> Result<(), RecordError> {
-    sqlx::query("UPDATE operators SET invitation_digest = $2, invited_until_ms = $3 WHERE id = $1")
+async fn invite(transaction: &mut Connection, operator: Uuid, code: &Secret) -> Result<(), RecordError> {
+    let until_ms = transaction.now_ms().saturating_add(millis(INVITATION_LASTS));
+    transaction
+        .sql("UPDATE operators SET invitation_digest = $2, invited_until_ms = $3 WHERE id = $1")
         .bind(operator.to_string())
         .bind(KeyDigest::of(code).as_bytes())
-        .bind(now_ms().saturating_add(millis(INVITATION_LASTS)))
-        .execute(transaction)
+        .bind(until_ms)
+        .execute()
         .await?;
     Ok(())
 }
 
-async fn invited(connection: &mut SqliteConnection, code: &Secret) -> Result<Option<Operator>, RecordError> {
-    let row = sqlx::query(
+async fn invited(connection: &mut Connection, code: &Secret) -> Result<Option<Operator>, RecordError> {
+    let row = connection.sql(
         "SELECT * FROM operators WHERE invitation_digest = $1 AND invited_until_ms > $2 AND disabled_at_ms IS NULL",
     )
     .bind(KeyDigest::of(code).as_bytes())
-    .bind(now_ms())
-    .fetch_optional(connection)
+    .bind_now()
+    .fetch_optional()
     .await?;
     row.as_ref().map(read).transpose()
 }
 
-async fn of_name(connection: &mut SqliteConnection, name: &str) -> Result<Operator, OperatorError> {
-    let row = sqlx::query("SELECT * FROM operators WHERE name = $1")
+async fn of_name(connection: &mut Connection, name: &str) -> Result<Operator, OperatorError> {
+    let row = connection
+        .sql("SELECT * FROM operators WHERE name = $1")
         .bind(name)
-        .fetch_optional(connection)
+        .fetch_optional()
         .await?;
     let operator = row.as_ref().map(read).transpose()?;
     operator.ok_or_else(|| OperatorError::NoOperator {
@@ -511,7 +511,7 @@ async fn of_name(connection: &mut SqliteConnection, name: &str) -> Result<Operat
 }
 
 /// The operator of a name, who is not disabled.
-async fn usable(connection: &mut SqliteConnection, name: &str) -> Result<Operator, OperatorError> {
+async fn usable(connection: &mut Connection, name: &str) -> Result<Operator, OperatorError> {
     let operator = of_name(connection, name).await?;
     match operator.disabled_at_ms {
         None => Ok(operator),
@@ -522,7 +522,7 @@ async fn usable(connection: &mut SqliteConnection, name: &str) -> Result<Operato
 }
 
 async fn write_operator_act(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     actor: &Actor,
     act: Act,
     operator: &Operator,
@@ -537,12 +537,12 @@ async fn write_operator_act(
     write_act(transaction, actor, act, &subject, None, detail).await
 }
 
-fn read(row: &SqliteRow) -> Result<Operator, RecordError> {
+fn read(row: &Row) -> Result<Operator, RecordError> {
     Ok(Operator {
         id: id(row, "id")?,
         name: row.try_get("name")?,
         role: OperatorRole::from_word(row.try_get("role")?)?,
-        may_reveal: row.try_get("may_reveal")?,
+        may_reveal: row.try_get::<i64, _>("may_reveal")? != 0,
         has_password: row.try_get::<Option<String>, _>("password_hash")?.is_some(),
         invited_until_ms: row.try_get("invited_until_ms")?,
         created_at_ms: row.try_get("created_at_ms")?,
@@ -550,7 +550,7 @@ fn read(row: &SqliteRow) -> Result<Operator, RecordError> {
     })
 }
 
-fn read_session(row: &SqliteRow, id_column: &str) -> Result<OperatorSession, RecordError> {
+fn read_session(row: &Row, id_column: &str) -> Result<OperatorSession, RecordError> {
     Ok(OperatorSession {
         id: id(row, id_column)?,
         operator_id: id(row, "operator_id")?,
@@ -563,9 +563,9 @@ fn read_session(row: &SqliteRow, id_column: &str) -> Result<OperatorSession, Rec
 
 #[cfg(test)]
 mod tests {
+    use bss_model::clock::now_ms;
     use std::num::NonZeroU32;
 
-    use bss_keys::HostKeySource;
     use bss_model::ActFilter;
 
     use super::*;
@@ -574,9 +574,7 @@ mod tests {
 
     async fn record() -> (tempfile::TempDir, Record) {
         let folder = tempfile::tempdir().unwrap();
-        let record = Record::open_or_create(folder.path(), &HostKeySource::default())
-            .await
-            .unwrap();
+        let record = crate::test_record::open(folder.path()).await;
         (folder, record)
     }
 
@@ -613,7 +611,7 @@ mod tests {
     }
 
     async fn set(record: &Record, query: &'static str) {
-        sqlx::query(query).execute(&record.writer).await.unwrap();
+        record.writer.sql(query).execute().await.unwrap();
     }
 
     #[tokio::test]
@@ -655,10 +653,12 @@ mod tests {
             (now_ms() - 11 * hour, minutes_ago(1), true),
             (now_ms() - 13 * hour, minutes_ago(1), false),
         ] {
-            sqlx::query("UPDATE operator_sessions SET begun_at_ms = $1, used_at_ms = $2")
+            record
+                .writer
+                .sql("UPDATE operator_sessions SET begun_at_ms = $1, used_at_ms = $2")
                 .bind(begun)
                 .bind(used)
-                .execute(&record.writer)
+                .execute()
                 .await
                 .unwrap();
             assert_eq!(is_alive(&record, &session).await, alive, "{begun} {used}");
@@ -713,7 +713,7 @@ mod tests {
         let (_folder, record) = record().await;
         let (_, _, session) = signed_in(&record).await;
         let (_, code) = record.invite_operator("maria", &me()).await.unwrap();
-        let mut transaction = begin_write(&record.writer).await.unwrap();
+        let mut transaction = record.writer.begin_write().await.unwrap();
         end_all(&mut transaction).await.unwrap();
         transaction.commit().await.unwrap();
         assert!(!is_alive(&record, &session).await);

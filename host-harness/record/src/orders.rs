@@ -11,11 +11,10 @@ use super::products::price_in;
 use super::provenance::doubt_repetition;
 use super::spending::{BeyondSpendingLimit, beyond_limit, follow_order, is_limited_in_money};
 use super::stored::{ROWS_PER_STATEMENT, boot, count, from_json, id, optional, push_ids, to_json, uptime_ms};
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Builder, Connection, Row};
 use aws_lc_rs::digest;
 use bss_keys::HostKey;
-use bss_model::clock::now_ms;
-use bss_model::moment::Moment;
 use bss_model::{
     Act, Actor, Advice, AssetStatus, Diagnose, Diagnosis, ErrorKind, Instance, InvalidParty, NewLine,
     NewOrder, NewProduct, Order, OrderFilter, OrderLine, OrderParties, Owner, Page, Party, Placed, Price,
@@ -23,8 +22,6 @@ use bss_model::{
 };
 use data_encoding::HEXLOWER;
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 /// The most licenses of one order. Each is an asset, and a purchase of its own at the vendor; more is a mistake rather than
@@ -238,20 +235,14 @@ fn largest(currency: &str) -> Price {
     }
 }
 
-impl From<sqlx::Error> for PlaceError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
 /// Orders by the time at which they were placed.
 pub(super) const ORDERS: List = List {
     name: "orders",
     key: &[Integer("placed_at_ms"), Text("id")],
 };
 
-pub(super) fn orders_query(filter: &OrderFilter) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("SELECT * FROM orders WHERE 1 = 1");
+pub(super) fn orders_query(filter: &OrderFilter) -> Builder {
+    let mut query = Builder::new("SELECT * FROM orders WHERE 1 = 1");
     if let Some(instance) = filter.instance {
         query.push(" AND instance_id = ").push_bind(instance.to_string());
     }
@@ -280,7 +271,7 @@ pub(super) fn orders_query(filter: &OrderFilter) -> QueryBuilder<Sqlite> {
 }
 
 /// Restricts a query of orders to those whose assets sum up to a settlement, as [`bss_model::settlement`] does.
-fn push_settlement(query: &mut QueryBuilder<Sqlite>, settlement: Settlement) {
+fn push_settlement(query: &mut Builder, settlement: Settlement) {
     let has = |sync_status: SyncStatus| (sync_status, settlement_has(settlement, sync_status));
     let statuses = [
         SyncStatus::Unsynchronised,
@@ -328,7 +319,7 @@ impl Record {
     pub async fn place_order(&self, new: NewOrder, actor: &Actor) -> Result<Placed, PlaceError> {
         check(&new)?;
         let request_digest = request_digest(&new)?;
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         if let Some(order) = earlier(&mut transaction, &new, &request_digest).await? {
             return Ok(Placed::Known(order));
         }
@@ -366,7 +357,7 @@ impl Record {
     pub async fn check_order(&self, new: NewOrder) -> Result<BTreeSet<NewLine>, PlaceError> {
         check(&new)?;
         let request_digest = request_digest(&new)?;
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let order = match earlier(&mut transaction, &new, &request_digest).await? {
             Some(order) => order,
             None => self.write_order(&mut transaction, &new, &request_digest).await?,
@@ -409,15 +400,15 @@ impl Record {
         let mut parties = HashMap::with_capacity(orders.len());
         let orders: Vec<Uuid> = orders.iter().copied().collect();
         for some in orders.chunks(ROWS_PER_STATEMENT) {
-            let mut query = QueryBuilder::new(
+            let mut query = Builder::new(
                 "SELECT orders.id, orders.instance_id, orders.customer, orders.reseller, instances.name AS instance,
                         platforms.name AS platform
                  FROM orders JOIN instances ON instances.id = orders.instance_id
                              LEFT JOIN platforms ON platforms.id = orders.platform_id WHERE orders.id IN (",
             );
             push_ids(&mut query, some);
-            let rows = query.push(")").build().persistent(false);
-            for row in &rows.fetch_all(&self.readers).await? {
+            let rows = self.readers.build(query.push(")")).persistent(false);
+            for row in &rows.fetch_all().await? {
                 parties.insert(id(row, "id")?, read_parties(row)?);
             }
         }
@@ -435,12 +426,12 @@ impl Record {
         let mut keys = HashMap::new();
         let orders: Vec<Uuid> = orders.iter().copied().collect();
         for some in orders.chunks(ROWS_PER_STATEMENT) {
-            let mut query = QueryBuilder::new(
+            let mut query = Builder::new(
                 "SELECT id, idempotency_key FROM orders WHERE idempotency_key IS NOT NULL AND id IN (",
             );
             push_ids(&mut query, some);
-            let rows = query.push(")").build().persistent(false);
-            for row in &rows.fetch_all(&self.readers).await? {
+            let rows = self.readers.build(query.push(")")).persistent(false);
+            for row in &rows.fetch_all().await? {
                 keys.insert(id(row, "id")?, row.try_get("idempotency_key")?);
             }
         }
@@ -458,10 +449,10 @@ impl Record {
         let mut orders = HashMap::with_capacity(assets.len());
         let assets: Vec<Uuid> = assets.iter().copied().collect();
         for some in assets.chunks(ROWS_PER_STATEMENT) {
-            let mut query = QueryBuilder::new("SELECT id, order_id FROM assets WHERE id IN (");
+            let mut query = Builder::new("SELECT id, order_id FROM assets WHERE id IN (");
             push_ids(&mut query, some);
-            let rows = query.push(")").build().persistent(false);
-            for row in &rows.fetch_all(&self.readers).await? {
+            let rows = self.readers.build(query.push(")")).persistent(false);
+            for row in &rows.fetch_all().await? {
                 orders.insert(id(row, "id")?, id(row, "order_id")?);
             }
         }
@@ -482,9 +473,11 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn instance_of_order(&self, order_id: Uuid) -> Result<Option<Uuid>, RecordError> {
-        let row = sqlx::query("SELECT instance_id FROM orders WHERE id = $1")
+        let row = self
+            .readers
+            .sql("SELECT instance_id FROM orders WHERE id = $1")
             .bind(order_id.to_string())
-            .fetch_optional(&self.readers)
+            .fetch_optional()
             .await?;
         row.map(|row| id(&row, "instance_id")).transpose()
     }
@@ -492,13 +485,14 @@ impl Record {
     /// Writes an order that passed [`check`] and whose idempotency key has no [`earlier`] order.
     async fn write_order(
         &self,
-        transaction: &mut SqliteConnection,
+        transaction: &mut Connection,
         new: &NewOrder,
         request_digest: &str,
     ) -> Result<Order, PlaceError> {
-        let row = sqlx::query("SELECT * FROM instances WHERE id = $1")
+        let row = transaction
+            .sql("SELECT * FROM instances WHERE id = $1")
             .bind(new.instance_id.to_string())
-            .fetch_optional(&mut *transaction)
+            .fetch_optional()
             .await?
             .ok_or(PlaceError::NoInstance { id: new.instance_id })?;
         let instance = super::instances::read_instance(&row)?;
@@ -610,7 +604,7 @@ struct Share {
 
 /// The licenses that lines become, by product. The type of a product says what n units are: n licenses, or one for all.
 async fn shares(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     instance: &Instance,
     new: &NewOrder,
 ) -> Result<Vec<Share>, PlaceError> {
@@ -682,7 +676,7 @@ fn check_one_license(new: &NewOrder, shares: &[Share]) -> Result<(), PlaceError>
 
 /// Refuses a platform that does not buy at the instance, or does not any more.
 async fn check_platform(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     instance: &Instance,
     platform: Option<Uuid>,
 ) -> Result<(), PlaceError> {
@@ -699,7 +693,7 @@ async fn check_platform(
 
 /// Refuses licenses with which an instance would sell more today than it may.
 async fn check_limit(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     instance: &Instance,
     shares: &[Share],
 ) -> Result<(), PlaceError> {
@@ -719,21 +713,22 @@ async fn check_limit(
 
 /// The product of a line that can be ordered, and whether its type splits quantities.
 async fn orderable(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     instance_id: Uuid,
     line: &NewLine,
 ) -> Result<(NewProduct, bool), PlaceError> {
     let code = line.product_code.clone();
-    let row = sqlx::query(
-        "SELECT products.*, product_types.split_quantity
+    let row = transaction
+        .sql(
+            "SELECT products.*, product_types.split_quantity
          FROM products JOIN product_types ON product_types.instance_id = products.instance_id
                                          AND product_types.id = products.product_type
          WHERE products.instance_id = $1 AND products.code = $2",
-    )
-    .bind(instance_id.to_string())
-    .bind(&code)
-    .fetch_optional(transaction)
-    .await?;
+        )
+        .bind(instance_id.to_string())
+        .bind(&code)
+        .fetch_optional()
+        .await?;
     let Some(row) = row else {
         return Err(PlaceError::UnknownProduct { code });
     };
@@ -762,7 +757,7 @@ async fn orderable(
 
 /// The earlier order with the same idempotency key.
 async fn earlier(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     new: &NewOrder,
     request_digest: &str,
 ) -> Result<Option<Order>, PlaceError> {
@@ -772,12 +767,12 @@ async fn earlier(
     if key.trim().is_empty() {
         return Err(PlaceError::EmptyKey);
     }
-    let row = sqlx::query(
+    let row = connection.sql(
         "SELECT id, request_digest, platform_id FROM orders WHERE instance_id = $1 AND idempotency_key = $2",
     )
     .bind(new.instance_id.to_string())
     .bind(key)
-    .fetch_optional(&mut *connection)
+    .fetch_optional()
     .await?;
     let Some(row) = row else { return Ok(None) };
     let order = id(&row, "id")?;
@@ -827,13 +822,13 @@ fn former_request_digest(new: &NewOrder) -> Result<String, RecordError> {
 }
 
 async fn insert_order(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     order_id: Uuid,
     new: &NewOrder,
     request_digest: &str,
 ) -> Result<(), RecordError> {
-    let now = Moment::now();
-    sqlx::query(
+    let now = transaction.now();
+    transaction.sql(
         "INSERT INTO orders (id, instance_id, idempotency_key, request_digest, customer, contact, reseller, placed_at_ms,
                              customer_id, boot, placed_uptime_ms, platform_id)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
@@ -850,56 +845,59 @@ async fn insert_order(
     .bind(boot(now))
     .bind(uptime_ms(now))
     .bind(new.platform.map(|platform| platform.to_string()))
-    .execute(transaction)
+    .execute()
     .await?;
     Ok(())
 }
 
 /// Writes a license of an order down that is to be bought, with a line of its own.
 async fn insert_asset(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     instance: &Instance,
     customer: &Party,
     (order_id, position, asset_id): (Uuid, i64, Uuid),
     share: &Share,
 ) -> Result<(), RecordError> {
-    sqlx::query("INSERT INTO order_lines (order_id, position, product_code) VALUES ($1, $2, $3)")
+    transaction
+        .sql("INSERT INTO order_lines (order_id, position, product_code) VALUES ($1, $2, $3)")
         .bind(order_id.to_string())
         .bind(position)
         .bind(&share.product.code)
-        .execute(&mut *transaction)
+        .execute()
         .await?;
-    sqlx::query(
-        "INSERT INTO assets (id, instance_id, order_id, position, product_code, product_name, generation,
+    transaction
+        .sql(
+            "INSERT INTO assets (id, instance_id, order_id, position, product_code, product_name, generation,
                              client_transaction_id, status, sync_status, return_status, created_at_ms,
                              due_at_ms, wanted_since_ms, currency, price_minor_units, customer_id,
                              quantity)
          VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9, $10, $11, $11, $11, $12, $13, $14, $15)",
-    )
-    .bind(asset_id.to_string())
-    .bind(instance.id.to_string())
-    .bind(order_id.to_string())
-    .bind(position)
-    .bind(&share.product.code)
-    .bind(&share.product.name)
-    .bind(client_transaction_id(asset_id, 0).to_string())
-    .bind(AssetStatus::Active.word())
-    .bind(SyncStatus::Unsynchronised.word())
-    .bind(ReturnStatus::None.word())
-    .bind(now_ms())
-    .bind(share.price.map(|_| &instance.currency))
-    .bind(share.price)
-    .bind(&customer.id)
-    .bind(i64::from(share.quantity))
-    .execute(transaction)
-    .await?;
+        )
+        .bind(asset_id.to_string())
+        .bind(instance.id.to_string())
+        .bind(order_id.to_string())
+        .bind(position)
+        .bind(&share.product.code)
+        .bind(&share.product.name)
+        .bind(client_transaction_id(asset_id, 0).to_string())
+        .bind(AssetStatus::Active.word())
+        .bind(SyncStatus::Unsynchronised.word())
+        .bind(ReturnStatus::None.word())
+        .bind_now()
+        .bind(share.price.map(|_| &instance.currency))
+        .bind(share.price)
+        .bind(&customer.id)
+        .bind(i64::from(share.quantity))
+        .execute()
+        .await?;
     Ok(())
 }
 
-async fn read_order(connection: &mut SqliteConnection, order_id: Uuid) -> Result<Option<Order>, RecordError> {
-    let row = sqlx::query("SELECT * FROM orders WHERE id = $1")
+async fn read_order(connection: &mut Connection, order_id: Uuid) -> Result<Option<Order>, RecordError> {
+    let row = connection
+        .sql("SELECT * FROM orders WHERE id = $1")
         .bind(order_id.to_string())
-        .fetch_optional(&mut *connection)
+        .fetch_optional()
         .await?;
     let Some(row) = row else { return Ok(None) };
     let mut lines = lines_of(connection, &[order_id]).await?;
@@ -910,7 +908,7 @@ async fn read_order(connection: &mut SqliteConnection, order_id: Uuid) -> Result
 }
 
 /// An order without its lines.
-pub(super) fn read_order_row(row: &SqliteRow) -> Result<Order, RecordError> {
+pub(super) fn read_order_row(row: &Row) -> Result<Order, RecordError> {
     Ok(Order {
         id: id(row, "id")?,
         instance_id: id(row, "instance_id")?,
@@ -927,16 +925,15 @@ pub(super) fn read_order_row(row: &SqliteRow) -> Result<Order, RecordError> {
 
 /// The lines of orders, by order.
 pub(super) async fn lines_of(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     orders: &[Uuid],
 ) -> Result<BTreeMap<Uuid, Vec<OrderLine>>, RecordError> {
-    let mut query = QueryBuilder::new(
-        "SELECT order_id, position, product_code, quantity, id FROM assets WHERE order_id IN (",
-    );
+    let mut query =
+        Builder::new("SELECT order_id, position, product_code, quantity, id FROM assets WHERE order_id IN (");
     push_ids(&mut query, orders);
     // A statement per number of ids is not worth keeping in the cache.
-    let query = query.push(") ORDER BY order_id, position").build();
-    let rows = query.persistent(false).fetch_all(connection).await?;
+    let query = connection.build(query.push(") ORDER BY order_id, position"));
+    let rows = query.persistent(false).fetch_all().await?;
     let mut lines = BTreeMap::<Uuid, Vec<OrderLine>>::new();
     for row in &rows {
         lines
@@ -947,7 +944,7 @@ pub(super) async fn lines_of(
     Ok(lines)
 }
 
-fn read_parties(row: &SqliteRow) -> Result<OrderParties, RecordError> {
+fn read_parties(row: &Row) -> Result<OrderParties, RecordError> {
     Ok(OrderParties {
         instance_id: id(row, "instance_id")?,
         instance: row.try_get("instance")?,
@@ -957,7 +954,7 @@ fn read_parties(row: &SqliteRow) -> Result<OrderParties, RecordError> {
     })
 }
 
-fn read_line(row: &SqliteRow) -> Result<OrderLine, RecordError> {
+fn read_line(row: &Row) -> Result<OrderLine, RecordError> {
     Ok(OrderLine {
         position: count(row, "position")?,
         product_code: row.try_get("product_code")?,

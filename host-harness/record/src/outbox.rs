@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use bss_model::clock::{millis, now_ms};
+use bss_model::clock::millis;
 use bss_model::{
     Act, Actor, Advice, AlertKind, AttemptResult, Contact, Diagnose, Diagnosis, ErrorKind, LicenseSecrets,
     Mail, MailFilter, MailKind, MailOutcome, MailState, MailToSend, OVERDUE, Page, ReturnResult,
     ReturnStatus, Rows, Sold, Subject,
 };
 use serde_json::Value;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
@@ -22,7 +20,8 @@ use super::order_mails::take_together;
 use super::paging::KeyColumn::{Integer, Text};
 use super::paging::List;
 use super::stored::{count, from_json, id, optional, to_json};
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Builder, Connection, Row};
 
 /// Why an e-mail is not tried again.
 #[derive(Debug, thiserror::Error)]
@@ -97,8 +96,8 @@ pub(super) const MAILS: List = List {
 pub(super) const MAILS_WITH_CONTACT: &str =
     "SELECT mails.*, (SELECT contact FROM orders WHERE orders.id = mails.order_id) AS contact FROM mails";
 
-pub(super) fn mails_query(filter: &MailFilter) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new(MAILS_WITH_CONTACT);
+pub(super) fn mails_query(filter: &MailFilter) -> Builder {
+    let mut query = Builder::new(MAILS_WITH_CONTACT);
     query.push(" WHERE 1 = 1");
     if let Some(state) = filter.state {
         query.push(" AND state = ").push_bind(state.word());
@@ -126,7 +125,11 @@ pub(super) fn mails_query(filter: &MailFilter) -> QueryBuilder<Sqlite> {
             && filter.asset.is_none()
             && filter.customer.is_none();
         // Beside another condition, whose index has the kind in its order, SQLite would sort what is in order already.
-        query.push(if is_alone { " AND kind = " } else { " AND +kind = " });
+        query.push(if is_alone {
+            " AND kind = "
+        } else {
+            " AND kind || '' = "
+        });
         query.push_bind(kind.word());
     }
     query
@@ -134,16 +137,15 @@ pub(super) fn mails_query(filter: &MailFilter) -> QueryBuilder<Sqlite> {
 
 /// Withdraws unsent e-mails about an asset, because its key is dead. Call it in the transaction that shows the
 /// license as returned. An e-mail that is being sent at this moment may still end as sent.
-pub(super) async fn withdraw(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<(), RecordError> {
-    sqlx::query(
-        "UPDATE mails SET state = $2, worker = NULL WHERE asset_id = $1 AND state <> $3 AND kind = $4",
-    )
-    .bind(asset_id.to_string())
-    .bind(MailState::Withdrawn.word())
-    .bind(MailState::Sent.word())
-    .bind(MailKind::Welcome.word())
-    .execute(&mut *transaction)
-    .await?;
+pub(super) async fn withdraw(transaction: &mut Connection, asset_id: Uuid) -> Result<(), RecordError> {
+    transaction
+        .sql("UPDATE mails SET state = $2, worker = NULL WHERE asset_id = $1 AND state <> $3 AND kind = $4")
+        .bind(asset_id.to_string())
+        .bind(MailState::Withdrawn.word())
+        .bind(MailState::Sent.word())
+        .bind(MailKind::Welcome.word())
+        .execute()
+        .await?;
     alerts::end_of_withdrawn_mails(transaction).await
 }
 
@@ -153,11 +155,11 @@ pub(super) async fn withdraw(transaction: &mut SqliteConnection, asset_id: Uuid)
 /// it: the license was bought before the record was restored or adopted, or while another copy may go on, or before its
 /// order was placed.
 pub(super) async fn enqueue(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     asset_id: Uuid,
     now_ms: i64,
 ) -> Result<(), RecordError> {
-    sqlx::query(
+    transaction.sql(
         "INSERT INTO mails (id, kind, asset_id, order_id, position, customer_id, state, attempts, due_at_ms, created_at_ms,
                             waits_for_order)
          SELECT $1, $2, assets.id, assets.order_id, assets.position, assets.customer_id,
@@ -182,7 +184,7 @@ pub(super) async fn enqueue(
     .bind(AttemptResult::Restored.word())
     .bind(MailState::Held.word())
     .bind(now_ms.saturating_add(millis(OVERDUE)))
-    .execute(transaction)
+    .execute()
     .await?;
     Ok(())
 }
@@ -191,12 +193,12 @@ pub(super) async fn enqueue(
 /// ordered, which writes to its customers itself. Call it before the asset shows its license as returned: it is held back where another copy of the record may have made the return and
 /// mailed it, which is so unless the license was not returned yet after that copy had ended.
 pub(super) async fn enqueue_return(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     asset_id: Uuid,
     cancellation_id: Uuid,
     now_ms: i64,
 ) -> Result<(), RecordError> {
-    sqlx::query(
+    transaction.sql(
         "INSERT INTO mails (id, kind, asset_id, order_id, position, customer_id, state, attempts, due_at_ms, created_at_ms)
          SELECT $1, $2, assets.id, assets.order_id, assets.position, assets.customer_id,
                 CASE WHEN (SELECT awaits_adoption FROM provenance)
@@ -223,7 +225,7 @@ pub(super) async fn enqueue_return(
     .bind(Act::NoticeRestoration.word())
     .bind(Act::AdoptRecord.word())
     .bind(MailState::Held.word())
-    .execute(transaction)
+    .execute()
     .await?;
     Ok(())
 }
@@ -237,19 +239,21 @@ impl Record {
     /// When the record can't be read or written, or the host key does not open a secret.
     pub async fn take_mails(&self, worker_id: Uuid, limit: u32) -> Result<Vec<MailToSend>, RecordError> {
         // A read blocks no writer, and nearly always nothing is due.
-        let due: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM (SELECT 1 AS one FROM mails
+        let due: i64 = self
+            .readers
+            .sql(
+                "SELECT COUNT(*) FROM (SELECT 1 AS one FROM mails
              WHERE state = $1 AND due_at_ms <= $2 AND (worker IS NULL OR worker <> $3) LIMIT 1) AS due",
-        )
-        .bind(MailState::Pending.word())
-        .bind(now_ms())
-        .bind(worker_id.to_string())
-        .fetch_one(&self.readers)
-        .await?;
+            )
+            .bind(MailState::Pending.word())
+            .bind_now()
+            .bind(worker_id.to_string())
+            .scalar()
+            .await?;
         if due == 0 || read_gate(&self.readers).await? == Gate::Closed {
             return Ok(Vec::new());
         }
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         self.release_dead_workers(&mut transaction).await?;
         let gate = read_gate(&mut *transaction).await?;
         let limit = match gate {
@@ -258,27 +262,28 @@ impl Record {
             Gate::Closed => 0,
         };
         // The try is an e-mail that was tried the least: one that alone is not taken keeps no other one waiting.
-        let taken = sqlx::query(
-            "UPDATE mails SET worker = $1, attempts = attempts + 1, waits_for_order = FALSE
+        let taken = transaction
+            .sql(
+                "UPDATE mails SET worker = $1, attempts = attempts + 1, waits_for_order = FALSE
              WHERE id IN (SELECT id FROM mails WHERE state = $2 AND due_at_ms <= $3 AND worker IS NULL
                           ORDER BY CASE WHEN $5 THEN attempts ELSE 0 END, due_at_ms, id LIMIT $4)
                AND EXISTS (SELECT 1 FROM workers WHERE id = $1)
              RETURNING id",
-        )
-        .bind(worker_id.to_string())
-        .bind(MailState::Pending.word())
-        .bind(now_ms())
-        .bind(i64::from(limit))
-        .bind(gate == Gate::OneTry)
-        .fetch_all(&mut *transaction)
-        .await?;
+            )
+            .bind(worker_id.to_string())
+            .bind(MailState::Pending.word())
+            .bind_now()
+            .bind(i64::from(limit))
+            .bind(gate == Gate::OneTry)
+            .fetch_all()
+            .await?;
         if taken.is_empty() {
             transaction.commit().await?;
             return Ok(Vec::new());
         }
         let is_try = gate == Gate::OneTry;
         if is_try {
-            put_off(&mut *transaction, now_ms().saturating_add(millis(ONE_TRY))).await?;
+            put_off(&mut *transaction, self.now_ms().saturating_add(millis(ONE_TRY))).await?;
         }
         let taken = taken.iter().map(|row| id(row, "id"));
         let taken = taken.collect::<Result<Vec<_>, _>>()?;
@@ -316,33 +321,36 @@ impl Record {
         mail_id: Uuid,
         domain: &str,
     ) -> Result<Option<String>, RecordError> {
-        let domain = sqlx::query_scalar(
-            "UPDATE mails SET message_id_domain = COALESCE(message_id_domain, $3)
+        let domain = self
+            .writer
+            .sql(
+                "UPDATE mails SET message_id_domain = COALESCE(message_id_domain, $3)
              WHERE id = $1 AND worker = $2 AND state = $4
              RETURNING message_id_domain",
-        )
-        .bind(mail_id.to_string())
-        .bind(worker_id.to_string())
-        .bind(domain)
-        .bind(MailState::Pending.word())
-        .fetch_optional(&self.writer)
-        .await?;
+            )
+            .bind(mail_id.to_string())
+            .bind(worker_id.to_string())
+            .bind(domain)
+            .bind(MailState::Pending.word())
+            .scalar_optional()
+            .await?;
         Ok(domain)
     }
 
     async fn read_mail_to_send(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         mail_id: Uuid,
     ) -> Result<MailToSend, RecordError> {
-        let row = sqlx::query(
-            "SELECT kind, asset_id, attempts, recipient, sent_with, copy_of IS NOT NULL AS is_copy,
+        let row = connection
+            .sql(
+                "SELECT kind, asset_id, attempts, recipient, sent_with, copy_of IS NOT NULL AS is_copy,
                     (SELECT sent_at_ms FROM mails former WHERE former.id = mails.copy_of) AS first_sent_at_ms
              FROM mails WHERE id = $1",
-        )
-        .bind(mail_id.to_string())
-        .fetch_one(&mut *connection)
-        .await?;
+            )
+            .bind(mail_id.to_string())
+            .fetch_one()
+            .await?;
         let asset_id = id(&row, "asset_id")?;
         let mut secrets = self.read_license_secrets(connection, &[asset_id]).await?;
         let (_, secrets) = secrets.remove(&asset_id).ok_or_else(|| RecordError::Damaged {
@@ -372,9 +380,10 @@ impl Record {
         secrets: LicenseSecrets,
     ) -> Result<Option<MailToSend>, RecordError> {
         let mut connection = self.readers.acquire().await?;
-        let found = sqlx::query("SELECT 1 FROM assets WHERE id = $1")
+        let found = connection
+            .sql("SELECT 1 FROM assets WHERE id = $1")
             .bind(asset_id.to_string())
-            .fetch_optional(&mut *connection)
+            .fetch_optional()
             .await?;
         match found {
             None => Ok(None),
@@ -394,7 +403,7 @@ impl Record {
         outcome: MailOutcome,
         due_at_ms: i64,
     ) -> Result<(), RecordError> {
-        let now = now_ms();
+        let now = self.now_ms();
         let tries = i64::from(!matches!(outcome, MailOutcome::Waits(_)));
         let (state, problem, due_at_ms, sent_at_ms) = match outcome {
             MailOutcome::Sent(problem) => (MailState::Sent, problem, now, Some(now)),
@@ -404,9 +413,9 @@ impl Record {
             MailOutcome::Refused(problem) => (MailState::Failed, Some(problem), now, None),
         };
         let problem_text = problem.as_ref().map(to_json).transpose()?;
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         for mail in std::iter::once(mail).chain(&mail.others) {
-            let finished = sqlx::query(
+            let finished = transaction.sql(
                 "UPDATE mails SET state = $3, problem = $4, due_at_ms = $5, sent_at_ms = $6, worker = NULL,
                         attempts = attempts - 1 + $8, sent_to = CASE WHEN $3 = $7 THEN $9 ELSE sent_to END
                  WHERE id = $1 AND state <> $7 AND (worker = $2 OR $3 = $7)
@@ -421,7 +430,7 @@ impl Record {
             .bind(MailState::Sent.word())
             .bind(tries)
             .bind(&mail.contact.email)
-            .fetch_optional(&mut *transaction)
+            .fetch_optional()
             .await?;
             let Some(row) = finished else { continue };
             let kind = AlertKind::MailFailed;
@@ -445,9 +454,11 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn pending_mails(&self) -> Result<u64, RecordError> {
-        let pending: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM mails WHERE state = $1")
+        let pending: i64 = self
+            .readers
+            .sql("SELECT COUNT(*) FROM mails WHERE state = $1")
             .bind(MailState::Pending.word())
-            .fetch_one(&self.readers)
+            .scalar()
             .await?;
         Ok(pending.unsigned_abs())
     }
@@ -457,9 +468,11 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn held_mails(&self) -> Result<u64, RecordError> {
-        let held: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM mails WHERE state = $1")
+        let held: i64 = self
+            .readers
+            .sql("SELECT COUNT(*) FROM mails WHERE state = $1")
             .bind(MailState::Held.word())
-            .fetch_one(&self.readers)
+            .scalar()
             .await?;
         Ok(held.unsigned_abs())
     }
@@ -477,13 +490,15 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn mail(&self, mail_id: Uuid) -> Result<Option<(Mail, Uuid)>, RecordError> {
-        let row = sqlx::query(
-            "SELECT mails.*, orders.contact, orders.instance_id
+        let row = self
+            .readers
+            .sql(
+                "SELECT mails.*, orders.contact, orders.instance_id
              FROM mails JOIN orders ON orders.id = mails.order_id WHERE mails.id = $1",
-        )
-        .bind(mail_id.to_string())
-        .fetch_optional(&self.readers)
-        .await?;
+            )
+            .bind(mail_id.to_string())
+            .fetch_optional()
+            .await?;
         row.map(|row| Ok((read_mail(&row)?, id(&row, "instance_id")?)))
             .transpose()
     }
@@ -507,12 +522,12 @@ impl Record {
     }
 
     async fn make_one_due(&self, mail_id: Uuid, which: MadeDue, actor: &Actor) -> Result<(), RetryMailError> {
-        let mut transaction = begin_write(&self.writer).await?;
-        let state: Option<String> = sqlx::query_scalar("SELECT state FROM mails WHERE id = $1")
+        let mut transaction = self.writer.begin_write().await?;
+        let state: Option<String> = transaction
+            .sql("SELECT state FROM mails WHERE id = $1")
             .bind(mail_id.to_string())
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(RecordError::from)?;
+            .scalar_optional()
+            .await?;
         let state = state.ok_or(RetryMailError::NoMail { id: mail_id })?;
         match MailState::from_word(&state).map_err(RecordError::from)? {
             MailState::Sent => return Err(RetryMailError::Sent { id: mail_id }),
@@ -523,7 +538,7 @@ impl Record {
             MailState::Pending | MailState::Failed | MailState::Held => {}
         }
         make_due(&mut transaction, which, actor).await?;
-        transaction.commit().await.map_err(RecordError::from)?;
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -555,7 +570,7 @@ impl Record {
     }
 
     async fn make_all_due(&self, which: MadeDue, actor: &Actor) -> Result<u64, RecordError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let due = make_due(&mut transaction, which, actor).await?;
         transaction.commit().await?;
         Ok(due)
@@ -577,11 +592,7 @@ enum MadeDue {
     Held,
 }
 
-async fn make_due(
-    transaction: &mut SqliteConnection,
-    which: MadeDue,
-    actor: &Actor,
-) -> Result<u64, RecordError> {
+async fn make_due(transaction: &mut Connection, which: MadeDue, actor: &Actor) -> Result<u64, RecordError> {
     let states: &[MailState] = match which {
         MadeDue::One(_) => &[MailState::Pending, MailState::Failed, MailState::Held],
         MadeDue::Unheld(_) => &[MailState::Pending, MailState::Failed],
@@ -589,9 +600,9 @@ async fn make_due(
         MadeDue::Refused => &[MailState::Failed],
         MadeDue::Held => &[MailState::Held],
     };
-    let mut query = QueryBuilder::new("UPDATE mails SET state = ");
+    let mut query = Builder::new("UPDATE mails SET state = ");
     query.push_bind(MailState::Pending.word());
-    query.push(", due_at_ms = ").push_bind(now_ms());
+    query.push(", due_at_ms = ").push_bind(transaction.now_ms());
     query.push(" WHERE state IN (");
     let mut list = query.separated(", ");
     for state in states {
@@ -605,7 +616,7 @@ async fn make_due(
         query.push_bind(mail_id.to_string()).push("))");
     }
     query.push(" RETURNING id, (SELECT instance_id FROM assets WHERE assets.id = asset_id) AS instance_id");
-    let rows = query.build().fetch_all(&mut *transaction).await?;
+    let rows = transaction.build(&mut query).fetch_all().await?;
     if !matches!(which, MadeDue::Unheld(_)) {
         mail_stop::end(transaction).await?;
     }
@@ -619,11 +630,11 @@ async fn make_due(
 
 /// The e-mail about an asset's license, as a first one that was never tried.
 async fn mail_about(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     asset_id: Uuid,
     secrets: LicenseSecrets,
 ) -> Result<MailToSend, RecordError> {
-    let row = sqlx::query(
+    let row = connection.sql(
         "SELECT orders.customer, orders.reseller, orders.contact, plugins.vendor, plugins.offering, sellers.seller
          FROM assets JOIN orders ON orders.id = assets.order_id
          JOIN instances ON instances.id = assets.instance_id
@@ -632,7 +643,7 @@ async fn mail_about(
          WHERE assets.id = $1",
     )
     .bind(asset_id.to_string())
-    .fetch_one(&mut *connection)
+    .fetch_one()
     .await?;
     Ok(MailToSend {
         id: Uuid::nil(),
@@ -665,7 +676,7 @@ async fn mail_about(
 }
 
 /// The recipient of an e-mail: the address that it was sent to, or else the contact of its order.
-fn read_contact(row: &SqliteRow) -> Result<Contact, RecordError> {
+fn read_contact(row: &Row) -> Result<Contact, RecordError> {
     let contact = at_recipient(from_json(row, "contact")?, row)?;
     let sent_to: Option<String> = row.try_get("sent_to")?;
     Ok(match sent_to {
@@ -675,7 +686,7 @@ fn read_contact(row: &SqliteRow) -> Result<Contact, RecordError> {
 }
 
 /// A contact at another address, where the operator has named one for the e-mail.
-fn at_recipient(contact: Contact, row: &SqliteRow) -> Result<Contact, RecordError> {
+fn at_recipient(contact: Contact, row: &Row) -> Result<Contact, RecordError> {
     let recipient: Option<String> = row.try_get("recipient")?;
     Ok(match recipient {
         Some(email) => Contact { email, ..contact },
@@ -683,7 +694,7 @@ fn at_recipient(contact: Contact, row: &SqliteRow) -> Result<Contact, RecordErro
     })
 }
 
-pub(super) fn read_mail(row: &SqliteRow) -> Result<Mail, RecordError> {
+pub(super) fn read_mail(row: &Row) -> Result<Mail, RecordError> {
     Ok(Mail {
         id: id(row, "id")?,
         kind: MailKind::from_word(row.try_get("kind")?)?,

@@ -2,18 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use bss_model::clock::now_ms;
 use bss_model::{
     AssetId, Diagnose, Diagnosis, ErrorKind, Event, InstanceId, OrderId, Outcome, OutcomeCursor, OutcomeKind,
     Owner, Problem, RecordLives,
 };
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::alerts;
 use super::stored::{count, from_json, id, optional, push_ids, to_json};
 use super::{Record, RecordError};
+use crate::database::{Builder, Connection, Row};
 
 /// The namespace of events' ids (RFC 9562, UUID version 5).
 const EVENTS: Uuid = Uuid::from_u128(0x6f1b_7a0e_41c2_5b1d_9d64_2f8c_0e55_a3b7);
@@ -64,40 +62,36 @@ impl Diagnose for OutcomesError {
     }
 }
 
-impl From<sqlx::Error> for OutcomesError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
 /// Writes an outcome down, in the transaction of what it tells.
 pub(super) async fn tell(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     kind: OutcomeKind,
     asset_id: Uuid,
     problem: Option<&Problem>,
 ) -> Result<(), RecordError> {
-    sqlx::query("INSERT INTO outcomes (kind, asset_id, problem, happened_at_ms) VALUES ($1, $2, $3, $4)")
+    transaction
+        .sql("INSERT INTO outcomes (kind, asset_id, problem, happened_at_ms) VALUES ($1, $2, $3, $4)")
         .bind(kind.word())
         .bind(asset_id.to_string())
         .bind(problem.map(to_json).transpose()?)
-        .bind(now_ms())
-        .execute(&mut *transaction)
+        .bind_now()
+        .execute()
         .await?;
-    sqlx::query(
-        "INSERT INTO outcome_counts (kind, outcomes) VALUES ($1, 1)
+    transaction
+        .sql(
+            "INSERT INTO outcome_counts (kind, outcomes) VALUES ($1, 1)
          ON CONFLICT (kind) DO UPDATE SET outcomes = outcome_counts.outcomes + 1",
-    )
-    .bind(kind.word())
-    .execute(&mut *transaction)
-    .await?;
+        )
+        .bind(kind.word())
+        .execute()
+        .await?;
     alerts::follow(transaction, kind, asset_id, problem).await
 }
 
 /// The number of the last outcome. 0: there is none.
-pub(super) async fn last_number(connection: &mut SqliteConnection) -> Result<i64, RecordError> {
-    let last = sqlx::query_scalar("SELECT COALESCE(MAX(number), 0) FROM outcomes");
-    Ok(last.fetch_one(connection).await?)
+pub(super) async fn last_number(connection: &mut Connection) -> Result<i64, RecordError> {
+    let last = connection.sql("SELECT COALESCE(MAX(number), 0) FROM outcomes");
+    last.scalar().await
 }
 
 impl Record {
@@ -134,9 +128,9 @@ impl Record {
         let unknown = || OutcomesError::UnknownCursor { cursor: after };
         let number = lives.number_after(after, last).ok_or_else(unknown)?;
         let life = lives.present().ok_or_else(unknown)?;
-        let rows = events_query(number, limit, of, instances)
-            .build()
-            .fetch_all(&mut *connection)
+        let rows = connection
+            .build(&mut events_query(number, limit, of, instances))
+            .fetch_all()
             .await?;
         let events = rows.iter().map(|row| read_event(row, life));
         Ok(events.collect::<Result<_, RecordError>>()?)
@@ -160,10 +154,12 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn outcome_counts(&self) -> Result<BTreeMap<OutcomeKind, u64>, RecordError> {
-        let rows = sqlx::query("SELECT kind, outcomes FROM outcome_counts")
-            .fetch_all(&self.readers)
+        let rows = self
+            .readers
+            .sql("SELECT kind, outcomes FROM outcome_counts")
+            .fetch_all()
             .await?;
-        let read = |row: &SqliteRow| {
+        let read = |row: &Row| {
             let outcomes: i64 = row.try_get("outcomes")?;
             Ok((
                 OutcomeKind::from_word(row.try_get("kind")?)?,
@@ -175,7 +171,7 @@ impl Record {
 }
 
 /// The present life of the record, which cursors name.
-pub(super) async fn present_life(connection: &mut SqliteConnection) -> Result<Uuid, RecordError> {
+pub(super) async fn present_life(connection: &mut Connection) -> Result<Uuid, RecordError> {
     let present = lives(connection).await?.present();
     present.ok_or_else(|| RecordError::Damaged {
         what: "the record has no id".to_owned(),
@@ -183,15 +179,16 @@ pub(super) async fn present_life(connection: &mut SqliteConnection) -> Result<Uu
 }
 
 /// The lives of the record. The first one has the record's own id, which all of its copies have.
-async fn lives(connection: &mut SqliteConnection) -> Result<RecordLives, RecordError> {
-    let rows = sqlx::query(
-        "SELECT record AS life, 0 AS last_outcome, 0 AS number FROM provenance
+async fn lives(connection: &mut Connection) -> Result<RecordLives, RecordError> {
+    let rows = connection
+        .sql(
+            "SELECT record AS life, 0 AS last_outcome, 0 AS number FROM provenance
          UNION ALL SELECT life, last_outcome, number FROM restorations WHERE life IS NOT NULL
          ORDER BY number",
-    )
-    .fetch_all(connection)
-    .await?;
-    let read = |row: &SqliteRow| Ok((id(row, "life")?, row.try_get("last_outcome")?));
+        )
+        .fetch_all()
+        .await?;
+    let read = |row: &Row| Ok((id(row, "life")?, row.try_get("last_outcome")?));
     Ok(RecordLives(
         rows.iter().map(read).collect::<Result<_, RecordError>>()?,
     ))
@@ -204,8 +201,8 @@ pub(super) fn events_query(
     limit: u32,
     of: Option<&Owner>,
     instances: Option<&[Uuid]>,
-) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new(concat!(
+) -> Builder {
+    let mut query = Builder::new(concat!(
         "SELECT ",
         event_columns!(),
         " FROM outcomes o ",
@@ -213,14 +210,14 @@ pub(super) fn events_query(
         " WHERE o.number > "
     ));
     query.push_bind(number);
-    // The `+` keeps SQLite from beginning with all that an owner or an instance has ever had.
+    // An expression keeps SQLite from beginning with all that an owner or an instance has ever had.
     if let Some(owner) = of {
         query
-            .push(" AND +instances.owner = ")
+            .push(" AND instances.owner || '' = ")
             .push_bind(owner.as_str().to_owned());
     }
     if let Some(instances) = instances {
-        query.push(" AND +a.instance_id IN (");
+        query.push(" AND a.instance_id || '' IN (");
         push_ids(&mut query, instances);
         query.push(")");
     }
@@ -231,7 +228,7 @@ pub(super) fn events_query(
 }
 
 /// The event of a row that has the columns of one.
-pub(super) fn read_event(row: &SqliteRow, life: Uuid) -> Result<Event, RecordError> {
+pub(super) fn read_event(row: &Row, life: Uuid) -> Result<Event, RecordError> {
     let outcome = read_outcome(row, life)?;
     // An event has the same id wherever and however often it is told, also by a restored record that learns of it once more.
     let nth: i64 = row.try_get("nth")?;
@@ -242,7 +239,7 @@ pub(super) fn read_event(row: &SqliteRow, life: Uuid) -> Result<Event, RecordErr
     })
 }
 
-fn read_outcome(row: &SqliteRow, life: Uuid) -> Result<Outcome, RecordError> {
+fn read_outcome(row: &Row, life: Uuid) -> Result<Outcome, RecordError> {
     Ok(Outcome {
         cursor: OutcomeCursor::after(life, row.try_get("number")?),
         kind: OutcomeKind::from_word(row.try_get("kind")?)?,

@@ -3,11 +3,10 @@
 use bss_model::{Cursor, Page, Rows, SortOrder};
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite};
 
 use super::stored::to_json;
 use super::{Record, RecordError};
+use crate::database::{Builder, Row};
 
 /// A list of the record. For each common filter an index has the filter's columns, then those of the key in this
 /// order.
@@ -41,7 +40,7 @@ impl KeyColumn {
         }
     }
 
-    fn value(&self, row: &SqliteRow) -> Result<KeyValue, RecordError> {
+    fn value(&self, row: &Row) -> Result<KeyValue, RecordError> {
         Ok(match self {
             Self::Integer(name) => KeyValue::Integer(row.try_get(*name)?),
             Self::Text(name) => KeyValue::Text(row.try_get(*name)?),
@@ -59,7 +58,7 @@ impl KeyColumn {
 impl List {
     /// Restricts a query, which has a condition already, to a page. Reads one row more than the page has, to learn
     /// whether another page follows.
-    pub(super) fn push(&self, query: &mut QueryBuilder<Sqlite>, page: &Page) -> Result<(), RecordError> {
+    pub(super) fn push(&self, query: &mut Builder, page: &Page) -> Result<(), RecordError> {
         let (comparison, direction) = match page.order {
             SortOrder::Ascending => (">", ""),
             SortOrder::Descending => ("<", " DESC"),
@@ -89,7 +88,7 @@ impl List {
     }
 
     /// Removes the extra row, and returns the cursor of the next page if there was one.
-    fn next(&self, rows: &mut Vec<SqliteRow>, page: &Page) -> Result<Option<Cursor>, RecordError> {
+    fn next(&self, rows: &mut Vec<Row>, page: &Page) -> Result<Option<Cursor>, RecordError> {
         let Some(limit) = page.limit.map(|limit| limit.get() as usize) else {
             return Ok(None);
         };
@@ -100,7 +99,7 @@ impl List {
         rows.last().map(|row| self.cursor(row)).transpose()
     }
 
-    fn cursor(&self, row: &SqliteRow) -> Result<Cursor, RecordError> {
+    fn cursor(&self, row: &Row) -> Result<Cursor, RecordError> {
         let values = self.key.iter().map(|column| column.value(row));
         let values = values.collect::<Result<Vec<_>, _>>()?;
         let text = to_json(&(self.name, values))?;
@@ -133,12 +132,12 @@ impl Record {
     pub(super) async fn page<T>(
         &self,
         list: &List,
-        mut query: QueryBuilder<Sqlite>,
+        mut query: Builder,
         page: &Page,
-        read: impl Fn(&SqliteRow) -> Result<T, RecordError>,
+        read: impl Fn(&Row) -> Result<T, RecordError>,
     ) -> Result<Rows<T>, RecordError> {
         list.push(&mut query, page)?;
-        let mut rows = query.build().fetch_all(&self.readers).await?;
+        let mut rows = self.readers.build(&mut query).fetch_all().await?;
         let next = list.next(&mut rows, page)?;
         let rows = rows.iter().map(read).collect::<Result<_, _>>()?;
         Ok(Rows { rows, next })

@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use bss_model::clock::{millis, now_ms};
+use bss_model::clock::millis;
 use bss_model::moment::Moment;
 use bss_model::purchase_rule::RETRY_AFTER_MAX;
 use bss_model::{CancellationState, LicenseTokenStatus, MailState, SyncStatus};
-use sqlx::SqliteConnection;
 
 use super::stored::{boot, moment, uptime_ms};
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::Connection;
 
 /// The longest time that anything is put off: as long as a vendor may ask for, and the usual pause.
 const LONGEST_PAUSE: Duration = RETRY_AFTER_MAX.saturating_add(Duration::from_secs(60 * 60));
@@ -38,35 +38,35 @@ fn put_off() -> [(&'static str, &'static str, &'static str, &'static str); 5] {
 impl Record {
     /// Counts the time that has passed, and puts off by less what a clock that ran ahead has put off.
     pub(super) async fn count_time(&self) -> Result<(), RecordError> {
-        let mut transaction = begin_write(&self.writer).await?;
-        catch_up(&mut transaction, Moment::now(), Duration::ZERO).await?;
+        let mut transaction = self.writer.begin_write().await?;
+        let now = transaction.now();
+        catch_up(&mut transaction, now, Duration::ZERO).await?;
         transaction.commit().await?;
         self.pull_back_what_is_too_late().await
     }
 
     /// Makes due at once what is put off for longer than anything is: by a clock that ran ahead in an earlier boot.
     async fn pull_back_what_is_too_late(&self) -> Result<(), RecordError> {
-        let too_late_ms = now_ms().saturating_add(millis(LONGEST_PAUSE));
+        let too_late_ms = self.now_ms().saturating_add(millis(LONGEST_PAUSE));
         for (table, column, state_column, state) in put_off() {
             let condition = format!("{state_column} = $1 AND {column} > $2");
             // A read first: it blocks no writer, and nearly always there is nothing.
             let look = format!("SELECT 1 FROM {table} WHERE {condition} LIMIT 1");
-            let look = sqlx::query(sqlx::AssertSqlSafe(look))
-                .bind(state)
-                .bind(too_late_ms);
-            if look.fetch_optional(&self.readers).await?.is_none() {
+            let look = self.readers.composed(look).bind(state).bind(too_late_ms);
+            if look.fetch_optional().await?.is_none() {
                 continue;
             }
-            let mut transaction = begin_write(&self.writer).await?;
+            let mut transaction = self.writer.begin_write().await?;
             let pull = format!("UPDATE {table} SET {column} = $3 WHERE {condition}");
-            let pulled = sqlx::query(sqlx::AssertSqlSafe(pull))
+            let pulled = transaction
+                .composed(pull)
                 .bind(state)
                 .bind(too_late_ms)
-                .bind(now_ms())
-                .execute(&mut *transaction)
+                .bind_now()
+                .execute()
                 .await?;
             transaction.commit().await?;
-            tell_pulled_back(table, pulled.rows_affected());
+            tell_pulled_back(table, pulled);
         }
         Ok(())
     }
@@ -75,7 +75,7 @@ impl Record {
 /// Counts the time that has passed since it was last counted, if that is `at_least` so much, and puts off by less what a
 /// clock that ran ahead has put off.
 pub(super) async fn catch_up(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     now: Moment,
     at_least: Duration,
 ) -> Result<(), RecordError> {
@@ -89,12 +89,13 @@ pub(super) async fn catch_up(
 /// Counts the time that has passed since it was last counted, if that is `at_least` so much. Returns by how much the wall
 /// clock was set back meanwhile. What passes while the machine is off is not counted: no clock can tell it.
 async fn count(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     now: Moment,
     at_least: Duration,
 ) -> Result<Duration, RecordError> {
-    let row = sqlx::query("SELECT counted_at_ms, counted_boot AS boot, counted_uptime_ms FROM provenance")
-        .fetch_one(&mut *connection)
+    let row = connection
+        .sql("SELECT counted_at_ms, counted_boot AS boot, counted_uptime_ms FROM provenance")
+        .fetch_one()
         .await?;
     let counted = moment(&row, "counted_at_ms", "counted_uptime_ms")?;
     let counted = counted.filter(|counted| counted.is_of_the_boot_of(now));
@@ -102,16 +103,17 @@ async fn count(
     if counted.is_some() && passed < at_least {
         return Ok(Duration::ZERO);
     }
-    sqlx::query(
-        "UPDATE provenance SET remembered_ms = remembered_ms + $1, counted_at_ms = $2, counted_boot = $3,
+    connection
+        .sql(
+            "UPDATE provenance SET remembered_ms = remembered_ms + $1, counted_at_ms = $2, counted_boot = $3,
                                counted_uptime_ms = $4",
-    )
-    .bind(millis(passed))
-    .bind(now.wall_ms)
-    .bind(boot(now))
-    .bind(uptime_ms(now))
-    .execute(connection)
-    .await?;
+        )
+        .bind(millis(passed))
+        .bind(now.wall_ms)
+        .bind(boot(now))
+        .bind(uptime_ms(now))
+        .execute()
+        .await?;
     let right_ms = counted.map(|counted| counted.wall_ms.saturating_add(millis(passed)));
     let behind_ms = right_ms.map_or(0, |right_ms| right_ms.saturating_sub(now.wall_ms));
     Ok(Duration::from_millis(
@@ -120,18 +122,19 @@ async fn count(
 }
 
 /// Puts everything off by less: by as much as the wall clock was set back.
-async fn pull_back(connection: &mut SqliteConnection, set_back: Duration) -> Result<(), RecordError> {
+async fn pull_back(connection: &mut Connection, set_back: Duration) -> Result<(), RecordError> {
     for (table, column, state_column, state) in put_off() {
         let pull = format!(
             "UPDATE {table} SET {column} = {column} - $3 WHERE {state_column} = $1 AND {column} > $2"
         );
-        let pulled = sqlx::query(sqlx::AssertSqlSafe(pull))
+        let pulled = connection
+            .composed(pull)
             .bind(state)
-            .bind(now_ms())
+            .bind_now()
             .bind(millis(set_back))
-            .execute(&mut *connection)
+            .execute()
             .await?;
-        tell_pulled_back(table, pulled.rows_affected());
+        tell_pulled_back(table, pulled);
     }
     Ok(())
 }
@@ -148,6 +151,7 @@ fn tell_pulled_back(table: &str, rows: u64) {
 
 #[cfg(test)]
 mod tests {
+    use bss_model::clock::now_ms;
     use bss_model::moment::{Boot, Uptime};
     use uuid::Uuid;
 
@@ -167,17 +171,15 @@ mod tests {
     async fn counted(record: &Record, now: Moment) -> (u64, i64) {
         let mut connection = record.writer.acquire().await.unwrap();
         let set_back = count(&mut connection, now, Duration::ZERO).await.unwrap();
-        let remembered = sqlx::query_scalar("SELECT remembered_ms FROM provenance");
-        let remembered: i64 = remembered.fetch_one(&mut *connection).await.unwrap();
+        let remembered = connection.sql("SELECT remembered_ms FROM provenance");
+        let remembered: i64 = remembered.scalar().await.unwrap();
         (set_back.as_secs() / 60, remembered / MINUTE_MS)
     }
 
     #[tokio::test]
     async fn only_the_clock_that_nobody_can_set_tells_how_much_time_has_passed() {
         let folder = tempfile::tempdir().unwrap();
-        let record = Record::open_or_create(folder.path(), &bss_keys::HostKeySource::default())
-            .await
-            .unwrap();
+        let record = crate::test_record::open(folder.path()).await;
         let wall = now_ms();
         let minutes = |minutes: i64| minutes * MINUTE_MS;
         assert_eq!(counted(&record, at(1, minutes(10), wall)).await, (0, 0));
@@ -202,17 +204,15 @@ mod tests {
     #[tokio::test]
     async fn what_is_opened_often_counts_only_now_and_then() {
         let folder = tempfile::tempdir().unwrap();
-        let record = Record::open_or_create(folder.path(), &bss_keys::HostKeySource::default())
-            .await
-            .unwrap();
+        let record = crate::test_record::open(folder.path()).await;
         let mut connection = record.writer.acquire().await.unwrap();
         let hour = Duration::from_secs(60 * 60);
         for (uptime_ms, remembered) in [(0, 0), (MINUTE_MS, 0), (61 * MINUTE_MS, 61)] {
             count(&mut connection, at(1, uptime_ms, uptime_ms), hour)
                 .await
                 .unwrap();
-            let found = sqlx::query_scalar("SELECT remembered_ms / 60000 FROM provenance");
-            let found: i64 = found.fetch_one(&mut *connection).await.unwrap();
+            let found = connection.sql("SELECT remembered_ms / 60000 FROM provenance");
+            let found: i64 = found.scalar().await.unwrap();
             assert_eq!(found, remembered);
         }
     }

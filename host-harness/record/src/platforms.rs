@@ -3,19 +3,18 @@
 use std::time::Duration;
 
 use bss_keys::PlatformKey;
-use bss_model::clock::{millis, now_ms};
+use bss_model::clock::millis;
 use bss_model::{
     Act, Actor, Advice, Diagnose, Diagnosis, ErrorKind, InvalidApiClient, NewPlatform, Owner, Platform,
     Subject, check_client_name,
 };
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
 use super::stored::{id, opens, optional, owner, owner_column};
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Connection, Row};
 
 /// Why a platform was not registered, or its key not put on record. Nothing is changed then.
 #[derive(Debug, thiserror::Error)]
@@ -98,12 +97,6 @@ impl Diagnose for PlatformError {
     }
 }
 
-impl From<sqlx::Error> for PlatformError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
 impl Record {
     /// Registers a platform, with its application id and its key where they are known already. Without them it opens nothing.
     ///
@@ -123,19 +116,20 @@ impl Record {
             owner: new.owner,
             instance_id: new.instance_id,
             application_id: credentials.map(|(application_id, _)| application_id),
-            created_at_ms: now_ms(),
+            created_at_ms: self.now_ms(),
             rotated_at_ms: None,
             former_key_until_ms: None,
             revoked_at_ms: None,
         };
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         if is_used(&mut transaction, &platform.name).await? {
             return Err(PlatformError::NameTaken { name: platform.name });
         }
-        let instance = sqlx::query("SELECT 1 FROM instances WHERE id = $1 AND owner = $2")
+        let instance = transaction
+            .sql("SELECT 1 FROM instances WHERE id = $1 AND owner = $2")
             .bind(platform.instance_id.to_string())
             .bind(owner_column(platform.owner.as_ref()))
-            .fetch_optional(&mut *transaction)
+            .fetch_optional()
             .await?;
         if instance.is_none() {
             let id = platform.instance_id;
@@ -144,7 +138,7 @@ impl Record {
         if let Some((application_id, _)) = credentials {
             check_free(&mut transaction, application_id, &platform).await?;
         }
-        sqlx::query(
+        transaction.sql(
             "INSERT INTO platforms (id, name, owner, instance_id, application_id, key_digest, created_at_ms)
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
@@ -155,7 +149,7 @@ impl Record {
         .bind(platform.application_id.map(|id| id.to_string()))
         .bind(credentials.map(|(_, key)| key.digest().as_bytes().to_vec()))
         .bind(platform.created_at_ms)
-        .execute(&mut *transaction)
+        .execute()
         .await?;
         let detail = json!({
             "name": platform.name, "owner": platform.owner, "applicationId": platform.application_id
@@ -181,7 +175,7 @@ impl Record {
         keep_former: Duration,
         actor: &Actor,
     ) -> Result<Platform, PlatformError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let former = usable(&mut transaction, name, owner).await?;
         let application_id = application_id.or(former.application_id);
         let application_id = application_id.ok_or_else(|| PlatformError::NoApplication {
@@ -189,7 +183,7 @@ impl Record {
         })?;
         check_free(&mut transaction, application_id, &former).await?;
         let is_same_application = former.application_id == Some(application_id);
-        let now_ms = now_ms();
+        let now_ms = self.now_ms();
         let former_key_until_ms = (is_same_application && !keep_former.is_zero())
             .then(|| now_ms.saturating_add(millis(keep_former)));
         let platform = Platform {
@@ -198,7 +192,7 @@ impl Record {
             former_key_until_ms,
             ..former
         };
-        sqlx::query(
+        transaction.sql(
             "UPDATE platforms SET former_key_digest = CASE WHEN $4 IS NULL THEN NULL ELSE key_digest END, key_digest = $2,
              rotated_at_ms = $3, former_key_until_ms = $4, application_id = $5 WHERE id = $1",
         )
@@ -207,7 +201,7 @@ impl Record {
         .bind(now_ms)
         .bind(former_key_until_ms)
         .bind(application_id.to_string())
-        .execute(&mut *transaction)
+        .execute()
         .await?;
         let detail = json!({
             "name": platform.name, "applicationId": application_id, "formerKeyUntilMs": former_key_until_ms
@@ -228,18 +222,18 @@ impl Record {
         owner: Option<&Owner>,
         actor: &Actor,
     ) -> Result<Platform, PlatformError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let platform = Platform {
-            revoked_at_ms: Some(now_ms()),
+            revoked_at_ms: Some(self.now_ms()),
             former_key_until_ms: None,
             ..usable(&mut transaction, name, owner).await?
         };
-        sqlx::query(
+        transaction.sql(
             "UPDATE platforms SET revoked_at_ms = $2, former_key_digest = NULL, former_key_until_ms = NULL WHERE id = $1",
         )
         .bind(platform.id.to_string())
         .bind(platform.revoked_at_ms)
-        .execute(&mut *transaction)
+        .execute()
         .await?;
         let detail = json!({ "name": platform.name });
         let act = Act::RevokePlatform;
@@ -253,9 +247,11 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn platforms(&self, owner: Option<&Owner>) -> Result<Vec<Platform>, RecordError> {
-        let rows = sqlx::query("SELECT * FROM platforms WHERE $1 IS NULL OR owner = $1 ORDER BY name")
+        let rows = self
+            .readers
+            .sql("SELECT * FROM platforms WHERE $1 IS NULL OR owner = $1 ORDER BY name")
             .bind(owner.map(Owner::as_str))
-            .fetch_all(&self.readers)
+            .fetch_all()
             .await?;
         rows.iter().map(read).collect()
     }
@@ -278,13 +274,15 @@ impl Record {
         application_id: Uuid,
         key: &PlatformKey,
     ) -> Result<Option<Platform>, RecordError> {
-        let row = sqlx::query("SELECT * FROM platforms WHERE application_id = $1 AND revoked_at_ms IS NULL")
+        let row = self
+            .readers
+            .sql("SELECT * FROM platforms WHERE application_id = $1 AND revoked_at_ms IS NULL")
             .bind(application_id.to_string())
-            .fetch_optional(&self.readers)
+            .fetch_optional()
             .await?;
         let Some(row) = row else { return Ok(None) };
         let platform = read(&row)?;
-        Ok(opens(&row, &key.digest())?.then_some(platform))
+        Ok(opens(&row, &key.digest(), self.now_ms())?.then_some(platform))
     }
 
     /// Whether a platform has ordered anything for a customer, by its own id of that customer.
@@ -292,10 +290,12 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn has_ordered_for(&self, platform: Uuid, customer: &str) -> Result<bool, RecordError> {
-        let row = sqlx::query("SELECT 1 FROM orders WHERE customer_id = $2 AND platform_id = $1 LIMIT 1")
+        let row = self
+            .readers
+            .sql("SELECT 1 FROM orders WHERE customer_id = $2 AND platform_id = $1 LIMIT 1")
             .bind(platform.to_string())
             .bind(customer)
-            .fetch_optional(&self.readers)
+            .fetch_optional()
             .await?;
         Ok(row.is_some())
     }
@@ -305,80 +305,81 @@ impl Record {
     /// # Errors
     /// When there is no such asset, and when the record can't be written.
     pub async fn take_platform_notice(&self, asset: Uuid) -> Result<bool, RecordError> {
-        let told = sqlx::query(
+        let told = self.writer.sql(
             "INSERT INTO platform_notices (asset_id, told_at_ms) VALUES ($1, $2) ON CONFLICT (asset_id) DO NOTHING",
         )
         .bind(asset.to_string())
-        .bind(now_ms())
-        .execute(&self.writer)
+        .bind_now()
+        .execute()
         .await?;
-        Ok(told.rows_affected() == 1)
+        Ok(told == 1)
     }
 }
 
 /// Whether a platform that is not revoked buys at an instance.
 pub(super) async fn buys_at(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     platform: Uuid,
     instance_id: Uuid,
 ) -> Result<bool, RecordError> {
-    let row =
-        sqlx::query("SELECT 1 FROM platforms WHERE id = $1 AND instance_id = $2 AND revoked_at_ms IS NULL")
-            .bind(platform.to_string())
-            .bind(instance_id.to_string())
-            .fetch_optional(connection)
-            .await?;
+    let row = connection
+        .sql("SELECT 1 FROM platforms WHERE id = $1 AND instance_id = $2 AND revoked_at_ms IS NULL")
+        .bind(platform.to_string())
+        .bind(instance_id.to_string())
+        .fetch_optional()
+        .await?;
     Ok(row.is_some())
 }
 
 /// The name of a platform that buys at an instance, and was not revoked. `None`: there is none.
 pub(super) async fn platform_at(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     instance_id: Uuid,
 ) -> Result<Option<String>, RecordError> {
-    let name = sqlx::query_scalar(
+    let name = connection.sql(
         "SELECT name FROM platforms WHERE instance_id = $1 AND revoked_at_ms IS NULL ORDER BY name LIMIT 1",
     )
     .bind(instance_id.to_string())
-    .fetch_optional(connection)
+    .scalar_optional()
     .await?;
     Ok(name)
 }
 
 /// Whether a platform has or had a name, in any case of its letters.
 pub(super) async fn is_name_of_platform(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     name: &str,
 ) -> Result<bool, RecordError> {
-    let row = sqlx::query("SELECT 1 FROM platforms WHERE name = $1")
+    let row = connection
+        .sql("SELECT 1 FROM platforms WHERE name = $1")
         .bind(name)
-        .fetch_optional(connection)
+        .fetch_optional()
         .await?;
     Ok(row.is_some())
 }
 
 /// Whether a platform or an API client has or had a name, in any case of its letters.
-async fn is_used(connection: &mut SqliteConnection, name: &str) -> Result<bool, RecordError> {
-    let client = sqlx::query("SELECT 1 FROM api_clients WHERE name = $1 COLLATE NOCASE")
+async fn is_used(connection: &mut Connection, name: &str) -> Result<bool, RecordError> {
+    let client = connection
+        .sql("SELECT 1 FROM api_clients WHERE lower(name) = lower($1)")
         .bind(name)
-        .fetch_optional(&mut *connection)
+        .fetch_optional()
         .await?;
     Ok(client.is_some() || is_name_of_platform(connection, name).await?)
 }
 
 /// Refuses an application that is that of another platform than this one.
 async fn check_free(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     application_id: Uuid,
     platform: &Platform,
 ) -> Result<(), PlatformError> {
-    let row = sqlx::query(
-        "SELECT * FROM platforms WHERE application_id = $1 AND revoked_at_ms IS NULL AND id <> $2",
-    )
-    .bind(application_id.to_string())
-    .bind(platform.id.to_string())
-    .fetch_optional(connection)
-    .await?;
+    let row = connection
+        .sql("SELECT * FROM platforms WHERE application_id = $1 AND revoked_at_ms IS NULL AND id <> $2")
+        .bind(application_id.to_string())
+        .bind(platform.id.to_string())
+        .fetch_optional()
+        .await?;
     match row.as_ref().map(read).transpose()? {
         None => Ok(()),
         Some(other) if platform.owner.is_none() || other.owner == platform.owner => {
@@ -393,7 +394,7 @@ async fn check_free(
 
 /// The platform of a name, which was not revoked.
 async fn usable(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     name: &str,
     owner: Option<&Owner>,
 ) -> Result<Platform, PlatformError> {
@@ -404,14 +405,15 @@ async fn usable(
 }
 
 async fn named(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     name: &str,
     owner: Option<&Owner>,
 ) -> Result<Platform, PlatformError> {
-    let row = sqlx::query("SELECT * FROM platforms WHERE name = $1 AND ($2 IS NULL OR owner = $2)")
+    let row = connection
+        .sql("SELECT * FROM platforms WHERE name = $1 AND ($2 IS NULL OR owner = $2)")
         .bind(name)
         .bind(owner.map(Owner::as_str))
-        .fetch_optional(connection)
+        .fetch_optional()
         .await?;
     let row = row.ok_or_else(|| PlatformError::NoPlatform {
         name: name.to_owned(),
@@ -420,7 +422,7 @@ async fn named(
 }
 
 async fn act_on(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     actor: &Actor,
     act: Act,
     platform: &Platform,
@@ -430,7 +432,7 @@ async fn act_on(
     write_act(transaction, actor, act, &subject, instance_id, detail).await
 }
 
-fn read(row: &SqliteRow) -> Result<Platform, RecordError> {
+fn read(row: &Row) -> Result<Platform, RecordError> {
     Ok(Platform {
         id: id(row, "id")?,
         name: row.try_get("name")?,
@@ -449,7 +451,6 @@ mod tests {
     use std::borrow::Cow;
     use std::num::NonZeroU32;
 
-    use bss_keys::HostKeySource;
     use bss_model::{ActFilter, ApiScope, NewApiClient, NewInstance, Reach};
 
     use super::*;
@@ -467,9 +468,7 @@ mod tests {
     impl Site {
         async fn open() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let record = Record::open_or_create(folder.path(), &HostKeySource::default())
-                .await
-                .unwrap();
+            let record = crate::test_record::open(folder.path()).await;
             let instance = instance(&record, None).await;
             Self {
                 folder,
@@ -590,8 +589,10 @@ mod tests {
         assert!(site.opened(7, 1).await.is_none());
         assert!(site.opened(7, 2).await.is_some() && site.opened(7, 3).await.is_some());
         // Its time is over.
-        sqlx::query("UPDATE platforms SET former_key_until_ms = 1")
-            .execute(&site.record.writer)
+        site.record
+            .writer
+            .sql("UPDATE platforms SET former_key_until_ms = 1")
+            .execute()
             .await
             .unwrap();
         assert!(site.opened(7, 2).await.is_none() && site.opened(7, 3).await.is_some());

@@ -1,27 +1,25 @@
 //! The plugins on record: their content, what each says of itself, and who trusted it.
 
-use bss_model::clock::now_ms;
 use bss_model::{
     Act, Actor, ActorKind, AddedPlugin, Advice, Diagnose, Diagnosis, ErrorKind, PluginDescription,
     PluginDigest, PluginTrust, Subject,
 };
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
 
 use super::acts::write_act;
 use super::stored::{self, from_json, to_json};
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Connection, Row};
 
 /// Reads plugins without their content, which is large.
 macro_rules! select {
     ($rest:literal) => {
-        sqlx::query(concat!(
+        concat!(
             "SELECT sha256, path, id, vendor, offering, version, options, correlation_headers, harmless, added_at_ms,
                     trusted_by_kind, trusted_by, trusted_at_ms
              FROM plugins ",
             $rest
-        ))
+        )
     };
 }
 
@@ -61,12 +59,6 @@ impl Diagnose for RemovePluginError {
     }
 }
 
-impl From<sqlx::Error> for RemovePluginError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
 /// A plugin to put on record.
 pub struct NewPlugin<'a> {
     /// The digest of the content.
@@ -85,7 +77,7 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn plugins(&self) -> Result<Vec<AddedPlugin>, RecordError> {
-        let rows = select!("ORDER BY number").fetch_all(&self.readers).await?;
+        let rows = self.readers.sql(select!("ORDER BY number")).fetch_all().await?;
         rows.iter().map(read_plugin).collect()
     }
 
@@ -94,9 +86,11 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn plugin(&self, digest: &PluginDigest) -> Result<Option<AddedPlugin>, RecordError> {
-        let row = select!("WHERE sha256 = $1")
+        let row = self
+            .readers
+            .sql(select!("WHERE sha256 = $1"))
             .bind(digest.to_string())
-            .fetch_optional(&self.readers)
+            .fetch_optional()
             .await?;
         row.as_ref().map(read_plugin).transpose()
     }
@@ -106,9 +100,11 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn plugin_content(&self, digest: &PluginDigest) -> Result<Option<Vec<u8>>, RecordError> {
-        let content =
-            sqlx::query_scalar("SELECT content FROM plugins WHERE sha256 = $1").bind(digest.to_string());
-        Ok(content.fetch_optional(&self.readers).await?)
+        let content = self
+            .readers
+            .sql("SELECT content FROM plugins WHERE sha256 = $1")
+            .bind(digest.to_string());
+        content.scalar_optional().await
     }
 
     /// Puts a plugin on record. It runs for no instance before it is trusted. One that is there stays as it is, but that its
@@ -117,12 +113,13 @@ impl Record {
     /// # Errors
     /// When the record can't be read or written.
     pub async fn add_plugin(&self, new: &NewPlugin<'_>, actor: &Actor) -> Result<AddedPlugin, RecordError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         if let Some(known) = found(&mut transaction, &new.digest).await? {
-            sqlx::query("UPDATE plugins SET content = $2 WHERE sha256 = $1 AND content <> $2")
+            transaction
+                .sql("UPDATE plugins SET content = $2 WHERE sha256 = $1 AND content <> $2")
                 .bind(new.digest.to_string())
                 .bind(new.content)
-                .execute(&mut *transaction)
+                .execute()
                 .await?;
             transaction.commit().await?;
             return Ok(known);
@@ -141,7 +138,7 @@ impl Record {
         digest: &PluginDigest,
         actor: &Actor,
     ) -> Result<Option<AddedPlugin>, RecordError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let Some(plugin) = found(&mut transaction, digest).await? else {
             return Ok(None);
         };
@@ -162,10 +159,11 @@ impl Record {
         new: &NewPlugin<'_>,
         actor: &Actor,
     ) -> Result<AddedPlugin, RecordError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         // Another process may have been faster.
-        let first = select!("ORDER BY number LIMIT 1")
-            .fetch_optional(&mut *transaction)
+        let first = transaction
+            .sql(select!("ORDER BY number LIMIT 1"))
+            .fetch_optional()
             .await?;
         if let Some(first) = first {
             return read_plugin(&first);
@@ -181,21 +179,22 @@ impl Record {
     /// # Errors
     /// When it is not on record, an instance has it, or the record can't be written.
     pub async fn remove_plugin(&self, digest: &PluginDigest, actor: &Actor) -> Result<(), RemovePluginError> {
-        let mut transaction = begin_write(&self.writer).await?;
-        let instances: Vec<String> =
-            sqlx::query_scalar("SELECT name FROM instances WHERE plugin = $1 ORDER BY name")
-                .bind(digest.to_string())
-                .fetch_all(&mut *transaction)
-                .await?;
+        let mut transaction = self.writer.begin_write().await?;
+        let instances: Vec<String> = transaction
+            .sql("SELECT name FROM instances WHERE plugin = $1 ORDER BY name")
+            .bind(digest.to_string())
+            .scalars()
+            .await?;
         let digest = *digest;
         if !instances.is_empty() {
             return Err(RemovePluginError::InUse { digest, instances });
         }
-        let removed = sqlx::query("DELETE FROM plugins WHERE sha256 = $1")
+        let removed = transaction
+            .sql("DELETE FROM plugins WHERE sha256 = $1")
             .bind(digest.to_string())
-            .execute(&mut *transaction)
+            .execute()
             .await?;
-        if removed.rows_affected() == 0 {
+        if removed == 0 {
             return Err(RemovePluginError::NoPlugin { digest });
         }
         let subject = Subject::plugin(&digest);
@@ -215,7 +214,7 @@ impl Record {
 
 /// Whether a plugin is on record and trusted.
 pub(super) async fn is_trusted(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     digest: &PluginDigest,
 ) -> Result<bool, RecordError> {
     let found = found(transaction, digest).await?;
@@ -223,18 +222,19 @@ pub(super) async fn is_trusted(
 }
 
 async fn found(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     digest: &PluginDigest,
 ) -> Result<Option<AddedPlugin>, RecordError> {
-    let row = select!("WHERE sha256 = $1")
+    let row = transaction
+        .sql(select!("WHERE sha256 = $1"))
         .bind(digest.to_string())
-        .fetch_optional(transaction)
+        .fetch_optional()
         .await?;
     row.as_ref().map(read_plugin).transpose()
 }
 
 async fn insert(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     new: &NewPlugin<'_>,
     actor: &Actor,
 ) -> Result<AddedPlugin, RecordError> {
@@ -247,8 +247,8 @@ async fn insert(
         correlation_headers,
         harmless,
     } = new.description;
-    let added_at_ms = now_ms();
-    sqlx::query(
+    let added_at_ms = transaction.now_ms();
+    transaction.sql(
         "INSERT INTO plugins (sha256, path, content, id, vendor, offering, version, options, correlation_headers, harmless,
                               added_at_ms)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
@@ -264,7 +264,7 @@ async fn insert(
     .bind(to_json(correlation_headers)?)
     .bind(to_json(harmless)?)
     .bind(added_at_ms)
-    .execute(&mut *transaction)
+    .execute()
     .await?;
     let detail = json!({ "path": new.path, "id": id, "version": version });
     let subject = Subject::plugin(&new.digest);
@@ -279,20 +279,19 @@ async fn insert(
 }
 
 async fn trust(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     plugin: AddedPlugin,
     actor: &Actor,
 ) -> Result<AddedPlugin, RecordError> {
-    let at_ms = now_ms();
-    sqlx::query(
-        "UPDATE plugins SET trusted_by_kind = $2, trusted_by = $3, trusted_at_ms = $4 WHERE sha256 = $1",
-    )
-    .bind(plugin.digest.to_string())
-    .bind(actor.kind.word())
-    .bind(&actor.name)
-    .bind(at_ms)
-    .execute(&mut *transaction)
-    .await?;
+    let at_ms = transaction.now_ms();
+    transaction
+        .sql("UPDATE plugins SET trusted_by_kind = $2, trusted_by = $3, trusted_at_ms = $4 WHERE sha256 = $1")
+        .bind(plugin.digest.to_string())
+        .bind(actor.kind.word())
+        .bind(&actor.name)
+        .bind(at_ms)
+        .execute()
+        .await?;
     let detail = json!({ "id": plugin.description.id, "version": plugin.description.version });
     let subject = Subject::plugin(&plugin.digest);
     write_act(transaction, actor, Act::TrustPlugin, &subject, None, detail).await?;
@@ -303,7 +302,7 @@ async fn trust(
     })
 }
 
-fn read_plugin(row: &SqliteRow) -> Result<AddedPlugin, RecordError> {
+fn read_plugin(row: &Row) -> Result<AddedPlugin, RecordError> {
     let trusted_at_ms: Option<i64> = row.try_get("trusted_at_ms")?;
     Ok(AddedPlugin {
         digest: stored::plugin_digest(row, "sha256")?,

@@ -8,14 +8,14 @@ use bss_model::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sqlx::{QueryBuilder, Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::stored_act::read_act;
 use super::acts::write_act;
 use super::services::read_product;
 use super::stored::ROWS_PER_STATEMENT;
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Builder, Connection};
 
 /// The codes that an error names; the others are counted.
 const NAMED_MAX: usize = 20;
@@ -97,12 +97,6 @@ impl Diagnose for ProductError {
     }
 }
 
-impl From<sqlx::Error> for ProductError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
 /// The codes for a sentence: the first ones, and how many more there are.
 fn quoted(codes: &[String]) -> String {
     let first = codes.iter().take(NAMED_MAX);
@@ -125,7 +119,7 @@ impl Record {
         choice: &Choice,
         actor: &Actor,
     ) -> Result<Decided, ProductError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let chosen = chosen(&mut transaction, instance_id, choice).await?;
         let refuses = |product: &&Product| product.discontinued && !decision.takes_discontinued();
         let refused = chosen.iter().filter(refuses).count();
@@ -145,7 +139,7 @@ impl Record {
             .map(|product| product.offered.code.as_str())
             .collect();
         for codes in to_change.chunks(ROWS_PER_STATEMENT) {
-            let mut query = QueryBuilder::new("UPDATE products SET ");
+            let mut query = Builder::new("UPDATE products SET ");
             query
                 .push(column(decision))
                 .push(" = ")
@@ -159,7 +153,7 @@ impl Record {
                 list.push_bind(*code);
             }
             query.push(")");
-            query.build().execute(&mut *transaction).await?;
+            transaction.build(&mut query).execute().await?;
         }
         for code in &to_change {
             let (act, subject) = (Act::DecideProduct, Subject::product(code));
@@ -205,7 +199,7 @@ impl Record {
         prices: &[NewPrice],
         actor: &Actor,
     ) -> Result<Vec<PriceChange>, ProductError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let changes = set_each(&mut transaction, instance_id, prices, actor).await?;
         transaction.commit().await?;
         Ok(changes)
@@ -221,7 +215,7 @@ impl Record {
         prices: &[NewPrice],
         actor: &Actor,
     ) -> Result<Vec<PriceChange>, ProductError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let changes = set_each(&mut transaction, instance_id, prices, actor).await?;
         transaction.rollback().await?;
         Ok(changes)
@@ -238,7 +232,7 @@ impl Record {
         currency: &str,
         actor: &Actor,
     ) -> Result<Vec<PriceChange>, ProductError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let changes = remove_each(&mut transaction, instance_id, codes, currency, actor).await?;
         transaction.commit().await?;
         Ok(changes)
@@ -255,7 +249,7 @@ impl Record {
         currency: &str,
         actor: &Actor,
     ) -> Result<Vec<PriceChange>, ProductError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let changes = remove_each(&mut transaction, instance_id, codes, currency, actor).await?;
         transaction.rollback().await?;
         Ok(changes)
@@ -282,7 +276,7 @@ impl Record {
     ) -> Result<Vec<RecordedPriceChange>, RecordError> {
         let mut history = Vec::new();
         for codes in codes.chunks(ROWS_PER_STATEMENT) {
-            let mut query = QueryBuilder::new("SELECT * FROM acts WHERE act = ");
+            let mut query = Builder::new("SELECT * FROM acts WHERE act = ");
             query.push_bind(Act::SetPrice.word());
             query
                 .push(" AND instance_id = ")
@@ -296,7 +290,12 @@ impl Record {
                 list.push_bind(code);
             }
             query.push(")");
-            let rows = query.build().persistent(false).fetch_all(&self.readers).await?;
+            let rows = self
+                .readers
+                .build(&mut query)
+                .persistent(false)
+                .fetch_all()
+                .await?;
             for row in &rows {
                 history.push(read_act(row)?);
             }
@@ -310,9 +309,11 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn prices(&self, instance_id: Uuid) -> Result<BTreeMap<String, Vec<Price>>, RecordError> {
-        let rows = sqlx::query("SELECT * FROM product_prices WHERE instance_id = $1 ORDER BY code, currency")
+        let rows = self
+            .readers
+            .sql("SELECT * FROM product_prices WHERE instance_id = $1 ORDER BY code, currency")
             .bind(instance_id.to_string())
-            .fetch_all(&self.readers)
+            .fetch_all()
             .await?;
         let mut prices = BTreeMap::<String, Vec<Price>>::new();
         for row in &rows {
@@ -362,7 +363,7 @@ fn price_change(act: RecordedAct) -> Result<RecordedPriceChange, RecordError> {
 }
 
 async fn set_each(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     instance_id: Uuid,
     prices: &[NewPrice],
     actor: &Actor,
@@ -391,7 +392,7 @@ async fn set_each(
 }
 
 async fn remove_each(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     instance_id: Uuid,
     codes: &[String],
     currency: &str,
@@ -416,7 +417,7 @@ async fn remove_each(
 
 /// Sets the price of a product, or removes it where there is to be none, unless that is so already.
 async fn set_price(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     instance_id: Uuid,
     code: &str,
     currency: &str,
@@ -432,23 +433,23 @@ async fn set_price(
         return Ok(detail.change(code));
     }
     let written = match after {
-        Some(minor_units) => sqlx::query(
-            "INSERT INTO product_prices (instance_id, code, currency, minor_units)
+        Some(minor_units) => transaction
+            .sql(
+                "INSERT INTO product_prices (instance_id, code, currency, minor_units)
              VALUES ($1, $2, $3, $4)
              ON CONFLICT (instance_id, code, currency) DO UPDATE SET minor_units = excluded.minor_units",
-        )
-        .bind(instance_id.to_string())
-        .bind(code)
-        .bind(currency)
-        .bind(minor_units),
-        None => {
-            sqlx::query("DELETE FROM product_prices WHERE instance_id = $1 AND code = $2 AND currency = $3")
-                .bind(instance_id.to_string())
-                .bind(code)
-                .bind(currency)
-        }
+            )
+            .bind(instance_id.to_string())
+            .bind(code)
+            .bind(currency)
+            .bind(minor_units),
+        None => transaction
+            .sql("DELETE FROM product_prices WHERE instance_id = $1 AND code = $2 AND currency = $3")
+            .bind(instance_id.to_string())
+            .bind(code)
+            .bind(currency),
     };
-    written.execute(&mut *transaction).await?;
+    written.execute().await?;
     let (act, subject) = (Act::SetPrice, Subject::product(code));
     let json = json!(detail);
     write_act(transaction, actor, act, &subject, Some(instance_id), json).await?;
@@ -457,31 +458,31 @@ async fn set_price(
 
 /// The current price of a product in a currency, in minor units. `None`: it has none in that currency.
 pub(super) async fn price_in(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     instance_id: Uuid,
     code: &str,
     currency: &str,
 ) -> Result<Option<i64>, RecordError> {
-    let price = sqlx::query_scalar(
-        "SELECT minor_units FROM product_prices WHERE instance_id = $1 AND code = $2 AND currency = $3",
-    )
-    .bind(instance_id.to_string())
-    .bind(code)
-    .bind(currency)
-    .fetch_optional(connection)
-    .await?;
+    let price = connection
+        .sql("SELECT minor_units FROM product_prices WHERE instance_id = $1 AND code = $2 AND currency = $3")
+        .bind(instance_id.to_string())
+        .bind(code)
+        .bind(currency)
+        .scalar_optional()
+        .await?;
     Ok(price)
 }
 
 /// The products of a choice, by code, each once.
 async fn chosen(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     instance_id: Uuid,
     choice: &Choice,
 ) -> Result<Vec<Product>, ProductError> {
-    let rows = sqlx::query("SELECT * FROM products WHERE instance_id = $1 ORDER BY code")
+    let rows = transaction
+        .sql("SELECT * FROM products WHERE instance_id = $1 ORDER BY code")
         .bind(instance_id.to_string())
-        .fetch_all(&mut *transaction)
+        .fetch_all()
         .await?;
     let products: Vec<Product> = rows.iter().map(read_product).collect::<Result<_, _>>()?;
     match choice {
@@ -512,24 +513,24 @@ async fn chosen(
 }
 
 async fn new_in(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     instance_id: Uuid,
     run: Uuid,
 ) -> Result<BTreeSet<String>, ProductError> {
-    let runs: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM services_runs WHERE id = $1 AND instance_id = $2")
-            .bind(run.to_string())
-            .bind(instance_id.to_string())
-            .fetch_one(&mut *transaction)
-            .await?;
+    let runs: i64 = transaction
+        .sql("SELECT COUNT(*) FROM services_runs WHERE id = $1 AND instance_id = $2")
+        .bind(run.to_string())
+        .bind(instance_id.to_string())
+        .scalar()
+        .await?;
     if runs == 0 {
         return Err(ProductError::NoRun { run });
     }
-    let codes: Vec<String> =
-        sqlx::query_scalar("SELECT code FROM services_run_differences WHERE run_id = $1 AND kind = 'new'")
-            .bind(run.to_string())
-            .fetch_all(&mut *transaction)
-            .await?;
+    let codes: Vec<String> = transaction
+        .sql("SELECT code FROM services_run_differences WHERE run_id = $1 AND kind = 'new'")
+        .bind(run.to_string())
+        .scalars()
+        .await?;
     Ok(codes.into_iter().collect())
 }
 

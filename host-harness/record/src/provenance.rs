@@ -23,10 +23,6 @@ use bss_model::{
 };
 use data_encoding::HEXLOWER;
 use serde_json::json;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
-use sqlx::{
-    ConnectOptions as _, Connection as _, QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool,
-};
 use uuid::Uuid;
 
 use super::acts::write_act;
@@ -36,7 +32,8 @@ use super::own_files::{sync_directory_of, with_ending};
 use super::passing_time;
 use super::stored::{boot, certain, id, moment, optional, to_json, uptime_ms};
 use super::webhooks::switch_all_off;
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Builder, Connection, Pool, Row, sqlite};
 
 /// The file beside the database that counts the record's dispatches.
 pub const WITNESS_FILE: &str = "record.witness";
@@ -97,7 +94,7 @@ impl Dispatches {
 /// Finds out whether a database that was just opened goes on from what it did last. Puts everything open in doubt if it
 /// does not. Call it while no other process can open the record. `is_alone`: no other process has it open either.
 pub(super) async fn examine(
-    writer: &SqlitePool,
+    writer: &Pool,
     data_dir: &Path,
     database: &Path,
     is_alone: bool,
@@ -110,8 +107,8 @@ pub(super) async fn examine(
     let inode = std::fs::metadata(database).map_err(failed)?.ino();
     let witness = data_dir.join(WITNESS_FILE);
     let found = read_witness(&witness).map_err(failed)?.map(|(found, _)| found);
-    let mut transaction = begin_write(writer).await?;
-    let row = sqlx::query("SELECT * FROM provenance").fetch_optional(&mut *transaction);
+    let mut transaction = writer.begin_write().await?;
+    let row = transaction.sql("SELECT * FROM provenance").fetch_optional();
     let known = row.await?.as_ref().map(read_provenance).transpose()?;
     let mut is_noticed = false;
     let now = match known {
@@ -132,16 +129,17 @@ pub(super) async fn examine(
             match evidence {
                 None => {
                     // A record that is older than this column.
-                    sqlx::query("UPDATE provenance SET directory = $1 WHERE directory IS NULL")
+                    transaction
+                        .sql("UPDATE provenance SET directory = $1 WHERE directory IS NULL")
                         .bind(&here.directory)
-                        .execute(&mut *transaction)
+                        .execute()
                         .await?;
                     known
                 }
                 Some(evidence) => {
                     let counted = found.map_or(0, |found| found.sequence);
                     let sequence = known.sequence.max(counted).saturating_add(1);
-                    let now = Moment::now();
+                    let now = transaction.now();
                     put_in_doubt(&mut transaction, &known, evidence, now).await?;
                     settle_here(&mut transaction, sequence, &here, evidence, now).await?;
                     Provenance { sequence, ..known }
@@ -149,14 +147,13 @@ pub(super) async fn examine(
             }
         }
     };
-    passing_time::catch_up(&mut transaction, Moment::now(), COUNTED_WHEN_OPENED).await?;
+    let now_there = transaction.now();
+    passing_time::catch_up(&mut transaction, now_there, COUNTED_WHEN_OPENED).await?;
     transaction.commit().await?;
     if is_noticed {
         // The mark of a backup is gone from the database itself, and not only in its log: a log beside a marked database is
         // another one's.
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .execute(writer)
-            .await?;
+        writer.sql("PRAGMA wal_checkpoint(TRUNCATE)").execute().await?;
     }
     let place = WitnessedPlace::of(&here);
     let dispatches = Dispatches {
@@ -176,6 +173,26 @@ pub(super) async fn examine(
     write_witness(&dispatches.witness, counted, &dispatches.place).map_err(failed)?;
     dispatches.highest.store(now.sequence, Ordering::Relaxed);
     Ok(dispatches)
+}
+
+/// Gives a record that a server keeps its id, and counts the time. Which files the server has it in is the server's to know.
+pub(super) async fn begin_on_server(writer: &Pool) -> Result<(), RecordError> {
+    let mut transaction = writer.begin_write().await?;
+    let known = transaction
+        .sql("SELECT id FROM provenance")
+        .fetch_optional()
+        .await?;
+    if known.is_none() {
+        let nowhere = Place {
+            machine: None,
+            directory: None,
+            file: String::new(),
+        };
+        introduce(&mut transaction, &nowhere).await?;
+    }
+    let now = transaction.now();
+    passing_time::catch_up(&mut transaction, now, COUNTED_WHEN_OPENED).await?;
+    transaction.commit().await
 }
 
 /// The evidence where another process has the record open in the same directory. It is in place then, whatever its machine
@@ -229,15 +246,11 @@ pub(super) async fn check_log(data_dir: &Path, database: &Path, is_alone: bool) 
 
 /// Whether a database itself, without its log, is marked as a backup.
 async fn is_marked_as_backup(database: &Path) -> bool {
-    let alone = SqliteConnectOptions::new()
-        .filename(database)
-        .immutable(true)
-        .read_only(true);
-    let Ok(mut connection) = alone.connect().await else {
+    let Ok(mut connection) = sqlite::unchanging(database).await else {
         return false;
     };
-    let mark = sqlx::query_scalar::<_, Option<i64>>("SELECT backup_at_ms FROM provenance");
-    let mark = mark.fetch_optional(&mut connection).await;
+    let mark = connection.sql("SELECT backup_at_ms FROM provenance");
+    let mark = mark.scalar_optional::<Option<i64>>().await;
     let _ = connection.close().await;
     matches!(mark, Ok(Some(Some(_))))
 }
@@ -254,20 +267,21 @@ pub(super) fn check_not_lost(data_dir: &Path) -> Result<(), RecordError> {
 }
 
 /// Gives a new record, or one that is older than this table, its id.
-async fn introduce(transaction: &mut SqliteConnection, here: &Place) -> Result<Provenance, RecordError> {
+async fn introduce(transaction: &mut Connection, here: &Place) -> Result<Provenance, RecordError> {
     let record = Uuid::new_v4();
     // A record that was here before remembers since its first order.
-    sqlx::query(
-        "INSERT INTO provenance (id, record, sequence, remembered_ms, machine, file, directory)
-         SELECT 1, $1, 0, MAX(0, $2 - COALESCE(MIN(placed_at_ms), $2)), $3, $4, $5 FROM orders",
-    )
-    .bind(record.to_string())
-    .bind(now_ms())
-    .bind(&here.machine)
-    .bind(&here.file)
-    .bind(&here.directory)
-    .execute(transaction)
-    .await?;
+    transaction
+        .sql(
+            "INSERT INTO provenance (id, record, sequence, remembered_ms, machine, file, directory)
+         SELECT 1, $1, 0, CASE WHEN MIN(placed_at_ms) < $2 THEN $2 - MIN(placed_at_ms) ELSE 0 END, $3, $4, $5 FROM orders",
+        )
+        .bind(record.to_string())
+        .bind_now()
+        .bind(&here.machine)
+        .bind(&here.file)
+        .bind(&here.directory)
+        .execute()
+        .await?;
     Ok(Provenance {
         record,
         sequence: 0,
@@ -289,7 +303,7 @@ fn problem_of_webhooks(evidence: Evidence) -> Problem {
 
 /// Puts every open purchase and return in doubt, holds back every e-mail that is not sent, and switches every receiver off.
 async fn put_in_doubt(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     known: &Provenance,
     evidence: Evidence,
     now: Moment,
@@ -301,16 +315,17 @@ async fn put_in_doubt(
     );
     let order_lines = begin_doubt(transaction, InDoubt::All, now, &problem).await?;
     let returns = doubt_returns(transaction, InDoubt::All, now, &problem).await?;
-    let mails = sqlx::query("UPDATE mails SET state = $3, worker = NULL WHERE state IN ($1, $2)")
+    let mails = transaction
+        .sql("UPDATE mails SET state = $3, worker = NULL WHERE state IN ($1, $2)")
         .bind(MailState::Pending.word())
         .bind(MailState::Failed.word())
         .bind(MailState::Held.word())
-        .execute(&mut *transaction)
-        .await?
-        .rows_affected();
+        .execute()
+        .await?;
     switch_all_off(&mut *transaction, &problem_of_webhooks(evidence)).await?;
     operators::end_all(&mut *transaction).await?;
-    sqlx::query(
+    let last_outcome = last_number(&mut *transaction).await?;
+    transaction.sql(
         "INSERT INTO restorations (noticed_at_ms, evidence, order_lines, returns, mails, life, last_outcome)
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
@@ -321,8 +336,8 @@ async fn put_in_doubt(
     .bind(i64::try_from(mails).unwrap_or(i64::MAX))
     // What the other copy has told since is not known here.
     .bind(Uuid::new_v4().to_string())
-    .bind(last_number(&mut *transaction).await?)
-    .execute(&mut *transaction)
+    .bind(last_outcome)
+    .execute()
     .await?;
     let (act, subject) = (Act::NoticeRestoration, Subject::record(known.record));
     let detail = json!({
@@ -342,17 +357,15 @@ async fn put_in_doubt(
 
 /// Puts an order with an idempotency key in doubt that was placed in a restored record: it may be the repetition of an
 /// order that was bought after the copy was made.
-pub(super) async fn doubt_repetition(
-    transaction: &mut SqliteConnection,
-    order: Uuid,
-) -> Result<(), RecordError> {
-    let row = sqlx::query(
-        "SELECT restored_at_ms, boot, restored_uptime_ms FROM provenance
+pub(super) async fn doubt_repetition(transaction: &mut Connection, order: Uuid) -> Result<(), RecordError> {
+    let row = transaction
+        .sql(
+            "SELECT restored_at_ms, boot, restored_uptime_ms FROM provenance
          WHERE restored_at_ms IS NOT NULL AND (remembered_ms < $1 OR awaits_adoption)",
-    )
-    .bind(millis(MEMORY))
-    .fetch_optional(&mut *transaction)
-    .await?;
+        )
+        .bind(millis(MEMORY))
+        .fetch_optional()
+        .await?;
     let Some(row) = row else { return Ok(()) };
     let restored = certain(
         moment(&row, "restored_at_ms", "restored_uptime_ms")?,
@@ -380,7 +393,7 @@ enum InDoubt {
 
 impl InDoubt {
     /// Adds the condition of assets to a query on them.
-    fn choose_assets(self, query: &mut QueryBuilder<Sqlite>) {
+    fn choose_assets(self, query: &mut Builder) {
         match self {
             Self::All => {}
             Self::Restored => {
@@ -396,7 +409,7 @@ impl InDoubt {
     }
 
     /// Adds the condition of returns to a query on cancellations.
-    fn choose_returns(self, query: &mut QueryBuilder<Sqlite>) {
+    fn choose_returns(self, query: &mut Builder) {
         match self {
             Self::All => {}
             Self::Restored => {
@@ -417,12 +430,12 @@ impl InDoubt {
 
 /// Writes down that assets may have been bought until a moment, with the settings of that moment. Returns their number.
 async fn begin_doubt(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     assets: InDoubt,
     until: Moment,
     problem: &Problem,
 ) -> Result<u64, RecordError> {
-    let mut query = QueryBuilder::new(
+    let mut query = Builder::new(
         "INSERT INTO attempts (asset_id, number, client_transaction_id, begun_at_ms, finished_at_ms, boot,
                                begun_uptime_ms, finished_uptime_ms, settings_version, result, problem)
          SELECT id, COALESCE((SELECT MAX(number) FROM attempts WHERE asset_id = assets.id), 0) + 1, client_transaction_id",
@@ -444,23 +457,23 @@ async fn begin_doubt(
         .push_bind(SyncStatus::Failed.word())
         .push(")");
     assets.choose_assets(&mut query);
-    let doubts = query.build().execute(&mut *transaction).await?.rows_affected();
+    let doubts = transaction.build(&mut query).execute().await?;
     let reason = Reason {
         result: AttemptResult::Restored,
         problem: problem.clone(),
     };
-    let mut query = QueryBuilder::new("UPDATE assets SET reason = ");
+    let mut query = Builder::new("UPDATE assets SET reason = ");
     query.push_bind(to_json(&reason)?);
     query
         .push(" WHERE sync_status = ")
         .push_bind(SyncStatus::Unsynchronised.word());
     assets.choose_assets(&mut query);
-    query.build().execute(transaction).await?;
+    transaction.build(&mut query).execute().await?;
     Ok(doubts)
 }
 
 /// Adds the times of an attempt that began and ended at a moment: both by the wall clock, the boot, both by the uptime.
-fn push_times(query: &mut QueryBuilder<Sqlite>, moment: Moment) {
+fn push_times(query: &mut Builder, moment: Moment) {
     query.push(", ").push_bind(moment.wall_ms);
     query.push(", ").push_bind(moment.wall_ms);
     query.push(", ").push_bind(boot(moment));
@@ -470,12 +483,12 @@ fn push_times(query: &mut QueryBuilder<Sqlite>, moment: Moment) {
 
 /// Writes down that open returns may have been made until a moment. Returns their number.
 async fn doubt_returns(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     returns: InDoubt,
     until: Moment,
     problem: &Problem,
 ) -> Result<u64, RecordError> {
-    let mut query = QueryBuilder::new(
+    let mut query = Builder::new(
         "INSERT INTO return_attempts (cancellation_id, number, begun_at_ms, finished_at_ms, boot, begun_uptime_ms,
                                       finished_uptime_ms, result, problem)
          SELECT id, COALESCE((SELECT MAX(number) FROM return_attempts WHERE cancellation_id = cancellations.id), 0) + 1",
@@ -487,73 +500,76 @@ async fn doubt_returns(
         .push(" FROM cancellations WHERE state = ")
         .push_bind(CancellationState::Returning.word());
     returns.choose_returns(&mut query);
-    let doubts = query.build().execute(&mut *transaction).await?.rows_affected();
+    let doubts = transaction.build(&mut query).execute().await?;
     let reason = ReturnReason {
         result: ReturnResult::Restored,
         problem: problem.clone(),
     };
-    let mut query = QueryBuilder::new("UPDATE cancellations SET reason = ");
+    let mut query = Builder::new("UPDATE cancellations SET reason = ");
     query.push_bind(to_json(&reason)?);
     query
         .push(" WHERE state = ")
         .push_bind(CancellationState::Returning.word());
     returns.choose_returns(&mut query);
-    query.build().execute(transaction).await?;
+    transaction.build(&mut query).execute().await?;
     Ok(doubts)
 }
 
 /// Writes down that the record goes on here, and remembers everything from now on.
 async fn settle_here(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     sequence: i64,
     here: &Place,
     evidence: Evidence,
     now: Moment,
 ) -> Result<(), RecordError> {
-    sqlx::query(
-        "UPDATE provenance
+    transaction
+        .sql(
+            "UPDATE provenance
          SET sequence = $1, machine = $2, file = $3, directory = $4, backup_at_ms = NULL,
              awaits_adoption = awaits_adoption OR $5",
-    )
-    .bind(sequence)
-    .bind(&here.machine)
-    .bind(&here.file)
-    .bind(&here.directory)
-    .bind(evidence.may_have_an_original())
-    .execute(&mut *transaction)
-    .await?;
+        )
+        .bind(sequence)
+        .bind(&here.machine)
+        .bind(&here.file)
+        .bind(&here.directory)
+        .bind(evidence.may_have_an_original())
+        .execute()
+        .await?;
     remember_from(transaction, now).await
 }
 
 /// Writes down that what was done until a moment is not known, and everything after it is.
-async fn remember_from(transaction: &mut SqliteConnection, moment: Moment) -> Result<(), RecordError> {
-    sqlx::query(
-        "UPDATE provenance
+async fn remember_from(transaction: &mut Connection, moment: Moment) -> Result<(), RecordError> {
+    transaction
+        .sql(
+            "UPDATE provenance
          SET restored_at_ms = $1, boot = $2, restored_uptime_ms = $3, remembered_ms = 0,
              counted_at_ms = $1, counted_boot = $2, counted_uptime_ms = $3",
-    )
-    .bind(moment.wall_ms)
-    .bind(boot(moment))
-    .bind(uptime_ms(moment))
-    .execute(transaction)
-    .await?;
+        )
+        .bind(moment.wall_ms)
+        .bind(boot(moment))
+        .bind(uptime_ms(moment))
+        .execute()
+        .await?;
     Ok(())
 }
 
 impl Record {
     /// Counts a dispatch in the transaction that begins it, unless the database was replaced.
-    pub(super) async fn begin_dispatch(
-        &self,
-        transaction: &mut SqliteConnection,
-    ) -> Result<i64, RecordError> {
-        self.dispatches.check_in_place()?;
-        let counted = sqlx::query_scalar("UPDATE provenance SET sequence = sequence + 1 RETURNING sequence");
-        Ok(counted.fetch_one(transaction).await?)
+    pub(super) async fn begin_dispatch(&self, transaction: &mut Connection) -> Result<i64, RecordError> {
+        if let Some(dispatches) = &self.dispatches {
+            dispatches.check_in_place()?;
+        }
+        let counted = transaction.sql("UPDATE provenance SET sequence = sequence + 1 RETURNING sequence");
+        counted.scalar().await
     }
 
     /// Tells the witness of a dispatch whose beginning is committed.
     pub(super) fn testify(&self, dispatch: i64) {
-        self.dispatches.testify(dispatch);
+        if let Some(dispatches) = &self.dispatches {
+            dispatches.testify(dispatch);
+        }
     }
 
     /// The restorations that were noticed, the latest first. They are few.
@@ -561,8 +577,10 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn restorations(&self) -> Result<Vec<Restoration>, RecordError> {
-        let rows = sqlx::query("SELECT * FROM restorations ORDER BY number DESC")
-            .fetch_all(&self.readers)
+        let rows = self
+            .readers
+            .sql("SELECT * FROM restorations ORDER BY number DESC")
+            .fetch_all()
             .await?;
         rows.iter().map(read_restoration).collect()
     }
@@ -573,17 +591,19 @@ impl Record {
     /// # Errors
     /// When the record can't be written.
     pub async fn adopt(&self, actor: &Actor) -> Result<bool, RecordError> {
-        let mut transaction = begin_write(&self.writer).await?;
-        let row = sqlx::query("SELECT record, awaits_adoption FROM provenance")
-            .fetch_one(&mut *transaction)
+        let mut transaction = self.writer.begin_write().await?;
+        let row = transaction
+            .sql("SELECT record, awaits_adoption FROM provenance")
+            .fetch_one()
             .await?;
         if !row.try_get::<bool, _>("awaits_adoption")? {
             return Ok(false);
         }
-        sqlx::query("UPDATE provenance SET awaits_adoption = FALSE")
-            .execute(&mut *transaction)
+        transaction
+            .sql("UPDATE provenance SET awaits_adoption = FALSE")
+            .execute()
             .await?;
-        let now = Moment::now();
+        let now = transaction.now();
         let problem = Problem::new(
             "record-adopted",
             "the record was adopted; what another copy of it did until now is not known",
@@ -597,11 +617,12 @@ impl Record {
             "UPDATE assets SET due_at_ms = $1 WHERE sync_status = $2 AND due_at_ms > $1",
             "UPDATE cancellations SET due_at_ms = $1 WHERE state = $3 AND due_at_ms > $1",
         ] {
-            sqlx::query(make_due)
+            transaction
+                .sql(make_due)
                 .bind(now.wall_ms)
                 .bind(SyncStatus::Unsynchronised.word())
                 .bind(CancellationState::Returning.word())
-                .execute(&mut *transaction)
+                .execute()
                 .await?;
         }
         let (act, subject) = (Act::AdoptRecord, Subject::record(id(&row, "record")?));
@@ -616,8 +637,8 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn awaits_adoption(&self) -> Result<bool, RecordError> {
-        let asked = sqlx::query_scalar("SELECT awaits_adoption FROM provenance");
-        Ok(asked.fetch_one(&self.readers).await?)
+        let asked = self.readers.sql("SELECT awaits_adoption FROM provenance");
+        asked.scalar().await
     }
 
     /// The record's own id, the same in all its copies.
@@ -625,14 +646,16 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn id(&self) -> Result<Uuid, RecordError> {
-        let row = sqlx::query("SELECT record FROM provenance")
-            .fetch_one(&self.readers)
+        let row = self
+            .readers
+            .sql("SELECT record FROM provenance")
+            .fetch_one()
             .await?;
         id(&row, "record")
     }
 }
 
-fn read_restoration(row: &SqliteRow) -> Result<Restoration, RecordError> {
+fn read_restoration(row: &Row) -> Result<Restoration, RecordError> {
     let count = |column| -> Result<u64, RecordError> {
         Ok(u64::try_from(row.try_get::<i64, _>(column)?).unwrap_or_default())
     };
@@ -646,11 +669,9 @@ fn read_restoration(row: &SqliteRow) -> Result<Restoration, RecordError> {
     })
 }
 
-fn read_provenance(row: &SqliteRow) -> Result<Provenance, RecordError> {
+fn read_provenance(row: &Row) -> Result<Provenance, RecordError> {
     let file: Option<String> = row.try_get("file")?;
-    let backup_at_ms = optional(row, "backup_at_ms", |row, column| {
-        Ok(row.try_get::<i64, _>(column)?)
-    })?;
+    let backup_at_ms = optional(row, "backup_at_ms", |row, column| row.try_get::<i64, _>(column))?;
     Ok(Provenance {
         record: id(row, "record")?,
         sequence: row.try_get("sequence")?,

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bss_model::clock::now_ms;
 use bss_model::{AttemptResult, PurchaseDay};
-use sqlx::Row as _;
 
 use super::{Record, RecordError};
 
@@ -20,7 +18,7 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn purchase_days(&self, days: u16) -> Result<Vec<PurchaseDay>, RecordError> {
-        let today = now_ms().div_euclid(DAY_MS);
+        let today = self.now_ms().div_euclid(DAY_MS);
         let first = today.saturating_sub(i64::from(days)).saturating_add(1);
         let mut shown: BTreeMap<i64, (PurchaseDay, Vec<i64>)> = (first..=today)
             .map(|day| {
@@ -29,13 +27,15 @@ impl Record {
             })
             .collect();
         let since_ms = first.saturating_mul(DAY_MS);
-        let counted = sqlx::query(
-            "SELECT begun_at_ms / 86400000 AS day, result, COUNT(*) AS attempts FROM attempts
+        let counted = self
+            .readers
+            .sql(
+                "SELECT begun_at_ms / 86400000 AS day, result, COUNT(*) AS attempts FROM attempts
              WHERE begun_at_ms >= $1 GROUP BY day, result",
-        )
-        .bind(since_ms)
-        .fetch_all(&self.readers)
-        .await?;
+            )
+            .bind(since_ms)
+            .fetch_all()
+            .await?;
         for row in &counted {
             let count = row.try_get::<i64, _>("attempts")?.unsigned_abs();
             let result: Option<String> = row.try_get("result")?;
@@ -53,13 +53,13 @@ impl Record {
                 _ => day.unsettled += count,
             }
         }
-        let timed = sqlx::query(
+        let timed = self.readers.sql(
             "SELECT begun_at_ms, finished_at_ms FROM attempts WHERE begun_at_ms >= $1 AND finished_at_ms IS NOT NULL
              ORDER BY begun_at_ms DESC LIMIT $2",
         )
         .bind(since_ms)
         .bind(TIMED_MAX)
-        .fetch_all(&self.readers)
+        .fetch_all()
         .await?;
         for row in &timed {
             let (begun, finished): (i64, i64) = (row.try_get("begun_at_ms")?, row.try_get("finished_at_ms")?);
@@ -82,20 +82,21 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
-    use bss_keys::HostKeySource;
+
+    use bss_model::clock::now_ms;
 
     use super::*;
 
     /// Begins an attempt of today at a millisecond of the day, which had that result after so long.
     async fn attempt(record: &Record, at_ms: i64, result: Option<&str>, took_ms: Option<i64>) {
-        sqlx::query(
+        record.writer.sql(
             "INSERT INTO attempts (asset_id, number, client_transaction_id, begun_at_ms, finished_at_ms, result)
              SELECT 'asset', COUNT(*), '', $1, $1 + $2, $3 FROM attempts",
         )
         .bind(at_ms)
         .bind(took_ms)
         .bind(result)
-        .execute(&record.writer)
+        .execute()
         .await
         .unwrap();
     }
@@ -103,12 +104,9 @@ mod tests {
     #[tokio::test]
     async fn attempts_are_counted_on_their_days_and_what_took_longest_is_told_apart() {
         let folder = tempfile::tempdir().unwrap();
-        let record = Record::open_or_create(folder.path(), &HostKeySource::default())
-            .await
-            .unwrap();
+        let record = crate::test_record::open(folder.path()).await;
         // Attempts alone are looked at, and these are of no asset.
-        let without_assets = "PRAGMA foreign_keys = OFF";
-        sqlx::query(without_assets).execute(&record.writer).await.unwrap();
+        crate::test_record::without_references(&record).await;
         let today = now_ms().div_euclid(DAY_MS) * DAY_MS;
         for took_ms in 1..=20 {
             attempt(&record, today, Some("licensed"), Some(took_ms * 10)).await;

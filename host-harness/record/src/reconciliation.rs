@@ -1,12 +1,11 @@
 //! The licenses of an instance as a comparison with its vendor's statement needs them.
 
 use bss_model::{AssetStatus, CancellationState, Price, RecordedLicense};
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
 use super::stored::{count, id};
 use super::{Record, RecordError};
+use crate::database::Row;
 
 impl Record {
     /// All order lines of an instance, with what is known of their licenses, returns and charges at one moment.
@@ -14,7 +13,7 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn recorded_licenses(&self, instance_id: Uuid) -> Result<Vec<RecordedLicense>, RecordError> {
-        let rows = sqlx::query(
+        let rows = self.readers.sql(
             "SELECT a.*, l.currency AS charged_currency, l.minor_units AS charged_minor_units,
                     c.asset_id IS NOT NULL AS is_credited,
                     CASE a.status WHEN $2
@@ -25,13 +24,13 @@ impl Record {
         .bind(instance_id.to_string())
         .bind(AssetStatus::Cancelled.word())
         .bind(CancellationState::Done.word())
-        .fetch_all(&self.readers)
+        .fetch_all()
         .await?;
         rows.iter().map(recorded_license).collect()
     }
 }
 
-fn recorded_license(row: &SqliteRow) -> Result<RecordedLicense, RecordError> {
+fn recorded_license(row: &Row) -> Result<RecordedLicense, RecordError> {
     let currency: Option<String> = row.try_get("charged_currency")?;
     let minor_units: Option<i64> = row.try_get("charged_minor_units")?;
     let charged = currency.zip(minor_units);

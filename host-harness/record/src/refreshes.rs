@@ -1,19 +1,17 @@
 //! Refreshes: the vendor's later word on licenses that were bought.
 
-use bss_model::clock::now_ms;
 use bss_model::{
     Advice, Asset, AssetStatus, CancellationState, Diagnose, Diagnosis, ErrorKind, LicenseTokenStatus,
     OutcomeKind, ReturnStatus, SyncStatus,
 };
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, SqliteConnection};
 use uuid::Uuid;
 
 use super::assets::read_asset_of;
 use super::outbox::withdraw;
 use super::outcomes::tell;
 use super::stored::{id, without_instances};
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Builder, Connection, Row};
 
 /// Why the vendor is not asked about a license.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +62,7 @@ impl Record {
         limit: u32,
         without: &[Uuid],
     ) -> Result<Vec<(Uuid, Uuid)>, RecordError> {
-        let mut query = QueryBuilder::new("SELECT id, instance_id FROM assets WHERE license_token_status = ");
+        let mut query = Builder::new("SELECT id, instance_id FROM assets WHERE license_token_status = ");
         query.push_bind(LicenseTokenStatus::Unused.word());
         query.push(" AND status = ").push_bind(AssetStatus::Active.word());
         query
@@ -79,8 +77,8 @@ impl Record {
         query
             .push(" ORDER BY refresh_asked_at_ms LIMIT ")
             .push_bind(i64::from(limit));
-        let rows = query.build().fetch_all(&self.readers).await?;
-        let read = |row: &SqliteRow| Ok((id(row, "id")?, id(row, "instance_id")?));
+        let rows = self.readers.build(&mut query).fetch_all().await?;
+        let read = |row: &Row| Ok((id(row, "id")?, id(row, "instance_id")?));
         rows.iter().map(read).collect()
     }
 
@@ -97,12 +95,12 @@ impl Record {
                 sync_status: asset.sync_status,
             });
         }
-        sqlx::query("UPDATE assets SET refresh_asked_at_ms = $2 WHERE id = $1")
+        self.writer
+            .sql("UPDATE assets SET refresh_asked_at_ms = $2 WHERE id = $1")
             .bind(asset_id.to_string())
-            .bind(now_ms())
-            .execute(&self.writer)
-            .await
-            .map_err(RecordError::from)?;
+            .bind_now()
+            .execute()
+            .await?;
         Ok(asset)
     }
 
@@ -117,23 +115,24 @@ impl Record {
         license_token_status: LicenseTokenStatus,
         return_status: ReturnStatus,
     ) -> Result<Asset, RecordError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         if return_status == ReturnStatus::Successful && is_news(&mut transaction, asset_id).await? {
             tell(&mut transaction, OutcomeKind::ReturnedElsewhere, asset_id, None).await?;
         }
-        sqlx::query(
+        transaction.sql(
             "UPDATE assets SET license_token_status = $2, return_status = $3 WHERE id = $1 AND status = $4",
         )
         .bind(asset_id.to_string())
         .bind(license_token_status.word())
         .bind(return_status.word())
         .bind(AssetStatus::Active.word())
-        .execute(&mut *transaction)
+        .execute()
         .await?;
-        sqlx::query("UPDATE assets SET refreshed_at_ms = $2 WHERE id = $1")
+        transaction
+            .sql("UPDATE assets SET refreshed_at_ms = $2 WHERE id = $1")
             .bind(asset_id.to_string())
-            .bind(now_ms())
-            .execute(&mut *transaction)
+            .bind_now()
+            .execute()
             .await?;
         if return_status == ReturnStatus::Successful {
             withdraw(&mut transaction, asset_id).await?;
@@ -146,16 +145,17 @@ impl Record {
 
 /// Whether a return of an asset's license is news: the asset is active, no return was known, and none from here is under
 /// way.
-async fn is_news(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<bool, RecordError> {
-    let row = sqlx::query(
-        "SELECT 1 FROM assets WHERE id = $1 AND status = $2 AND return_status <> $3
+async fn is_news(transaction: &mut Connection, asset_id: Uuid) -> Result<bool, RecordError> {
+    let row = transaction
+        .sql(
+            "SELECT 1 FROM assets WHERE id = $1 AND status = $2 AND return_status <> $3
          AND NOT EXISTS (SELECT 1 FROM cancellations WHERE asset_id = assets.id AND state = $4)",
-    )
-    .bind(asset_id.to_string())
-    .bind(AssetStatus::Active.word())
-    .bind(ReturnStatus::Successful.word())
-    .bind(CancellationState::Returning.word())
-    .fetch_optional(transaction)
-    .await?;
+        )
+        .bind(asset_id.to_string())
+        .bind(AssetStatus::Active.word())
+        .bind(ReturnStatus::Successful.word())
+        .bind(CancellationState::Returning.word())
+        .fetch_optional()
+        .await?;
     Ok(row.is_some())
 }

@@ -1,15 +1,12 @@
 //! Attempts at returning a cancelled asset's license: taken by one worker at a time, on record before the vendor is
 //! called, and closed with the outcome.
 
-use bss_model::clock::now_ms;
 use bss_model::moment::Moment;
 use bss_model::{
     AssetStatus, BegunReturn, Cancellation, CancellationState, Diagnose, Diagnosis, EarlierAttempts,
     ErrorKind, LicenseNames, LicenseTokenStatus, OutcomeKind, ReturnAttempt, ReturnOutcome, ReturnReason,
     ReturnResult, ReturnStatus, TakenReturn,
 };
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::cancellations::existing;
@@ -20,7 +17,8 @@ use super::outcomes::tell;
 use super::stored::{
     boot, certain, count, from_json, id, moment, optional, to_json, uptime_ms, without_instances,
 };
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Builder, Connection, Row};
 
 /// Why an attempt at a return was not begun.
 #[derive(Debug, thiserror::Error)]
@@ -76,27 +74,17 @@ impl Diagnose for FinishReturnError {
     }
 }
 
-impl From<sqlx::Error> for BeginReturnError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
-impl From<sqlx::Error> for FinishReturnError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
 impl Record {
     /// The number of licenses to be returned that are not yet shown as returned.
     ///
     /// # Errors
     /// When the record can't be read.
     pub async fn open_returns(&self) -> Result<u64, RecordError> {
-        let open: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM cancellations WHERE state = $1")
+        let open: i64 = self
+            .readers
+            .sql("SELECT COUNT(*) FROM cancellations WHERE state = $1")
             .bind(CancellationState::Returning.word())
-            .fetch_one(&self.readers)
+            .scalar()
             .await?;
         Ok(open.unsigned_abs())
     }
@@ -115,22 +103,24 @@ impl Record {
         without: &[Uuid],
     ) -> Result<Vec<TakenReturn>, RecordError> {
         // A read blocks no writer, and nearly always nothing is to be returned.
-        let due = sqlx::query(
-            "SELECT id FROM cancellations
+        let due = self
+            .readers
+            .sql(
+                "SELECT id FROM cancellations
              WHERE state = $1 AND due_at_ms <= $2 AND (worker IS NULL OR worker <> $3) LIMIT 1",
-        )
-        .bind(CancellationState::Returning.word())
-        .bind(now_ms())
-        .bind(worker.to_string())
-        .fetch_optional(&self.readers)
-        .await?;
+            )
+            .bind(CancellationState::Returning.word())
+            .bind_now()
+            .bind(worker.to_string())
+            .fetch_optional()
+            .await?;
         if due.is_none() {
             return Ok(Vec::new());
         }
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         self.release_dead_workers(&mut transaction).await?;
         let mut query = due_returns();
-        query.push(" AND c.due_at_ms <= ").push_bind(now_ms());
+        query.push(" AND c.due_at_ms <= ").push_bind(self.now_ms());
         if let Some(instance) = instance {
             query
                 .push(" AND a.instance_id = ")
@@ -140,7 +130,7 @@ impl Record {
         query
             .push(" ORDER BY c.due_at_ms LIMIT ")
             .push_bind(i64::from(limit));
-        let rows = query.build().fetch_all(&mut *transaction).await?;
+        let rows = transaction.build(&mut query).fetch_all().await?;
         let mut taken = Vec::with_capacity(rows.len());
         for row in &rows {
             taken.push(take(&mut transaction, row, worker).await?);
@@ -158,11 +148,11 @@ impl Record {
         worker: Uuid,
         cancellation_id: Uuid,
     ) -> Result<Option<TakenReturn>, RecordError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         self.release_dead_workers(&mut transaction).await?;
         let mut query = due_returns();
         query.push(" AND c.id = ").push_bind(cancellation_id.to_string());
-        let row = query.build().fetch_optional(&mut *transaction).await?;
+        let row = transaction.build(&mut query).fetch_optional().await?;
         let Some(row) = row else { return Ok(None) };
         let taken = take(&mut transaction, &row, worker).await?;
         transaction.commit().await?;
@@ -174,11 +164,12 @@ impl Record {
     /// # Errors
     /// When the record can't be written.
     pub async fn leave_return(&self, taken: &TakenReturn, due_at_ms: i64) -> Result<(), RecordError> {
-        sqlx::query("UPDATE cancellations SET worker = NULL, due_at_ms = $3 WHERE id = $1 AND worker = $2")
+        self.writer
+            .sql("UPDATE cancellations SET worker = NULL, due_at_ms = $3 WHERE id = $1 AND worker = $2")
             .bind(taken.cancellation_id.to_string())
             .bind(taken.worker.to_string())
             .bind(due_at_ms)
-            .execute(&self.writer)
+            .execute()
             .await?;
         Ok(())
     }
@@ -189,8 +180,8 @@ impl Record {
     /// # Errors
     /// When the worker has not taken the return, or it is settled.
     pub async fn begin_return(&self, taken: &TakenReturn) -> Result<BegunReturn, BeginReturnError> {
-        let mut transaction = begin_write(&self.writer).await?;
-        let row = sqlx::query(
+        let mut transaction = self.writer.begin_write().await?;
+        let row = transaction.sql(
             "SELECT c.return_client_transaction_id, c.comment, a.client_transaction_id, a.transaction_id, a.license_token_id,
                     (SELECT awaits_adoption FROM provenance) AS awaits_adoption,
                     (SELECT look_up_only_ms FROM provenance) AS look_up_only_ms
@@ -200,7 +191,7 @@ impl Record {
         .bind(taken.cancellation_id.to_string())
         .bind(taken.worker.to_string())
         .bind(CancellationState::Returning.word())
-        .fetch_optional(&mut *transaction)
+        .fetch_optional()
         .await?
         .ok_or(BeginReturnError::NotTaken {
             asset: taken.asset_id,
@@ -222,18 +213,19 @@ impl Record {
             .last()
             .map_or(0, |(last, ..)| last.number)
             .saturating_add(1);
-        let now = Moment::now();
-        sqlx::query(
-            "INSERT INTO return_attempts (cancellation_id, number, begun_at_ms, boot, begun_uptime_ms)
+        let now = self.now();
+        transaction
+            .sql(
+                "INSERT INTO return_attempts (cancellation_id, number, begun_at_ms, boot, begun_uptime_ms)
              VALUES ($1, $2, $3, $4, $5)",
-        )
-        .bind(taken.cancellation_id.to_string())
-        .bind(i64::from(number))
-        .bind(now.wall_ms)
-        .bind(boot(now))
-        .bind(uptime_ms(now))
-        .execute(&mut *transaction)
-        .await?;
+            )
+            .bind(taken.cancellation_id.to_string())
+            .bind(i64::from(number))
+            .bind(now.wall_ms)
+            .bind(boot(now))
+            .bind(uptime_ms(now))
+            .execute()
+            .await?;
         let dispatch = self.begin_dispatch(&mut transaction).await?;
         transaction.commit().await?;
         self.testify(dispatch);
@@ -272,10 +264,10 @@ impl Record {
         outcome: &ReturnOutcome,
         due_at_ms: i64,
     ) -> Result<Cancellation, FinishReturnError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let (result, problem) = (outcome.result(), outcome.problem());
-        let now = Moment::now();
-        let finished = sqlx::query(
+        let now = self.now();
+        let finished = transaction.sql(
             "UPDATE return_attempts SET finished_at_ms = $3, finished_uptime_ms = $4, result = $5, problem = $6
              WHERE cancellation_id = $1 AND number = $2 AND finished_at_ms IS NULL",
         )
@@ -285,9 +277,9 @@ impl Record {
         .bind(uptime_ms(now))
         .bind(result.word())
         .bind(problem.map(to_json).transpose()?)
-        .execute(&mut *transaction)
+        .execute()
         .await?;
-        if finished.rows_affected() == 0 {
+        if finished == 0 {
             return Err(FinishReturnError::NoAttempt {
                 asset: taken.asset_id,
                 number,
@@ -347,8 +339,8 @@ impl Record {
 }
 
 /// Returns that no worker has, with their assets.
-fn due_returns() -> QueryBuilder<sqlx::Sqlite> {
-    let mut query = QueryBuilder::new(
+fn due_returns() -> Builder {
+    let mut query = Builder::new(
         "SELECT c.id, c.asset_id, a.instance_id FROM cancellations c JOIN assets a ON a.id = c.asset_id
          WHERE c.worker IS NULL AND c.state = ",
     );
@@ -356,85 +348,86 @@ fn due_returns() -> QueryBuilder<sqlx::Sqlite> {
     query
 }
 
-async fn take(
-    transaction: &mut SqliteConnection,
-    row: &SqliteRow,
-    worker: Uuid,
-) -> Result<TakenReturn, RecordError> {
+async fn take(transaction: &mut Connection, row: &Row, worker: Uuid) -> Result<TakenReturn, RecordError> {
     let taken = TakenReturn {
         cancellation_id: id(row, "id")?,
         asset_id: id(row, "asset_id")?,
         instance_id: id(row, "instance_id")?,
         worker,
     };
-    sqlx::query("UPDATE cancellations SET worker = $2 WHERE id = $1")
+    transaction
+        .sql("UPDATE cancellations SET worker = $2 WHERE id = $1")
         .bind(taken.cancellation_id.to_string())
         .bind(worker.to_string())
-        .execute(transaction)
+        .execute()
         .await?;
     Ok(taken)
 }
 
-async fn is_taken(transaction: &mut SqliteConnection, taken: &TakenReturn) -> Result<bool, RecordError> {
-    let row = sqlx::query("SELECT 1 FROM cancellations WHERE id = $1 AND worker = $2")
+async fn is_taken(transaction: &mut Connection, taken: &TakenReturn) -> Result<bool, RecordError> {
+    let row = transaction
+        .sql("SELECT 1 FROM cancellations WHERE id = $1 AND worker = $2")
         .bind(taken.cancellation_id.to_string())
         .bind(taken.worker.to_string())
-        .fetch_optional(transaction)
+        .fetch_optional()
         .await?;
     Ok(row.is_some())
 }
 
 /// Writes the state of a cancellation, and releases it.
 async fn settle(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     taken: &TakenReturn,
     state: CancellationState,
     reason: Option<&ReturnReason>,
     due_at_ms: i64,
 ) -> Result<(), RecordError> {
-    sqlx::query(
+    let ended_at_ms = (!state.is_open()).then(|| transaction.now_ms());
+    transaction.sql(
         "UPDATE cancellations SET state = $2, reason = $3, ended_at_ms = $4, due_at_ms = $5, worker = NULL
          WHERE id = $1",
     )
     .bind(taken.cancellation_id.to_string())
     .bind(state.word())
     .bind(reason.map(to_json).transpose()?)
-    .bind((!state.is_open()).then(now_ms))
+    .bind(ended_at_ms)
     .bind(due_at_ms)
-    .execute(transaction)
+    .execute()
     .await?;
     Ok(())
 }
 
 /// Cancels the asset of a return that the vendor has accepted, and credits it.
-async fn cancel_asset(transaction: &mut SqliteConnection, taken: &TakenReturn) -> Result<(), RecordError> {
-    let cancelled = sqlx::query("UPDATE assets SET status = $2 WHERE id = $1 AND status = $3")
+async fn cancel_asset(transaction: &mut Connection, taken: &TakenReturn) -> Result<(), RecordError> {
+    let cancelled = transaction
+        .sql("UPDATE assets SET status = $2 WHERE id = $1 AND status = $3")
         .bind(taken.asset_id.to_string())
         .bind(AssetStatus::Cancelled.word())
         .bind(AssetStatus::Active.word())
-        .execute(&mut *transaction)
+        .execute()
         .await?;
-    if cancelled.rows_affected() != 1 {
+    if cancelled != 1 {
         return Err(RecordError::Damaged {
             what: format!("asset `{}` was cancelled twice", taken.asset_id),
         });
     }
-    enqueue_return(transaction, taken.asset_id, taken.cancellation_id, now_ms()).await?;
+    let now_ms = transaction.now_ms();
+    enqueue_return(transaction, taken.asset_id, taken.cancellation_id, now_ms).await?;
     show_returned(transaction, taken.asset_id).await?;
-    credit(transaction, taken.asset_id, taken.cancellation_id, now_ms()).await?;
+    credit(transaction, taken.asset_id, taken.cancellation_id, now_ms).await?;
     Ok(())
 }
 
 /// Records that the vendor shows an asset's license as returned, and withdraws its unsent e-mails.
-async fn show_returned(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<(), RecordError> {
-    sqlx::query(
+async fn show_returned(transaction: &mut Connection, asset_id: Uuid) -> Result<(), RecordError> {
+    transaction.sql(
         "UPDATE assets SET license_token_status = $2, return_status = $3, refreshed_at_ms = $4 WHERE id = $1",
     )
     .bind(asset_id.to_string())
     .bind(LicenseTokenStatus::Returned.word())
     .bind(ReturnStatus::Successful.word())
-    .bind(now_ms())
-    .execute(&mut *transaction)
+    .bind_now()
+    .execute()
     .await?;
     withdraw(transaction, asset_id).await
 }
@@ -480,12 +473,13 @@ fn in_doubt_since(attempts: &[TimedAttempt], next_begun: Moment) -> Option<Momen
 }
 
 async fn timed_attempts(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     cancellation_id: Uuid,
 ) -> Result<Vec<TimedAttempt>, RecordError> {
-    let rows = sqlx::query("SELECT * FROM return_attempts WHERE cancellation_id = $1 ORDER BY number")
+    let rows = connection
+        .sql("SELECT * FROM return_attempts WHERE cancellation_id = $1 ORDER BY number")
         .bind(cancellation_id.to_string())
-        .fetch_all(connection)
+        .fetch_all()
         .await?;
     let timed = rows.iter().map(|row| {
         let begun = certain(moment(row, "begun_at_ms", "begun_uptime_ms")?, "begun_at_ms")?;
@@ -496,14 +490,14 @@ async fn timed_attempts(
 }
 
 async fn attempts(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     cancellation_id: Uuid,
 ) -> Result<Vec<ReturnAttempt>, RecordError> {
     let timed = timed_attempts(connection, cancellation_id).await?;
     Ok(timed.into_iter().map(|(attempt, ..)| attempt).collect())
 }
 
-pub(super) fn attempt(row: &SqliteRow) -> Result<ReturnAttempt, RecordError> {
+pub(super) fn attempt(row: &Row) -> Result<ReturnAttempt, RecordError> {
     let result: Option<&str> = row.try_get("result")?;
     Ok(ReturnAttempt {
         number: count(row, "number")?,

@@ -2,16 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use bss_model::clock::{millis, now_ms, rfc3339};
-use bss_model::moment::{Uptime, uptime};
+use bss_model::clock::{millis, rfc3339};
+use bss_model::moment::Uptime;
 use bss_model::{
     Act, Actor, Advice, AlertKind, Diagnose, Diagnosis, Difference, DifferenceFilter, DifferenceKind,
     ErrorKind, Page, Problem, ProductDifference, Rows, RunAction, RunCounts, RunLease, RunLogFilter,
     RunLogLevel, RunLogLine, RunProgress, RunState, ServicesDefinition, ServicesRun, Shrinkage, Subject,
 };
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
@@ -21,7 +19,8 @@ use super::paging::List;
 use super::services;
 use super::services::ApplyError;
 use super::stored::{ROWS_PER_STATEMENT, count, from_json, id, optional, to_json};
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Builder, Connection, Row};
 
 /// Why a run can't be started.
 #[derive(Debug, thiserror::Error)]
@@ -95,12 +94,6 @@ fn already(instance: &str, run: &ServicesRun) -> String {
     }
 }
 
-impl From<sqlx::Error> for StartRunError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
 /// Why a run could not be ended as asked. Nothing was applied.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -144,12 +137,6 @@ impl Diagnose for EndRunError {
     }
 }
 
-impl From<sqlx::Error> for EndRunError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
 /// Runs of an instance by the time at which they were asked for.
 pub(super) const RUNS: List = List {
     name: "services-runs",
@@ -168,19 +155,19 @@ pub(super) const DIFFERENCES: List = List {
     key: &[Text("code"), Text("kind")],
 };
 
-pub(super) fn runs_query(instance_id: Uuid) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("SELECT * FROM services_runs WHERE instance_id = ");
+pub(super) fn runs_query(instance_id: Uuid) -> Builder {
+    let mut query = Builder::new("SELECT * FROM services_runs WHERE instance_id = ");
     query.push_bind(instance_id.to_string());
     query
 }
 
-pub(super) fn log_query(run: Uuid, filter: &RunLogFilter) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("SELECT * FROM services_run_log");
+pub(super) fn log_query(run: Uuid, filter: &RunLogFilter) -> Builder {
+    let mut query = Builder::new("SELECT * FROM services_run_log");
     push_log_filter(&mut query, run, filter);
     query
 }
 
-fn push_log_filter(query: &mut QueryBuilder<Sqlite>, run: Uuid, filter: &RunLogFilter) {
+fn push_log_filter(query: &mut Builder, run: Uuid, filter: &RunLogFilter) {
     query.push(" WHERE run_id = ").push_bind(run.to_string());
     if let Some(level) = filter.level {
         query.push(" AND level = ").push_bind(level.word());
@@ -204,14 +191,18 @@ fn containing(text: &str) -> String {
     format!("%{}%", escaped.collect::<String>())
 }
 
-pub(super) fn differences_query(run: Uuid, filter: &DifferenceFilter) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("SELECT * FROM services_run_differences WHERE run_id = ");
+pub(super) fn differences_query(run: Uuid, filter: &DifferenceFilter) -> Builder {
+    let mut query = Builder::new("SELECT * FROM services_run_differences WHERE run_id = ");
     query.push_bind(run.to_string());
     if let Some(kind) = filter.kind {
         query.push(" AND kind = ").push_bind(kind.word());
     }
     if let Some(codes) = &filter.codes {
         query.push(" AND code IN (");
+        // PostgreSQL has no empty list; nothing is equal to this.
+        if codes.is_empty() {
+            query.push("NULL");
+        }
         let mut listed = query.separated(", ");
         for code in codes {
             listed.push_bind(code.clone());
@@ -260,10 +251,11 @@ impl Record {
         acceptance: Acceptance,
         actor: &Actor,
     ) -> Result<Uuid, StartRunError> {
-        let mut transaction = begin_write(&self.writer).await?;
-        let instance: Option<String> = sqlx::query_scalar("SELECT name FROM instances WHERE id = $1")
+        let mut transaction = self.writer.begin_write().await?;
+        let instance: Option<String> = transaction
+            .sql("SELECT name FROM instances WHERE id = $1")
             .bind(instance_id.to_string())
-            .fetch_optional(&mut *transaction)
+            .scalar_optional()
             .await?;
         let instance = instance.ok_or(StartRunError::NoInstance { id: instance_id })?;
         if let Some(run) = open_run(&mut transaction, instance_id).await? {
@@ -281,7 +273,7 @@ impl Record {
             },
         };
         let run = Uuid::new_v4();
-        sqlx::query(
+        transaction.sql(
             "INSERT INTO services_runs (id, instance_id, state, asked_at_ms, new_products, changed_products,
                                         discontinued_products, revived_products, skipped_items, unchanged, accepts)
              VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0, FALSE, $5)",
@@ -289,9 +281,9 @@ impl Record {
         .bind(run.to_string())
         .bind(instance_id.to_string())
         .bind(RunState::NotStarted.word())
-        .bind(now_ms())
+        .bind_now()
         .bind(accepts.map(|run| run.to_string()))
-        .execute(&mut *transaction)
+        .execute()
         .await?;
         if let Some(lease) = lease {
             take(&mut transaction, run, lease).await?;
@@ -309,8 +301,8 @@ impl Record {
     /// When the record can't be read or written.
     pub async fn take_services_run(&self, lease: RunLease) -> Result<Option<ServicesRun>, RecordError> {
         // A read first: an idle worker blocks no writer. The first condition is that of a partial index.
-        let now = uptime();
-        let open = sqlx::query(
+        let now = self.uptime();
+        let open = self.readers.sql(
             "SELECT id FROM services_runs
              WHERE state IN ('not_started', 'in_progress')
                AND (state = 'not_started' OR lease_boot IS NULL OR lease_boot <> $1 OR lease_ends_uptime_ms <= $2)
@@ -318,18 +310,17 @@ impl Record {
         )
         .bind(now.boot.0.to_string())
         .bind(now.ms)
-        .fetch_optional(&self.readers)
+        .fetch_optional()
         .await?;
         if open.is_none() {
             return Ok(None);
         }
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         end_dead(&mut transaction, now).await?;
-        let waiting = sqlx::query(
-            "SELECT * FROM services_runs WHERE state = 'not_started' ORDER BY asked_at_ms, id LIMIT 1",
-        )
-        .fetch_optional(&mut *transaction)
-        .await?;
+        let waiting = transaction
+            .sql("SELECT * FROM services_runs WHERE state = 'not_started' ORDER BY asked_at_ms, id LIMIT 1")
+            .fetch_optional()
+            .await?;
         let waiting = waiting.as_ref().map(read_run).transpose()?;
         if let Some(run) = &waiting {
             take(&mut transaction, run.id, lease).await?;
@@ -351,22 +342,22 @@ impl Record {
         first_line: usize,
         lines: &[RunLogLine],
     ) -> Result<(), EndRunError> {
-        let mut transaction = begin_write(&self.writer).await?;
-        let now = uptime();
-        let renewed = sqlx::query(
+        let mut transaction = self.writer.begin_write().await?;
+        let now = self.uptime();
+        let renewed = transaction.sql(
             "UPDATE services_runs SET lease_expires_at_ms = $3, progress = COALESCE($4, progress), lease_boot = $5,
                                       lease_ends_uptime_ms = $6
              WHERE id = $1 AND lease_owner = $2 AND state = 'in_progress'",
         )
         .bind(run.to_string())
         .bind(lease.owner.to_string())
-        .bind(expiry_ms(now_ms(), lease))
+        .bind(expiry_ms(self.now_ms(), lease))
         .bind(progress.map(to_json).transpose()?)
         .bind(now.boot.0.to_string())
         .bind(expiry_ms(now.ms, lease))
-        .execute(&mut *transaction)
+        .execute()
         .await?;
-        if renewed.rows_affected() != 1 {
+        if renewed != 1 {
             return Err(EndRunError::LeaseLost { run });
         }
         append(&mut transaction, run, first_line, lines).await?;
@@ -390,7 +381,7 @@ impl Record {
         definition: ServicesDefinition,
         skipped: u32,
     ) -> Result<Difference, EndRunError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let state = match skipped {
             0 => RunState::Completed,
             _ => RunState::CompletedWithErrors,
@@ -414,10 +405,11 @@ impl Record {
         }
         let difference = services::write(&mut transaction, instance_id, update).await?;
         settle_awaiting(&mut transaction, instance_id).await?;
-        sqlx::query("UPDATE instances SET services_entity_tag = '' WHERE id = $1 AND version <> $2")
+        transaction
+            .sql("UPDATE instances SET services_entity_tag = '' WHERE id = $1 AND version <> $2")
             .bind(instance_id.to_string())
             .bind(settings_version)
-            .execute(&mut *transaction)
+            .execute()
             .await?;
         write_difference(&mut transaction, run, &difference, skipped).await?;
         transaction.commit().await?;
@@ -433,11 +425,12 @@ impl Record {
         run: Uuid,
         lease: RunLease,
     ) -> Result<(), EndRunError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let instance_id = end(&mut transaction, run, lease, RunState::Completed).await?;
-        sqlx::query("UPDATE services_runs SET unchanged = TRUE WHERE id = $1")
+        transaction
+            .sql("UPDATE services_runs SET unchanged = TRUE WHERE id = $1")
             .bind(run.to_string())
-            .execute(&mut *transaction)
+            .execute()
             .await?;
         settle_awaiting(&mut transaction, instance_id).await?;
         transaction.commit().await?;
@@ -454,7 +447,7 @@ impl Record {
         lease: RunLease,
         reason: &Problem,
     ) -> Result<(), EndRunError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         end(&mut transaction, run, lease, RunState::Failed).await?;
         set_reason(&mut transaction, run, reason).await?;
         transaction.commit().await?;
@@ -481,15 +474,16 @@ impl Record {
         percent: u8,
         actor: &Actor,
     ) -> Result<(), RecordError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let before = discontinue_percent(&mut transaction, instance_id).await?;
         if before == percent {
             return Ok(());
         }
-        sqlx::query("UPDATE instances SET discontinue_percent = $2 WHERE id = $1")
+        transaction
+            .sql("UPDATE instances SET discontinue_percent = $2 WHERE id = $1")
             .bind(instance_id.to_string())
             .bind(i64::from(percent))
-            .execute(&mut *transaction)
+            .execute()
             .await?;
         let detail = json!({ "before": before, "after": percent });
         let (act, subject) = (Act::LimitDiscontinuations, Subject::instance(instance_id));
@@ -503,7 +497,7 @@ impl Record {
     /// # Errors
     /// When the record can't be written.
     pub async fn end_dead_services_runs(&self, at: Uptime) -> Result<usize, RecordError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let ended = end_dead(&mut transaction, at).await?;
         transaction.commit().await?;
         Ok(ended)
@@ -526,9 +520,11 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn services_run(&self, run: Uuid) -> Result<Option<ServicesRun>, RecordError> {
-        let row = sqlx::query("SELECT * FROM services_runs WHERE id = $1")
+        let row = self
+            .readers
+            .sql("SELECT * FROM services_runs WHERE id = $1")
             .bind(run.to_string())
-            .fetch_optional(&self.readers)
+            .fetch_optional()
             .await?;
         row.as_ref().map(read_run).transpose()
     }
@@ -551,9 +547,9 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn services_run_log_lines(&self, run: Uuid, filter: &RunLogFilter) -> Result<u32, RecordError> {
-        let mut query = QueryBuilder::new("SELECT count(*) AS lines FROM services_run_log");
+        let mut query = Builder::new("SELECT count(*) AS lines FROM services_run_log");
         push_log_filter(&mut query, run, filter);
-        let row = query.build().fetch_one(&self.readers).await?;
+        let row = self.readers.build(&mut query).fetch_one().await?;
         count(&row, "lines")
     }
 
@@ -572,7 +568,7 @@ impl Record {
     }
 }
 
-fn read_log_line(row: &SqliteRow) -> Result<RunLogLine, RecordError> {
+fn read_log_line(row: &Row) -> Result<RunLogLine, RecordError> {
     Ok(RunLogLine {
         at_ms: row.try_get("logged_at_ms")?,
         level: RunLogLevel::from_word(row.try_get("level")?)?,
@@ -582,7 +578,7 @@ fn read_log_line(row: &SqliteRow) -> Result<RunLogLine, RecordError> {
     })
 }
 
-fn read_difference(row: &SqliteRow) -> Result<ProductDifference, RecordError> {
+fn read_difference(row: &Row) -> Result<ProductDifference, RecordError> {
     Ok(ProductDifference {
         code: row.try_get("code")?,
         kind: DifferenceKind::from_word(row.try_get("kind")?)?,
@@ -595,9 +591,9 @@ fn expiry_ms(now_ms: i64, lease: RunLease) -> i64 {
     now_ms.saturating_add(millis(lease.length))
 }
 
-async fn take(transaction: &mut SqliteConnection, run: Uuid, lease: RunLease) -> Result<(), RecordError> {
-    let now = uptime();
-    sqlx::query(
+async fn take(transaction: &mut Connection, run: Uuid, lease: RunLease) -> Result<(), RecordError> {
+    let (now_ms, now) = (transaction.now_ms(), transaction.uptime());
+    transaction.sql(
         "UPDATE services_runs
          SET state = 'in_progress', lease_owner = $2, lease_expires_at_ms = $3, started_at_ms = $4, lease_boot = $5,
              lease_ends_uptime_ms = $6
@@ -605,66 +601,69 @@ async fn take(transaction: &mut SqliteConnection, run: Uuid, lease: RunLease) ->
     )
     .bind(run.to_string())
     .bind(lease.owner.to_string())
-    .bind(expiry_ms(now_ms(), lease))
-    .bind(now_ms())
+    .bind(expiry_ms(now_ms, lease))
+    .bind_now()
     .bind(now.boot.0.to_string())
     .bind(expiry_ms(now.ms, lease))
-    .execute(&mut *transaction)
+    .execute()
     .await?;
     Ok(())
 }
 
 /// Ends a run if it belongs to this lease, and returns its instance.
 async fn end(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     run: Uuid,
     lease: RunLease,
     state: RunState,
 ) -> Result<Uuid, EndRunError> {
-    let row = sqlx::query(
-        "UPDATE services_runs
+    let row = transaction
+        .sql(
+            "UPDATE services_runs
          SET state = $3, ended_at_ms = $4, lease_owner = NULL, lease_expires_at_ms = NULL
          WHERE id = $1 AND lease_owner = $2 AND state = 'in_progress'
          RETURNING instance_id",
-    )
-    .bind(run.to_string())
-    .bind(lease.owner.to_string())
-    .bind(state.word())
-    .bind(now_ms())
-    .fetch_optional(&mut *transaction)
-    .await?
-    .ok_or(EndRunError::LeaseLost { run })?;
+        )
+        .bind(run.to_string())
+        .bind(lease.owner.to_string())
+        .bind(state.word())
+        .bind_now()
+        .fetch_optional()
+        .await?
+        .ok_or(EndRunError::LeaseLost { run })?;
     Ok(id(&row, "instance_id")?)
 }
 
 /// The run of an instance that waits or is in progress, after those have been ended whose processes died.
 pub(super) async fn open_run(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     instance_id: Uuid,
 ) -> Result<Option<ServicesRun>, RecordError> {
-    end_dead(&mut *transaction, uptime()).await?;
-    let open = sqlx::query(
-        "SELECT * FROM services_runs
+    let now = transaction.uptime();
+    end_dead(&mut *transaction, now).await?;
+    let open = transaction
+        .sql(
+            "SELECT * FROM services_runs
          WHERE instance_id = $1 AND state IN ('not_started', 'in_progress')",
-    )
-    .bind(instance_id.to_string())
-    .fetch_optional(transaction)
-    .await?;
+        )
+        .bind(instance_id.to_string())
+        .fetch_optional()
+        .await?;
     open.as_ref().map(read_run).transpose()
 }
 
 /// Ends runs whose leases are over at that uptime, or are of another boot.
-async fn end_dead(transaction: &mut SqliteConnection, at: Uptime) -> Result<usize, RecordError> {
-    let rows = sqlx::query(
+async fn end_dead(transaction: &mut Connection, at: Uptime) -> Result<usize, RecordError> {
+    let rows = transaction.sql(
         "UPDATE services_runs
          SET state = 'failed', ended_at_ms = $1, lease_owner = NULL, lease_expires_at_ms = NULL
          WHERE state = 'in_progress' AND (lease_boot IS NULL OR lease_boot <> $2 OR lease_ends_uptime_ms <= $3)
          RETURNING id",
     )
-    .bind(now_ms())
+    .bind_now()
     .bind(at.boot.0.to_string())
     .bind(at.ms)
-    .fetch_all(&mut *transaction)
+    .fetch_all()
     .await?;
     let died = Problem::new(
         "process-died",
@@ -677,22 +676,20 @@ async fn end_dead(transaction: &mut SqliteConnection, at: Uptime) -> Result<usiz
     Ok(rows.len())
 }
 
-async fn set_reason(
-    transaction: &mut SqliteConnection,
-    run: Uuid,
-    reason: &Problem,
-) -> Result<(), RecordError> {
-    sqlx::query("UPDATE services_runs SET reason = $2 WHERE id = $1")
+async fn set_reason(transaction: &mut Connection, run: Uuid, reason: &Problem) -> Result<(), RecordError> {
+    transaction
+        .sql("UPDATE services_runs SET reason = $2 WHERE id = $1")
         .bind(run.to_string())
         .bind(to_json(reason)?)
-        .execute(&mut *transaction)
+        .execute()
         .await?;
-    let lines: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM services_run_log WHERE run_id = $1")
+    let lines: i64 = transaction
+        .sql("SELECT COUNT(*) FROM services_run_log WHERE run_id = $1")
         .bind(run.to_string())
-        .fetch_one(&mut *transaction)
+        .scalar()
         .await?;
     let line = RunLogLine {
-        at_ms: now_ms(),
+        at_ms: transaction.now_ms(),
         level: RunLogLevel::Error,
         offer: String::new(),
         action: RunAction::Run,
@@ -708,7 +705,7 @@ async fn set_reason(
 }
 
 async fn append(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     run: Uuid,
     first: usize,
     lines: &[RunLogLine],
@@ -716,10 +713,10 @@ async fn append(
     let run = run.to_string();
     let mut number = i64::try_from(first).unwrap_or(i64::MAX);
     for lines in lines.chunks(ROWS_PER_STATEMENT) {
-        let mut query = QueryBuilder::new(
+        let mut query = Builder::new(
             "INSERT INTO services_run_log (run_id, number, logged_at_ms, level, offer, action, message) ",
         );
-        query.push_values(lines, |mut row, line| {
+        query.push_values(lines, |row, line| {
             row.push_bind(&run)
                 .push_bind(number)
                 .push_bind(line.at_ms)
@@ -730,7 +727,7 @@ async fn append(
             number = number.saturating_add(1);
         });
         query.push(" ON CONFLICT (run_id, number) DO NOTHING");
-        query.build().execute(&mut *transaction).await?;
+        transaction.build(&mut query).execute().await?;
     }
     Ok(())
 }
@@ -744,66 +741,65 @@ enum Acceptance {
 }
 
 /// The run of an instance that awaits acceptance.
-async fn awaiting(
-    transaction: &mut SqliteConnection,
-    instance_id: Uuid,
-) -> Result<Option<Uuid>, RecordError> {
-    let row = sqlx::query("SELECT id FROM services_runs WHERE instance_id = $1 AND state = $2")
+async fn awaiting(transaction: &mut Connection, instance_id: Uuid) -> Result<Option<Uuid>, RecordError> {
+    let row = transaction
+        .sql("SELECT id FROM services_runs WHERE instance_id = $1 AND state = $2")
         .bind(instance_id.to_string())
         .bind(RunState::AwaitsAcceptance.word())
-        .fetch_optional(transaction)
+        .fetch_optional()
         .await?;
     row.as_ref().map(|row| id(row, "id")).transpose()
 }
 
-async fn discontinue_percent(
-    connection: &mut SqliteConnection,
-    instance_id: Uuid,
-) -> Result<u8, RecordError> {
-    let percent: i64 = sqlx::query_scalar("SELECT discontinue_percent FROM instances WHERE id = $1")
+async fn discontinue_percent(connection: &mut Connection, instance_id: Uuid) -> Result<u8, RecordError> {
+    let percent: i64 = connection
+        .sql("SELECT discontinue_percent FROM instances WHERE id = $1")
         .bind(instance_id.to_string())
-        .fetch_one(connection)
+        .scalar()
         .await?;
     Ok(u8::try_from(percent).unwrap_or(u8::MAX))
 }
 
 /// Whether somebody has accepted all that a run discontinues: no more than the run would that he saw.
 async fn is_accepted(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     run: Uuid,
     difference: &Difference,
 ) -> Result<bool, RecordError> {
-    let accepted: Vec<String> = sqlx::query_scalar(
-        "SELECT code FROM services_run_differences
+    let accepted: Vec<String> = transaction
+        .sql(
+            "SELECT code FROM services_run_differences
          WHERE run_id = (SELECT accepts FROM services_runs WHERE id = $1) AND kind = $2",
-    )
-    .bind(run.to_string())
-    .bind(DifferenceKind::Discontinued.word())
-    .fetch_all(transaction)
-    .await?;
+        )
+        .bind(run.to_string())
+        .bind(DifferenceKind::Discontinued.word())
+        .scalars()
+        .await?;
     let accepted: BTreeSet<String> = accepted.into_iter().collect();
     Ok(difference.discontinued.iter().all(|code| accepted.contains(code)))
 }
 
 /// Has an ended run await acceptance, in the place of an earlier one, and returns the error that says so.
 async fn await_acceptance(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     (run, instance_id): (Uuid, Uuid),
     difference: &Difference,
     shrinkage: Shrinkage,
     skipped: u32,
 ) -> Result<EndRunError, EndRunError> {
-    let instance = sqlx::query_scalar("SELECT name FROM instances WHERE id = $1")
+    let instance = transaction
+        .sql("SELECT name FROM instances WHERE id = $1")
         .bind(instance_id.to_string())
-        .fetch_one(&mut *transaction)
+        .scalar()
         .await?;
     let shrunk = EndRunError::Shrunk { instance, shrinkage };
     let problem = Problem::of(&shrunk, shrunk.to_string());
     fail_awaiting(transaction, instance_id).await?;
-    sqlx::query("UPDATE services_runs SET state = $2 WHERE id = $1")
+    transaction
+        .sql("UPDATE services_runs SET state = $2 WHERE id = $1")
         .bind(run.to_string())
         .bind(RunState::AwaitsAcceptance.word())
-        .execute(&mut *transaction)
+        .execute()
         .await?;
     set_reason(transaction, run, &problem).await?;
     write_difference(transaction, run, difference, skipped).await?;
@@ -813,13 +809,14 @@ async fn await_acceptance(
 }
 
 /// Ends what a later run has settled: no run awaits acceptance any more, and the alert is over.
-async fn settle_awaiting(transaction: &mut SqliteConnection, instance_id: Uuid) -> Result<(), RecordError> {
+async fn settle_awaiting(transaction: &mut Connection, instance_id: Uuid) -> Result<(), RecordError> {
     fail_awaiting(transaction, instance_id).await?;
-    alerts::end(transaction, AlertKind::CatalogShrank, instance_id, now_ms()).await
+    let now_ms = transaction.now_ms();
+    alerts::end(transaction, AlertKind::CatalogShrank, instance_id, now_ms).await
 }
 
 /// Has the run that awaits acceptance be one that failed: it changed nothing, and what it would have changed is no news.
-async fn fail_awaiting(transaction: &mut SqliteConnection, instance_id: Uuid) -> Result<(), RecordError> {
+async fn fail_awaiting(transaction: &mut Connection, instance_id: Uuid) -> Result<(), RecordError> {
     let Some(run) = awaiting(&mut *transaction, instance_id).await? else {
         return Ok(());
     };
@@ -829,9 +826,9 @@ async fn fail_awaiting(transaction: &mut SqliteConnection, instance_id: Uuid) ->
                                   revived_products = 0, skipped_items = 0
          WHERE id = $1",
     ] {
-        sqlx::query(statement)
+        transaction.sql(statement)
             .bind(run.to_string())
-            .execute(&mut *transaction)
+            .execute()
             .await?;
     }
     Ok(())
@@ -839,32 +836,33 @@ async fn fail_awaiting(transaction: &mut SqliteConnection, instance_id: Uuid) ->
 
 /// Writes down the difference that a run made, or would make.
 async fn write_difference(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     run: Uuid,
     difference: &Difference,
     skipped: u32,
 ) -> Result<(), RecordError> {
     insert_differences(transaction, run, difference).await?;
     let size = |list: usize| i64::try_from(list).unwrap_or(i64::MAX);
-    sqlx::query(
-        "UPDATE services_runs
+    transaction
+        .sql(
+            "UPDATE services_runs
          SET new_products = $2, changed_products = $3, discontinued_products = $4,
              revived_products = $5, skipped_items = $6
          WHERE id = $1",
-    )
-    .bind(run.to_string())
-    .bind(size(difference.new.len()))
-    .bind(size(difference.changed.len()))
-    .bind(size(difference.discontinued.len()))
-    .bind(size(difference.revived.len()))
-    .bind(i64::from(skipped))
-    .execute(transaction)
-    .await?;
+        )
+        .bind(run.to_string())
+        .bind(size(difference.new.len()))
+        .bind(size(difference.changed.len()))
+        .bind(size(difference.discontinued.len()))
+        .bind(size(difference.revived.len()))
+        .bind(i64::from(skipped))
+        .execute()
+        .await?;
     Ok(())
 }
 
 async fn insert_differences(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     run: Uuid,
     difference: &Difference,
 ) -> Result<(), RecordError> {
@@ -882,20 +880,19 @@ async fn insert_differences(
         rows.push((code.clone(), DifferenceKind::Changed, to_json(fields)?));
     }
     for rows in rows.chunks(ROWS_PER_STATEMENT) {
-        let mut query =
-            QueryBuilder::new("INSERT INTO services_run_differences (run_id, code, kind, fields) ");
-        query.push_values(rows, |mut row, (code, kind, fields)| {
+        let mut query = Builder::new("INSERT INTO services_run_differences (run_id, code, kind, fields) ");
+        query.push_values(rows, |row, (code, kind, fields)| {
             row.push_bind(&run)
                 .push_bind(code)
                 .push_bind(kind.word())
                 .push_bind(fields);
         });
-        query.build().execute(&mut *transaction).await?;
+        transaction.build(&mut query).execute().await?;
     }
     Ok(())
 }
 
-fn read_run(row: &SqliteRow) -> Result<ServicesRun, RecordError> {
+fn read_run(row: &Row) -> Result<ServicesRun, RecordError> {
     Ok(ServicesRun {
         id: id(row, "id")?,
         instance_id: id(row, "instance_id")?,

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::acts::write_act;
 use super::stored::{from_json, to_json};
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
 
 /// Why a seller was not saved. Nothing is changed.
 #[derive(Debug, thiserror::Error)]
@@ -29,12 +29,6 @@ impl Diagnose for SaveSellerError {
     }
 }
 
-impl From<sqlx::Error> for SaveSellerError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
 impl Record {
     /// Sets who sells at an instance: e-mails that are sent from now on say it. `None`: they name no seller.
     ///
@@ -47,16 +41,18 @@ impl Record {
         actor: &Actor,
     ) -> Result<(), SaveSellerError> {
         seller.map_or(Ok(()), Seller::check)?;
-        let mut transaction = begin_write(&self.writer).await?;
-        sqlx::query("DELETE FROM sellers WHERE instance_id = $1")
+        let mut transaction = self.writer.begin_write().await?;
+        transaction
+            .sql("DELETE FROM sellers WHERE instance_id = $1")
             .bind(instance_id.to_string())
-            .execute(&mut *transaction)
+            .execute()
             .await?;
         if let Some(seller) = seller {
-            sqlx::query("INSERT INTO sellers (instance_id, seller) VALUES ($1, $2)")
+            transaction
+                .sql("INSERT INTO sellers (instance_id, seller) VALUES ($1, $2)")
                 .bind(instance_id.to_string())
                 .bind(to_json(seller)?)
-                .execute(&mut *transaction)
+                .execute()
                 .await?;
         }
         let (act, subject) = (Act::SaveSeller, Subject::instance(instance_id));
@@ -71,9 +67,11 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn seller(&self, instance_id: Uuid) -> Result<Option<Seller>, RecordError> {
-        let row = sqlx::query("SELECT seller FROM sellers WHERE instance_id = $1")
+        let row = self
+            .readers
+            .sql("SELECT seller FROM sellers WHERE instance_id = $1")
             .bind(instance_id.to_string())
-            .fetch_optional(&self.readers)
+            .fetch_optional()
             .await?;
         row.map(|row| from_json(&row, "seller")).transpose()
     }

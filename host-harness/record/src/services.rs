@@ -7,14 +7,13 @@ use bss_model::{
     Page, Product, ProductFilter, ProductType, Rows, ServicesDefinition, Shrinkage, SkippedItems,
 };
 use serde_json::{Map, Value, json};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::paging::KeyColumn::Text;
 use super::paging::List;
 use super::stored::{ROWS_PER_STATEMENT, count, from_json, optional, to_json};
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Builder, Connection, Row};
 
 /// Why a services definition was not applied. Nothing was written.
 #[derive(Debug, thiserror::Error)]
@@ -66,20 +65,14 @@ impl Diagnose for ApplyError {
     }
 }
 
-impl From<sqlx::Error> for ApplyError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
 /// Products of an instance by code.
 pub(super) const PRODUCTS: List = List {
     name: "products",
     key: &[Text("code")],
 };
 
-pub(super) fn products_query(instance_id: Uuid, filter: &ProductFilter) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("SELECT * FROM products WHERE instance_id = ");
+pub(super) fn products_query(instance_id: Uuid, filter: &ProductFilter) -> Builder {
+    let mut query = Builder::new("SELECT * FROM products WHERE instance_id = ");
     query.push_bind(instance_id.to_string());
     let conditions = [
         (" AND active = ", filter.active),
@@ -100,9 +93,10 @@ impl Record {
     /// # Errors
     /// When the instance does not exist, or the record can't be read.
     pub async fn services_state(&self, instance_id: Uuid) -> Result<String, ApplyError> {
-        sqlx::query_scalar("SELECT services_entity_tag FROM instances WHERE id = $1")
+        self.readers
+            .sql("SELECT services_entity_tag FROM instances WHERE id = $1")
             .bind(instance_id.to_string())
-            .fetch_optional(&self.readers)
+            .scalar_optional()
             .await?
             .ok_or(ApplyError::NoInstance { id: instance_id })
     }
@@ -118,7 +112,7 @@ impl Record {
         instance_id: Uuid,
         definition: ServicesDefinition,
     ) -> Result<Difference, ApplyError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let difference = apply(&mut transaction, instance_id, &definition).await?;
         transaction.commit().await?;
         Ok(difference)
@@ -150,15 +144,17 @@ impl Record {
         instance_id: Uuid,
         product_type: &str,
     ) -> Result<Vec<AttributeValue>, RecordError> {
-        let rows = sqlx::query(
-            "SELECT * FROM former_attribute_values
+        let rows = self
+            .readers
+            .sql(
+                "SELECT * FROM former_attribute_values
              WHERE instance_id = $1 AND product_type = $2 ORDER BY attribute, value_key",
-        )
-        .bind(instance_id.to_string())
-        .bind(product_type)
-        .fetch_all(&self.readers)
-        .await?;
-        let read = |row: &SqliteRow| {
+            )
+            .bind(instance_id.to_string())
+            .bind(product_type)
+            .fetch_all()
+            .await?;
+        let read = |row: &Row| {
             Ok(AttributeValue {
                 attribute: row.try_get("attribute")?,
                 key: row.try_get("value_key")?,
@@ -173,11 +169,13 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn product_types(&self, instance_id: Uuid) -> Result<Vec<ProductType>, RecordError> {
-        let rows = sqlx::query("SELECT * FROM product_types WHERE instance_id = $1 ORDER BY id")
+        let rows = self
+            .readers
+            .sql("SELECT * FROM product_types WHERE instance_id = $1 ORDER BY id")
             .bind(instance_id.to_string())
-            .fetch_all(&self.readers)
+            .fetch_all()
             .await?;
-        let read = |row: &SqliteRow| {
+        let read = |row: &Row| {
             Ok(ProductType {
                 id: row.try_get("id")?,
                 name: row.try_get("name")?,
@@ -209,10 +207,12 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn product(&self, instance_id: Uuid, code: &str) -> Result<Option<Product>, RecordError> {
-        let row = sqlx::query("SELECT * FROM products WHERE instance_id = $1 AND code = $2")
+        let row = self
+            .readers
+            .sql("SELECT * FROM products WHERE instance_id = $1 AND code = $2")
             .bind(instance_id.to_string())
             .bind(code)
-            .fetch_optional(&self.readers)
+            .fetch_optional()
             .await?;
         row.as_ref().map(read_product).transpose()
     }
@@ -228,14 +228,14 @@ impl Record {
     ) -> Result<BTreeMap<String, String>, RecordError> {
         let mut names = BTreeMap::new();
         for codes in codes.chunks(ROWS_PER_STATEMENT) {
-            let mut query = QueryBuilder::new("SELECT code, name FROM products WHERE instance_id = ");
+            let mut query = Builder::new("SELECT code, name FROM products WHERE instance_id = ");
             query.push_bind(instance_id.to_string()).push(" AND code IN (");
             let mut listed = query.separated(", ");
             for code in codes {
                 listed.push_bind(code.clone());
             }
             query.push(")");
-            for row in query.build().fetch_all(&self.readers).await? {
+            for row in self.readers.build(&mut query).fetch_all().await? {
                 names.insert(row.try_get("code")?, row.try_get("name")?);
             }
         }
@@ -270,7 +270,7 @@ impl Update<'_> {
 
 /// Updates the stored products to a complete reading, within the caller's transaction.
 async fn apply(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     instance_id: Uuid,
     definition: &ServicesDefinition,
 ) -> Result<Difference, ApplyError> {
@@ -280,14 +280,15 @@ async fn apply(
 
 /// Compares the stored products with a complete reading. Nothing is written.
 pub(super) async fn prepare<'a>(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     instance_id: Uuid,
     definition: &'a ServicesDefinition,
 ) -> Result<Update<'a>, ApplyError> {
     let offered = check(definition)?;
-    let rows = sqlx::query("SELECT * FROM products WHERE instance_id = $1")
+    let rows = connection
+        .sql("SELECT * FROM products WHERE instance_id = $1")
         .bind(instance_id.to_string())
-        .fetch_all(connection)
+        .fetch_all()
         .await?;
     let mut stored = BTreeMap::new();
     for row in &rows {
@@ -307,7 +308,7 @@ pub(super) async fn prepare<'a>(
 
 /// Writes an update, within the transaction that prepared it.
 pub(super) async fn write(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     instance_id: Uuid,
     update: Update<'_>,
 ) -> Result<Difference, ApplyError> {
@@ -318,12 +319,13 @@ pub(super) async fn write(
         difference,
     } = update;
     let id = instance_id.to_string();
-    let updated = sqlx::query("UPDATE instances SET services_entity_tag = $2 WHERE id = $1")
+    let updated = transaction
+        .sql("UPDATE instances SET services_entity_tag = $2 WHERE id = $1")
         .bind(&id)
         .bind(&definition.entity_tag)
-        .execute(&mut *transaction)
+        .execute()
         .await?;
-    if updated.rows_affected() == 0 {
+    if updated == 0 {
         return Err(ApplyError::NoInstance { id: instance_id });
     }
     upsert_product_types(transaction, &id, &definition.product_types).await?;
@@ -335,7 +337,7 @@ pub(super) async fn write(
 
 /// Keeps the values that products are about to lose.
 async fn keep_former_values(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     instance_id: &str,
     stored: &BTreeMap<String, Product>,
     to_write: &[&NewProduct],
@@ -356,19 +358,20 @@ async fn keep_former_values(
     });
     let lost: Vec<_> = lost.collect();
     for (product_type, value) in lost {
-        sqlx::query(
-            "INSERT INTO former_attribute_values (instance_id, product_type, attribute, value_key, label)
+        transaction
+            .sql(
+                "INSERT INTO former_attribute_values (instance_id, product_type, attribute, value_key, label)
              VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (instance_id, product_type, attribute, value_key)
              DO UPDATE SET label = excluded.label",
-        )
-        .bind(instance_id)
-        .bind(product_type)
-        .bind(&value.attribute)
-        .bind(&value.key)
-        .bind(&value.label)
-        .execute(&mut *transaction)
-        .await?;
+            )
+            .bind(instance_id)
+            .bind(product_type)
+            .bind(&value.attribute)
+            .bind(&value.key)
+            .bind(&value.label)
+            .execute()
+            .await?;
     }
     Ok(())
 }
@@ -484,13 +487,14 @@ fn that_differ(values: &[AttributeValue], others: &[AttributeValue]) -> Value {
 }
 
 async fn upsert_product_types(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     instance_id: &str,
     product_types: &[ProductType],
 ) -> Result<(), RecordError> {
     for product_type in product_types {
-        sqlx::query(
-            "INSERT INTO product_types (instance_id, id, name, derivative, split_quantity,
+        transaction
+            .sql(
+                "INSERT INTO product_types (instance_id, id, name, derivative, split_quantity,
                                         manual_cancellation, attributes)
              VALUES ($1, $2, $3, $4, $5, $6, $7)
              ON CONFLICT (instance_id, id) DO UPDATE
@@ -498,22 +502,22 @@ async fn upsert_product_types(
                  split_quantity = excluded.split_quantity,
                  manual_cancellation = excluded.manual_cancellation,
                  attributes = excluded.attributes",
-        )
-        .bind(instance_id)
-        .bind(&product_type.id)
-        .bind(&product_type.name)
-        .bind(product_type.derivative.word())
-        .bind(product_type.split_quantity)
-        .bind(product_type.manual_cancellation)
-        .bind(to_json(&product_type.attributes)?)
-        .execute(&mut *transaction)
-        .await?;
+            )
+            .bind(instance_id)
+            .bind(&product_type.id)
+            .bind(&product_type.name)
+            .bind(product_type.derivative.word())
+            .bind(product_type.split_quantity)
+            .bind(product_type.manual_cancellation)
+            .bind(to_json(&product_type.attributes)?)
+            .execute()
+            .await?;
     }
     Ok(())
 }
 
 async fn upsert_products(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     instance_id: &str,
     products: &[&NewProduct],
 ) -> Result<(), RecordError> {
@@ -522,11 +526,11 @@ async fn upsert_products(
         for product in products {
             rows.push((product, to_json(&product.attribute_values)?));
         }
-        let mut query = QueryBuilder::new(
+        let mut query = Builder::new(
             "INSERT INTO products (instance_id, code, product_type, name, description, attribute_values,
                                    min_quantity, max_quantity, returnable, active, published, discontinued) ",
         );
-        query.push_values(rows, |mut row, (product, attribute_values)| {
+        query.push_values(rows, |row, (product, attribute_values)| {
             row.push_bind(instance_id)
                 .push_bind(&product.code)
                 .push_bind(&product.product_type)
@@ -548,30 +552,30 @@ async fn upsert_products(
                   min_quantity = excluded.min_quantity, max_quantity = excluded.max_quantity,
                   returnable = excluded.returnable, discontinued = excluded.discontinued",
         );
-        query.build().execute(&mut *transaction).await?;
+        transaction.build(&mut query).execute().await?;
     }
     Ok(())
 }
 
 async fn discontinue(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     instance_id: &str,
     codes: &[String],
 ) -> Result<(), RecordError> {
     for codes in codes.chunks(ROWS_PER_STATEMENT) {
-        let mut query = QueryBuilder::new("UPDATE products SET discontinued = TRUE WHERE instance_id = ");
+        let mut query = Builder::new("UPDATE products SET discontinued = TRUE WHERE instance_id = ");
         query.push_bind(instance_id).push(" AND code IN (");
         let mut list = query.separated(", ");
         for code in codes {
             list.push_bind(code);
         }
         query.push(")");
-        query.build().execute(&mut *transaction).await?;
+        transaction.build(&mut query).execute().await?;
     }
     Ok(())
 }
 
-pub(super) fn read_product(row: &SqliteRow) -> Result<Product, RecordError> {
+pub(super) fn read_product(row: &Row) -> Result<Product, RecordError> {
     Ok(Product {
         offered: NewProduct {
             code: row.try_get("code")?,

@@ -58,12 +58,14 @@ impl Record {
         };
         // Behind every digit and the hyphen.
         let end = format!("{beginning}g");
-        let rows = sqlx::query(query(kind))
+        let rows = self
+            .readers
+            .sql(query(kind))
             .bind(&beginning)
             .bind(end)
             .bind(owner.map(Owner::as_str))
             .bind(IDS_MAX)
-            .fetch_all(&self.readers)
+            .fetch_all()
             .await?;
         rows.iter().map(|row| id(row, "id")).collect()
     }

@@ -1,18 +1,16 @@
 //! Spending limits: checked in the transaction that writes an order, so that no two orders pass one together.
 
-use bss_model::clock::now_ms;
 use bss_model::{
     Act, Actor, AlertKind, Asset, Diagnose, Diagnosis, ErrorKind, Instance, Price, Problem, Spending,
     SpendingToday, Subject, SyncStatus, day_began_at_ms,
 };
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
 use super::alerts;
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Connection, Row};
 
 /// Why a spending limit is not set. Nothing is changed.
 #[derive(Debug, thiserror::Error)]
@@ -50,12 +48,6 @@ impl Diagnose for SpendingLimitError {
     }
 }
 
-impl From<sqlx::Error> for SpendingLimitError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
 impl Record {
     /// Sets the most that an instance sells in a day. `None`: no limit.
     ///
@@ -84,21 +76,22 @@ impl Record {
         {
             return Err(SpendingLimitError::OutOfRange { limit: limit.clone() });
         }
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let id = instance.id.to_string();
-        sqlx::query("DELETE FROM spending_limits WHERE instance_id = $1")
+        transaction
+            .sql("DELETE FROM spending_limits WHERE instance_id = $1")
             .bind(&id)
-            .execute(&mut *transaction)
+            .execute()
             .await?;
         if limit.is_some() {
-            sqlx::query(
+            transaction.sql(
                 "INSERT INTO spending_limits (instance_id, currency, minor_units, units) VALUES ($1, $2, $3, $4)",
             )
             .bind(&id)
             .bind(price.map(|price| &price.currency))
             .bind(price.map(|price| price.minor_units))
             .bind(units)
-            .execute(&mut *transaction)
+            .execute()
             .await?;
         }
         follow(&mut transaction, instance).await?;
@@ -124,7 +117,7 @@ impl Record {
         instance_id: Uuid,
         problem: &Problem,
     ) -> Result<(), RecordError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let kind = AlertKind::SpendingLimit;
         alerts::raise_about_instance(&mut transaction, kind, instance_id, Some(problem)).await?;
         transaction.commit().await?;
@@ -136,7 +129,7 @@ impl Record {
     /// # Errors
     /// When the record can't be read or written.
     pub async fn end_past_spending_alerts(&self) -> Result<(), RecordError> {
-        alerts::end_raised_before(self, AlertKind::SpendingLimit, day_began_at_ms(now_ms())).await
+        alerts::end_raised_before(self, AlertKind::SpendingLimit, day_began_at_ms(self.now_ms())).await
     }
 }
 
@@ -163,7 +156,7 @@ impl Diagnose for BeyondSpendingLimit {
 
 /// Why an instance may not sell that much more today. `None`: it may.
 pub(super) async fn beyond_limit(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     instance: &Instance,
     costs: i64,
     units: u64,
@@ -197,12 +190,12 @@ pub(super) async fn beyond_limit(
 
 /// Why a license that was refused may not be bought again today. `None`: it may, or is counted today already.
 pub(super) async fn retry_beyond_limit(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     instance: &Instance,
     asset: &Asset,
 ) -> Result<Option<BeyondSpendingLimit>, RecordError> {
     let counted_at_ms = asset.created_at_ms.max(asset.wanted_since_ms);
-    if counted_at_ms >= day_began_at_ms(now_ms()) {
+    if counted_at_ms >= day_began_at_ms(transaction.now_ms()) {
         return Ok(None);
     }
     let costs = asset.price.as_ref().map_or(0, |price| price.minor_units);
@@ -211,7 +204,7 @@ pub(super) async fn retry_beyond_limit(
 
 /// Whether an instance's limit is an amount of money, which counts prices alone.
 pub(super) async fn is_limited_in_money(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     instance_id: Uuid,
 ) -> Result<bool, RecordError> {
     let limit = limit_of(connection, instance_id).await?;
@@ -220,7 +213,7 @@ pub(super) async fn is_limited_in_money(
 
 /// Raises the alert that little of an instance's limit is left after an order, or ends it where a new day has begun.
 pub(super) async fn follow_order(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     instance: &Instance,
 ) -> Result<(), RecordError> {
     match limit_of(transaction, instance.id).await? {
@@ -229,10 +222,11 @@ pub(super) async fn follow_order(
     }
 }
 
-async fn follow(transaction: &mut SqliteConnection, instance: &Instance) -> Result<(), RecordError> {
+async fn follow(transaction: &mut Connection, instance: &Instance) -> Result<(), RecordError> {
     let (today, kind) = (today(transaction, instance).await?, AlertKind::SpendingLimit);
     let Some(limit) = today.limit.as_ref().filter(|_| today.is_near_limit()) else {
-        return alerts::end(transaction, kind, instance.id, now_ms()).await;
+        let now_ms = transaction.now_ms();
+        return alerts::end(transaction, kind, instance.id, now_ms).await;
     };
     let problem = Problem::new(
         "spending-limit-near",
@@ -246,48 +240,47 @@ async fn follow(transaction: &mut SqliteConnection, instance: &Instance) -> Resu
 }
 
 /// What was ordered today, and what was tried again today of earlier days: that is sold today, if at all.
-async fn today(connection: &mut SqliteConnection, instance: &Instance) -> Result<SpendingToday, RecordError> {
+async fn today(connection: &mut Connection, instance: &Instance) -> Result<SpendingToday, RecordError> {
     let limit = limit_of(connection, instance.id).await?;
-    // A sum of integers fails where it is too large for one; TOTAL adds reals, and the cast stops at the largest integer.
-    let used = sqlx::query(
-        "SELECT CAST(TOTAL(CASE WHEN currency = $4 THEN price_minor_units END) AS BIGINT) AS price,
-                COALESCE(SUM(quantity), 0) AS units
+    let day_began_at_ms = day_began_at_ms(connection.now_ms());
+    // A sum of integers fails where it is too large for one; a sum of reals does not.
+    let used = connection.sql(
+        "SELECT COALESCE(SUM(CAST(CASE WHEN currency = $4 THEN price_minor_units END AS DOUBLE PRECISION)), 0.0) AS price,
+                CAST(COALESCE(SUM(quantity), 0) AS BIGINT) AS units
          FROM (SELECT currency, price_minor_units, quantity, sync_status FROM assets
                WHERE instance_id = $1 AND created_at_ms >= $2
                UNION ALL SELECT currency, price_minor_units, quantity, sync_status FROM assets
-               WHERE instance_id = $1 AND wanted_since_ms >= $2 AND wanted_since_ms > created_at_ms AND created_at_ms < $2)
+               WHERE instance_id = $1 AND wanted_since_ms >= $2 AND wanted_since_ms > created_at_ms AND created_at_ms < $2) AS ordered
          WHERE sync_status <> $3",
     )
     .bind(instance.id.to_string())
-    .bind(day_began_at_ms(now_ms()))
+    .bind(day_began_at_ms)
     .bind(SyncStatus::Withdrawn.word())
     .bind(&instance.currency)
-    .fetch_one(connection)
+    .fetch_one()
     .await?;
     let units: i64 = used.try_get("units")?;
     Ok(SpendingToday {
         limit,
         used: Price {
             currency: instance.currency.clone(),
-            minor_units: used.try_get("price")?,
+            // Stops at the largest integer.
+            minor_units: used.try_get::<f64, _>("price")? as i64,
         },
         used_units: units.unsigned_abs(),
     })
 }
 
-async fn limit_of(
-    connection: &mut SqliteConnection,
-    instance_id: Uuid,
-) -> Result<Option<Spending>, RecordError> {
-    let limit =
-        sqlx::query("SELECT currency, minor_units, units FROM spending_limits WHERE instance_id = $1")
-            .bind(instance_id.to_string())
-            .fetch_optional(connection)
-            .await?;
+async fn limit_of(connection: &mut Connection, instance_id: Uuid) -> Result<Option<Spending>, RecordError> {
+    let limit = connection
+        .sql("SELECT currency, minor_units, units FROM spending_limits WHERE instance_id = $1")
+        .bind(instance_id.to_string())
+        .fetch_optional()
+        .await?;
     limit.as_ref().map(read_limit).transpose()
 }
 
-fn read_limit(row: &SqliteRow) -> Result<Spending, RecordError> {
+fn read_limit(row: &Row) -> Result<Spending, RecordError> {
     let currency: Option<String> = row.try_get("currency")?;
     let minor_units: Option<i64> = row.try_get("minor_units")?;
     let units: Option<i64> = row.try_get("units")?;

@@ -1,14 +1,12 @@
 //! Values in the form in which the database stores them.
 
 use bss_keys::KeyDigest;
-use bss_model::clock::now_ms;
 use bss_model::moment::{Boot, Moment, Uptime};
 use bss_model::{NotADigest, NotAThumbprint, NotAnOwner, Owner, PluginDigest, Thumbprint};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite, ValueRef as _};
 use uuid::Uuid;
 
 use super::RecordError;
+use crate::database::{Builder, Row};
 
 /// Rows per statement: at most 12 values each, where SQLite takes 32,766 and PostgreSQL 65,535 values.
 pub(super) const ROWS_PER_STATEMENT: usize = 1000;
@@ -19,10 +17,7 @@ pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, RecordEr
     })
 }
 
-pub(super) fn from_json<T: serde::de::DeserializeOwned>(
-    row: &SqliteRow,
-    column: &str,
-) -> Result<T, RecordError> {
+pub(super) fn from_json<T: serde::de::DeserializeOwned>(row: &Row, column: &str) -> Result<T, RecordError> {
     let text: &str = row.try_get(column)?;
     serde_json::from_str(text).map_err(|error| RecordError::Damaged {
         what: format!("column `{column}`: {error}"),
@@ -30,11 +25,11 @@ pub(super) fn from_json<T: serde::de::DeserializeOwned>(
 }
 
 /// Whether a key opens what a row is of: the row's key, or the former one as long as that is taken too.
-pub(super) fn opens(row: &SqliteRow, shown: &KeyDigest) -> Result<bool, RecordError> {
+pub(super) fn opens(row: &Row, shown: &KeyDigest, now_ms: i64) -> Result<bool, RecordError> {
     let key: Option<Vec<u8>> = row.try_get("key_digest")?;
     let former: Option<Vec<u8>> = row.try_get("former_key_digest")?;
     let until: Option<i64> = row.try_get("former_key_until_ms")?;
-    let former = former.filter(|_| until.is_some_and(|until| now_ms() < until));
+    let former = former.filter(|_| until.is_some_and(|until| now_ms < until));
     let is_shown =
         |digest: Option<Vec<u8>>| digest.is_some_and(|digest| shown.is_same(&KeyDigest::from_bytes(digest)));
     Ok(is_shown(key) | is_shown(former))
@@ -42,18 +37,18 @@ pub(super) fn opens(row: &SqliteRow, shown: &KeyDigest) -> Result<bool, RecordEr
 
 /// Reads a column that may be null.
 pub(super) fn optional<T>(
-    row: &SqliteRow,
+    row: &Row,
     column: &str,
-    read: impl FnOnce(&SqliteRow, &str) -> Result<T, RecordError>,
+    read: impl FnOnce(&Row, &str) -> Result<T, RecordError>,
 ) -> Result<Option<T>, RecordError> {
-    match row.try_get_raw(column)?.is_null() {
+    match row.is_null(column)? {
         true => Ok(None),
         false => read(row, column).map(Some),
     }
 }
 
 /// Leaves instances out of a query that has a condition already.
-pub(super) fn without_instances(query: &mut QueryBuilder<Sqlite>, column: &str, instances: &[Uuid]) {
+pub(super) fn without_instances(query: &mut Builder, column: &str, instances: &[Uuid]) {
     for instance in instances {
         query
             .push(format!(" AND {column} <> "))
@@ -62,14 +57,18 @@ pub(super) fn without_instances(query: &mut QueryBuilder<Sqlite>, column: &str, 
 }
 
 /// Appends ids as bound values, separated by commas.
-pub(super) fn push_ids(query: &mut QueryBuilder<Sqlite>, ids: &[Uuid]) {
+pub(super) fn push_ids(query: &mut Builder, ids: &[Uuid]) {
+    // PostgreSQL has no empty list; nothing is equal to this.
+    if ids.is_empty() {
+        query.push("NULL");
+    }
     let mut list = query.separated(", ");
     for id in ids {
         list.push_bind(id.to_string());
     }
 }
 
-pub(super) fn id(row: &SqliteRow, column: &str) -> Result<Uuid, RecordError> {
+pub(super) fn id(row: &Row, column: &str) -> Result<Uuid, RecordError> {
     let text: &str = row.try_get(column)?;
     Uuid::try_parse(text).map_err(|_| RecordError::Damaged {
         what: format!("column `{column}` contains `{text}`, which is not a UUID"),
@@ -81,7 +80,7 @@ pub(super) fn owner_column(owner: Option<&Owner>) -> &str {
     owner.map_or("", Owner::as_str)
 }
 
-pub(super) fn owner(row: &SqliteRow) -> Result<Option<Owner>, RecordError> {
+pub(super) fn owner(row: &Row) -> Result<Option<Owner>, RecordError> {
     let text: &str = row.try_get("owner")?;
     let owner = (!text.is_empty()).then(|| text.parse());
     owner
@@ -91,7 +90,7 @@ pub(super) fn owner(row: &SqliteRow) -> Result<Option<Owner>, RecordError> {
         })
 }
 
-pub(super) fn thumbprint(row: &SqliteRow, column: &str) -> Result<Thumbprint, RecordError> {
+pub(super) fn thumbprint(row: &Row, column: &str) -> Result<Thumbprint, RecordError> {
     let text: &str = row.try_get(column)?;
     text.parse()
         .map_err(|error: NotAThumbprint| RecordError::Damaged {
@@ -101,7 +100,7 @@ pub(super) fn thumbprint(row: &SqliteRow, column: &str) -> Result<Thumbprint, Re
 
 /// Reads a moment from the columns of its wall clock and its uptime; `boot` has the boot. `None`: it has not come.
 pub(super) fn moment(
-    row: &SqliteRow,
+    row: &Row,
     wall_column: &str,
     uptime_column: &str,
 ) -> Result<Option<Moment>, RecordError> {
@@ -131,14 +130,14 @@ pub(super) fn uptime_ms(moment: Moment) -> Option<i64> {
     moment.uptime.map(|uptime| uptime.ms)
 }
 
-pub(super) fn plugin_digest(row: &SqliteRow, column: &str) -> Result<PluginDigest, RecordError> {
+pub(super) fn plugin_digest(row: &Row, column: &str) -> Result<PluginDigest, RecordError> {
     let text: &str = row.try_get(column)?;
     text.parse().map_err(|error: NotADigest| RecordError::Damaged {
         what: format!("column `{column}`: {error}"),
     })
 }
 
-pub(super) fn count(row: &SqliteRow, column: &str) -> Result<u32, RecordError> {
+pub(super) fn count(row: &Row, column: &str) -> Result<u32, RecordError> {
     let number: i64 = row.try_get(column)?;
     u32::try_from(number).map_err(|_| RecordError::Damaged {
         what: format!("column `{column}` contains {number}, which is out of range"),

@@ -1,10 +1,7 @@
 //! The choice of the assets that a worker takes next: each belongs to one worker at a time, and taking it begins an
 //! attempt.
 
-use bss_model::clock::now_ms;
 use bss_model::{AssetSelection, BegunAttempt, OutcomeKind, Outstanding, Reason, SyncStatus, TakenAsset};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite};
 use uuid::Uuid;
 
 use super::attempts::{self, ToBuy};
@@ -14,7 +11,8 @@ use super::look_up_only::look_up_only;
 use super::outcomes::tell;
 use super::stored::{count, from_json, id, optional, push_ids, without_instances};
 use super::workers::is_a_lease_over;
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Builder, Row};
 
 /// The most assets taken in one transaction. Reading, taking and beginning are one statement each, and SQLite takes
 /// 32,766 values in one.
@@ -32,12 +30,12 @@ impl Record {
         taking: &AssetSelection,
     ) -> Result<Vec<TakenAsset>, RecordError> {
         // A read first: an idle worker blocks no writer.
-        let mut look = due("SELECT assets.id FROM assets", taking);
-        let is_idle = look.build().fetch_optional(&self.readers).await?.is_none();
+        let mut look = due("SELECT assets.id FROM assets", taking, self.now_ms());
+        let is_idle = self.readers.build(&mut look).fetch_optional().await?.is_none();
         if is_idle && !is_a_lease_over(&self.readers).await? {
             return Ok(Vec::new());
         }
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         self.release_dead_workers(&mut transaction).await?;
         let mut query = due(
             concat!(
@@ -50,22 +48,22 @@ impl Record {
                 " FROM assets JOIN orders ON orders.id = assets.order_id"
             ),
             taking,
+            transaction.now_ms(),
         );
-        let rows = query.build().fetch_all(&mut *transaction).await?;
+        let rows = transaction.build(&mut query).fetch_all().await?;
         if rows.is_empty() {
             transaction.commit().await?;
             return Ok(Vec::new());
         }
         let assets = rows.iter().map(to_buy).collect::<Result<Vec<_>, RecordError>>()?;
         let ids: Vec<Uuid> = assets.iter().map(|asset| asset.asset_id).collect();
-        let mut query = QueryBuilder::new("UPDATE assets SET worker = ");
+        let mut query = Builder::new("UPDATE assets SET worker = ");
         query.push_bind(worker.to_string()).push(" WHERE id IN (");
         push_ids(&mut query, &ids);
-        query
-            .push(")")
-            .build()
+        transaction
+            .build(query.push(")"))
             .persistent(false)
-            .execute(&mut *transaction)
+            .execute()
             .await?;
         let begun = attempts::begin(&mut transaction, &assets).await?;
         let dispatch = self.begin_dispatch(&mut transaction).await?;
@@ -84,13 +82,13 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn outstanding(&self, taking: &AssetSelection) -> Result<Outstanding, RecordError> {
-        let mut query = QueryBuilder::new(
+        let mut query = Builder::new(
             "SELECT COUNT(*) AS assets, COUNT(worker) AS taken,
                     MIN(CASE WHEN worker IS NULL THEN due_at_ms END) AS next_due_at_ms
              FROM assets",
         );
         chosen(&mut query, taking);
-        let row = query.build().fetch_one(&self.readers).await?;
+        let row = self.readers.build(&mut query).fetch_one().await?;
         let count = |name| -> Result<u64, RecordError> {
             Ok(u64::try_from(row.try_get::<i64, _>(name)?).unwrap_or_default())
         };
@@ -106,10 +104,12 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn oldest_open_license_at_ms(&self) -> Result<Option<i64>, RecordError> {
-        let oldest = sqlx::query_scalar("SELECT MIN(created_at_ms) FROM assets WHERE sync_status = $1")
+        let oldest = self
+            .readers
+            .sql("SELECT MIN(created_at_ms) FROM assets WHERE sync_status = $1")
             .bind(SyncStatus::Unsynchronised.word())
-            .fetch_one(&self.readers);
-        Ok(oldest.await?)
+            .scalar();
+        oldest.await
     }
 
     /// Assets whose purchase has been open since `wanted_before_ms` or longer and that were not reported yet. Marks
@@ -121,18 +121,21 @@ impl Record {
         // A read first: it blocks no writer, and nearly always none is overdue.
         const OVERDUE: &str = "sync_status = $1 AND wanted_since_ms <= $2 AND overdue_told = FALSE";
         let look = format!("SELECT 1 FROM assets WHERE {OVERDUE} LIMIT 1");
-        let look = sqlx::query(sqlx::AssertSqlSafe(look))
+        let look = self
+            .readers
+            .composed(look)
             .bind(SyncStatus::Unsynchronised.word())
             .bind(wanted_before_ms);
-        if look.fetch_optional(&self.readers).await?.is_none() {
+        if look.fetch_optional().await?.is_none() {
             return Ok(Vec::new());
         }
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let mark = format!("UPDATE assets SET overdue_told = TRUE WHERE {OVERDUE} RETURNING id, reason");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(mark))
+        let rows = transaction
+            .composed(mark)
             .bind(SyncStatus::Unsynchronised.word())
             .bind(wanted_before_ms)
-            .fetch_all(&mut *transaction)
+            .fetch_all()
             .await?;
         let mut overdue = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -148,12 +151,12 @@ impl Record {
 }
 
 /// Selected assets that no worker has and that are due.
-fn due(select: &str, taking: &AssetSelection) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new(select);
+fn due(select: &str, taking: &AssetSelection, now_ms: i64) -> Builder {
+    let mut query = Builder::new(select);
     chosen(&mut query, taking);
     query
         .push(" AND worker IS NULL AND due_at_ms <= ")
-        .push_bind(now_ms());
+        .push_bind(now_ms);
     query
         .push(" ORDER BY due_at_ms, created_at_ms, position LIMIT ")
         .push_bind(i64::from(taking.limit.min(TAKEN_AT_ONCE)));
@@ -162,7 +165,7 @@ fn due(select: &str, taking: &AssetSelection) -> QueryBuilder<Sqlite> {
 
 /// Selected assets for which something can be done: of a disabled instance, only what an earlier attempt may have
 /// bought, and what is to be withdrawn, which both are looked up.
-fn chosen(query: &mut QueryBuilder<Sqlite>, taking: &AssetSelection) {
+fn chosen(query: &mut Builder, taking: &AssetSelection) {
     query
         .push(" WHERE sync_status = ")
         .push_bind(SyncStatus::Unsynchronised.word());
@@ -191,7 +194,7 @@ fn chosen(query: &mut QueryBuilder<Sqlite>, taking: &AssetSelection) {
     without_instances(query, "assets.instance_id", &taking.without_instances);
 }
 
-fn to_buy(row: &SqliteRow) -> Result<ToBuy, RecordError> {
+fn to_buy(row: &Row) -> Result<ToBuy, RecordError> {
     Ok(ToBuy {
         asset_id: id(row, "id")?,
         client_transaction_id: id(row, "client_transaction_id")?,
@@ -204,7 +207,7 @@ fn to_buy(row: &SqliteRow) -> Result<ToBuy, RecordError> {
     })
 }
 
-fn taken_asset(row: &SqliteRow, attempt: BegunAttempt) -> Result<TakenAsset, RecordError> {
+fn taken_asset(row: &Row, attempt: BegunAttempt) -> Result<TakenAsset, RecordError> {
     Ok(TakenAsset {
         asset_id: id(row, "id")?,
         instance_id: id(row, "instance_id")?,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_lc_rs::rand;
-use bss_model::clock::{millis, now_ms};
+use bss_model::clock::millis;
 use bss_model::text::without_secrets;
 use bss_model::{
     Act, Actor, AlertKind, Diagnose, Diagnosis, ErrorKind, NewWebhook, OutcomeKind, Owner, Problem, Secret,
@@ -11,8 +11,6 @@ use bss_model::{
 };
 use data_encoding::BASE64;
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -20,7 +18,8 @@ use super::acts::write_act;
 use super::alerts;
 use super::outcomes::last_number;
 use super::stored::{from_json, id, optional, owner, owner_column, to_json};
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Connection, Row};
 
 /// The bytes of each key of a receiver: Standard Webhooks 1.0.0 asks for 24 to 64 of a secret, and an Ed25519 seed has 32.
 const KEY_BYTES: usize = 32;
@@ -81,12 +80,6 @@ impl Diagnose for WebhookError {
     }
 }
 
-impl From<sqlx::Error> for WebhookError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
 impl Record {
     /// Puts a receiver on record, which is told of the outcomes that come from now on. Returns its keys, too.
     ///
@@ -98,16 +91,14 @@ impl Record {
         actor: &Actor,
     ) -> Result<(Webhook, WebhookKeys), WebhookError> {
         let keys = new_keys()?;
-        let mut transaction = begin_write(&self.writer).await?;
-        let known: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM webhooks")
-            .fetch_one(&mut *transaction)
-            .await?;
+        let mut transaction = self.writer.begin_write().await?;
+        let known: i64 = transaction.sql("SELECT COUNT(*) FROM webhooks").scalar().await?;
         if known >= WEBHOOKS_MAX {
             return Err(WebhookError::TooMany);
         }
         let id = Uuid::new_v4();
         let last = last_number(&mut transaction).await?;
-        let row = sqlx::query(
+        let row = transaction.sql(
             "INSERT INTO webhooks (id, owner, url, kinds, allowed_networks, trusted_authorities_pem, sealed_keys, state,
                                    last_outcome, failures, rest_until_ms, created_at_ms)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, $10) RETURNING *",
@@ -121,8 +112,8 @@ impl Record {
         .bind(self.sealed(id, &keys)?)
         .bind(WebhookState::On.word())
         .bind(last)
-        .bind(now_ms())
-        .fetch_one(&mut *transaction)
+        .bind_now()
+        .fetch_one()
         .await?;
         let webhook = read_webhook(&row)?;
         let kinds: Vec<&str> = new.kinds.iter().map(|kind| kind.word()).collect();
@@ -137,11 +128,12 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn webhooks(&self, of: Option<&Owner>) -> Result<Vec<Webhook>, RecordError> {
-        let rows =
-            sqlx::query("SELECT * FROM webhooks WHERE $1 IS NULL OR owner = $1 ORDER BY created_at_ms, id")
-                .bind(of.map(Owner::as_str))
-                .fetch_all(&self.readers)
-                .await?;
+        let rows = self
+            .readers
+            .sql("SELECT * FROM webhooks WHERE $1 IS NULL OR owner = $1 ORDER BY created_at_ms, id")
+            .bind(of.map(Owner::as_str))
+            .fetch_all()
+            .await?;
         rows.iter().map(read_webhook).collect()
     }
 
@@ -150,10 +142,12 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn webhook(&self, webhook: Uuid, of: Option<&Owner>) -> Result<Option<Webhook>, RecordError> {
-        let row = sqlx::query("SELECT * FROM webhooks WHERE id = $1 AND ($2 IS NULL OR owner = $2)")
+        let row = self
+            .readers
+            .sql("SELECT * FROM webhooks WHERE id = $1 AND ($2 IS NULL OR owner = $2)")
             .bind(webhook.to_string())
             .bind(of.map(Owner::as_str))
-            .fetch_optional(&self.readers)
+            .fetch_optional()
             .await?;
         row.as_ref().map(read_webhook).transpose()
     }
@@ -163,9 +157,11 @@ impl Record {
     /// # Errors
     /// When the record can't be read, or the host key does not open the keys.
     pub async fn webhook_keys(&self, webhook: Uuid) -> Result<Vec<WebhookKeys>, RecordError> {
-        let row = sqlx::query("SELECT * FROM webhooks WHERE id = $1")
+        let row = self
+            .readers
+            .sql("SELECT * FROM webhooks WHERE id = $1")
             .bind(webhook.to_string())
-            .fetch_optional(&self.readers)
+            .fetch_optional()
             .await?;
         row.map_or(Ok(Vec::new()), |row| self.keys_of(webhook, &row))
     }
@@ -182,9 +178,9 @@ impl Record {
         actor: &Actor,
     ) -> Result<(Webhook, WebhookKeys), WebhookError> {
         let keys = new_keys()?;
-        let mut transaction = begin_write(&self.writer).await?;
-        let until_ms = now_ms().saturating_add(millis(keep_former));
-        let rotated = sqlx::query(
+        let mut transaction = self.writer.begin_write().await?;
+        let until_ms = self.now_ms().saturating_add(millis(keep_former));
+        let rotated = transaction.sql(
             "UPDATE webhooks SET sealed_former_keys = CASE WHEN $3 <= $4 THEN NULL
                                      WHEN sealed_former_keys IS NOT NULL AND former_keys_until_ms > $4 THEN sealed_former_keys
                                      ELSE sealed_keys END,
@@ -194,8 +190,8 @@ impl Record {
         .bind(webhook.to_string())
         .bind(self.sealed(webhook, &keys)?)
         .bind(until_ms)
-        .bind(now_ms())
-        .fetch_optional(&mut *transaction)
+        .bind_now()
+        .fetch_optional()
         .await?;
         let rotated = read_webhook(&rotated.ok_or(WebhookError::NoWebhook { id: webhook })?)?;
         let detail = json!({ "formerKeysForMs": millis(keep_former) });
@@ -216,19 +212,19 @@ impl Record {
         state: WebhookState,
         actor: &Actor,
     ) -> Result<Webhook, WebhookError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let row = found(&mut transaction, webhook).await?;
         let before = read_webhook(&row)?;
         if before.state == state {
             return Ok(before);
         }
-        let row = sqlx::query(
+        let row = transaction.sql(
             "UPDATE webhooks SET state = $2, problem = NULL, failing_since_ms = NULL, failures = 0, rest_until_ms = 0
              WHERE id = $1 RETURNING *",
         )
             .bind(webhook.to_string())
             .bind(state.word())
-            .fetch_one(&mut *transaction)
+            .fetch_one()
             .await?;
         let act = match state {
             WebhookState::On => Act::EnableWebhook,
@@ -236,16 +232,16 @@ impl Record {
         };
         if state == WebhookState::On {
             // What it was not told, or has not taken, has waited long enough.
-            sqlx::query(
+            transaction.sql(
                 "UPDATE deliveries SET state = 'pending', tries = 0, generation = generation + 1, due_at_ms = $2
                  WHERE webhook_id = $1 AND state IN ('pending', 'failed')",
             )
             .bind(webhook.to_string())
-            .bind(now_ms())
-            .execute(&mut *transaction)
+            .bind_now()
+            .execute()
             .await?;
         }
-        alerts::end(&mut transaction, AlertKind::WebhookOff, webhook, now_ms()).await?;
+        alerts::end(&mut transaction, AlertKind::WebhookOff, webhook, self.now_ms()).await?;
         write(&mut transaction, actor, act, webhook, Value::Null).await?;
         transaction.commit().await?;
         read_webhook(&row).map_err(WebhookError::Record)
@@ -256,19 +252,20 @@ impl Record {
     /// # Errors
     /// When there is no such receiver, or the record can't be written.
     pub async fn remove_webhook(&self, webhook: Uuid, actor: &Actor) -> Result<Webhook, WebhookError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         let removed = read_webhook(&found(&mut transaction, webhook).await?)?;
         for statement in [
             "DELETE FROM delivery_attempts WHERE delivery_id IN (SELECT id FROM deliveries WHERE webhook_id = $1)",
             "DELETE FROM deliveries WHERE webhook_id = $1",
             "DELETE FROM webhooks WHERE id = $1",
         ] {
-            sqlx::query(statement)
+            transaction
+                .sql(statement)
                 .bind(webhook.to_string())
-                .execute(&mut *transaction)
+                .execute()
                 .await?;
         }
-        alerts::end(&mut transaction, AlertKind::WebhookOff, webhook, now_ms()).await?;
+        alerts::end(&mut transaction, AlertKind::WebhookOff, webhook, self.now_ms()).await?;
         let detail = json!({ "url": without_secrets(&removed.of.url) });
         write(&mut transaction, actor, Act::RemoveWebhook, webhook, detail).await?;
         transaction.commit().await?;
@@ -282,11 +279,11 @@ impl Record {
     }
 
     /// The keys that sign now for a receiver of a row, the present ones first.
-    pub(super) fn keys_of(&self, webhook: Uuid, row: &SqliteRow) -> Result<Vec<WebhookKeys>, RecordError> {
+    pub(super) fn keys_of(&self, webhook: Uuid, row: &Row) -> Result<Vec<WebhookKeys>, RecordError> {
         let mut keys = vec![self.opened(webhook, row.try_get("sealed_keys")?)?];
         let until_ms: Option<i64> = row.try_get("former_keys_until_ms")?;
         let former: Option<&[u8]> = row.try_get("sealed_former_keys")?;
-        if let Some(former) = former.filter(|_| until_ms.is_some_and(|until_ms| now_ms() < until_ms)) {
+        if let Some(former) = former.filter(|_| until_ms.is_some_and(|until_ms| self.now_ms() < until_ms)) {
             keys.push(self.opened(webhook, former)?);
         }
         Ok(keys)
@@ -309,17 +306,18 @@ impl Record {
 
 /// Switches a receiver off for a reason, with an alert. Nothing is changed where it is off already.
 pub(super) async fn switch_off(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     webhook: Uuid,
     problem: &Problem,
 ) -> Result<(), RecordError> {
-    let switched = sqlx::query("UPDATE webhooks SET state = $2, problem = $3 WHERE id = $1 AND state <> $2")
+    let switched = transaction
+        .sql("UPDATE webhooks SET state = $2, problem = $3 WHERE id = $1 AND state <> $2")
         .bind(webhook.to_string())
         .bind(WebhookState::Off.word())
         .bind(to_json(problem)?)
-        .execute(&mut *transaction)
+        .execute()
         .await?;
-    if switched.rows_affected() == 0 {
+    if switched == 0 {
         return Ok(());
     }
     let subject = webhook.to_string();
@@ -328,12 +326,13 @@ pub(super) async fn switch_off(
 
 /// Switches all receivers off for a reason, each with an alert.
 pub(super) async fn switch_all_off(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     problem: &Problem,
 ) -> Result<(), RecordError> {
-    let rows = sqlx::query("SELECT id FROM webhooks WHERE state = $1")
+    let rows = transaction
+        .sql("SELECT id FROM webhooks WHERE state = $1")
         .bind(WebhookState::On.word())
-        .fetch_all(&mut *transaction)
+        .fetch_all()
         .await?;
     for row in &rows {
         switch_off(&mut *transaction, id(row, "id")?, problem).await?;
@@ -342,23 +341,24 @@ pub(super) async fn switch_all_off(
 }
 
 /// Fails where a receiver is off or does not exist.
-pub(super) async fn check_on(transaction: &mut SqliteConnection, webhook: Uuid) -> Result<(), WebhookError> {
+pub(super) async fn check_on(transaction: &mut Connection, webhook: Uuid) -> Result<(), WebhookError> {
     match read_webhook(&found(transaction, webhook).await?)?.state {
         WebhookState::On => Ok(()),
         WebhookState::Off => Err(WebhookError::Off { id: webhook }),
     }
 }
 
-async fn found(transaction: &mut SqliteConnection, webhook: Uuid) -> Result<SqliteRow, WebhookError> {
-    let row = sqlx::query("SELECT * FROM webhooks WHERE id = $1")
+async fn found(transaction: &mut Connection, webhook: Uuid) -> Result<Row, WebhookError> {
+    let row = transaction
+        .sql("SELECT * FROM webhooks WHERE id = $1")
         .bind(webhook.to_string())
-        .fetch_optional(transaction)
+        .fetch_optional()
         .await?;
     row.ok_or(WebhookError::NoWebhook { id: webhook })
 }
 
 async fn write(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     actor: &Actor,
     act: Act,
     webhook: Uuid,
@@ -384,7 +384,7 @@ fn new_keys() -> Result<WebhookKeys, WebhookError> {
     })
 }
 
-pub(super) fn read_webhook(row: &SqliteRow) -> Result<Webhook, RecordError> {
+pub(super) fn read_webhook(row: &Row) -> Result<Webhook, RecordError> {
     let kinds: Vec<OutcomeKind> = from_json(row, "kinds")?;
     Ok(Webhook {
         id: id(row, "id")?,

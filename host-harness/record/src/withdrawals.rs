@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bss_model::clock::now_ms;
 use bss_model::moment::Moment;
 use bss_model::purchase_rule::{LineAge, is_certainly_not_bought, is_withdrawn_on_word, look_up_only_at};
 use bss_model::{
@@ -12,8 +11,6 @@ use bss_model::{
     LineWithdrawal, OutcomeKind, Problem, Subject, SyncStatus, WithdrawalEnd,
 };
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
@@ -23,7 +20,8 @@ use super::look_up_only::look_up_only;
 use super::order_mails::release_settled;
 use super::outcomes::tell;
 use super::stored::{ROWS_PER_STATEMENT, count, from_json, id, optional};
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Connection, Row};
 
 /// Why nothing of an order is withdrawn.
 #[derive(Debug, thiserror::Error)]
@@ -70,12 +68,6 @@ impl Diagnose for WithdrawError {
     }
 }
 
-impl From<sqlx::Error> for WithdrawError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
 /// A line as it stands before it is withdrawn.
 struct Line {
     asset_id: Uuid,
@@ -111,15 +103,12 @@ impl Word {
 }
 
 /// The code of an asset's last attempt, where that was a look-up that has ended.
-async fn last_look_up(
-    connection: &mut SqliteConnection,
-    asset_id: Uuid,
-) -> Result<Option<String>, RecordError> {
-    let row =
-        sqlx::query("SELECT result, problem FROM attempts WHERE asset_id = $1 ORDER BY number DESC LIMIT 1")
-            .bind(asset_id.to_string())
-            .fetch_optional(connection)
-            .await?;
+async fn last_look_up(connection: &mut Connection, asset_id: Uuid) -> Result<Option<String>, RecordError> {
+    let row = connection
+        .sql("SELECT result, problem FROM attempts WHERE asset_id = $1 ORDER BY number DESC LIMIT 1")
+        .bind(asset_id.to_string())
+        .fetch_optional()
+        .await?;
     let Some(row) = row else { return Ok(None) };
     let result: Option<&str> = row.try_get("result")?;
     if result != Some(AttemptResult::LookedUp.word()) {
@@ -129,13 +118,13 @@ async fn last_look_up(
     Ok(problem.map(|problem| problem.code))
 }
 
-async fn word(connection: &mut SqliteConnection, instance_id: Uuid) -> Result<Word, WithdrawError> {
-    let row = sqlx::query(
+async fn word(connection: &mut Connection, instance_id: Uuid) -> Result<Word, WithdrawError> {
+    let row = connection.sql(
         "SELECT look_up_only_ms, awaits_adoption, (SELECT authorities FROM instances WHERE id = $1) AS authorities
          FROM provenance",
     )
     .bind(instance_id.to_string())
-    .fetch_one(connection)
+    .fetch_one()
     .await?;
     let authorities: Vec<Authority> = from_json(&row, "authorities")?;
     Ok(Word {
@@ -182,7 +171,7 @@ impl Record {
         basis: Basis,
         actor: &Actor,
     ) -> Result<Vec<LineWithdrawal>, WithdrawError> {
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         self.release_dead_workers(&mut transaction).await?;
         let instance_id = instance_of(&mut transaction, order).await?;
         let word = match basis {
@@ -194,7 +183,7 @@ impl Record {
         for some in lines.chunks(ROWS_PER_STATEMENT) {
             let ids: Vec<Uuid> = some.iter().map(|line| line.asset_id).collect();
             let earlier = earlier_of(&mut transaction, &ids).await?;
-            let now = Moment::now();
+            let now = self.now();
             for line in some {
                 let doubt = earlier
                     .get(&line.asset_id)
@@ -255,57 +244,56 @@ impl Record {
 
 /// Whether a line that was asked to be withdrawn is certainly not bought, after an attempt with that result.
 pub(super) async fn may_be_withdrawn(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection,
     asset_id: Uuid,
     result: AttemptResult,
 ) -> Result<bool, RecordError> {
     if result == AttemptResult::NotBought {
         return Ok(true);
     }
-    let row = sqlx::query(concat!(
-        "SELECT ",
-        line_age!(),
-        " FROM assets JOIN orders ON orders.id = assets.order_id WHERE assets.id = $1"
-    ))
-    .bind(asset_id.to_string())
-    .fetch_one(&mut *transaction)
-    .await?;
+    let row = transaction
+        .sql(concat!(
+            "SELECT ",
+            line_age!(),
+            " FROM assets JOIN orders ON orders.id = assets.order_id WHERE assets.id = $1"
+        ))
+        .bind(asset_id.to_string())
+        .fetch_one()
+        .await?;
     let earlier = earlier_of(transaction, &[asset_id]).await?;
-    let now = Moment::now();
+    let now = transaction.now();
     let doubt = earlier.get(&asset_id).and_then(|earlier| earlier.in_doubt(now));
     let was_refused = result == AttemptResult::Refused;
     Ok(is_certainly_not_bought(doubt, was_refused, &read_age(&row)?, now))
 }
 
 /// Withdraws a line that is certainly not bought: nothing is bought for it any more.
-pub(super) async fn withdraw_line(
-    transaction: &mut SqliteConnection,
-    asset_id: Uuid,
-) -> Result<(), RecordError> {
-    sqlx::query(
-        "UPDATE assets SET status = $2, sync_status = $3, withdrawal_asked_at_ms = NULL WHERE id = $1",
-    )
-    .bind(asset_id.to_string())
-    .bind(AssetStatus::Withdrawn.word())
-    .bind(SyncStatus::Withdrawn.word())
-    .execute(&mut *transaction)
-    .await?;
-    release_settled(transaction, asset_id, now_ms()).await?;
+pub(super) async fn withdraw_line(transaction: &mut Connection, asset_id: Uuid) -> Result<(), RecordError> {
+    transaction
+        .sql("UPDATE assets SET status = $2, sync_status = $3, withdrawal_asked_at_ms = NULL WHERE id = $1")
+        .bind(asset_id.to_string())
+        .bind(AssetStatus::Withdrawn.word())
+        .bind(SyncStatus::Withdrawn.word())
+        .execute()
+        .await?;
+    let now_ms = transaction.now_ms();
+    release_settled(transaction, asset_id, now_ms).await?;
     tell(transaction, OutcomeKind::Withdrawn, asset_id, None).await
 }
 
 /// Asks for a line in doubt to be withdrawn. It is due now, because only a look-up can tell.
-async fn ask(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<(), RecordError> {
-    sqlx::query(
-        "UPDATE assets SET withdrawal_asked_at_ms = COALESCE(withdrawal_asked_at_ms, $2), due_at_ms = MIN(due_at_ms, $2),
+async fn ask(transaction: &mut Connection, asset_id: Uuid) -> Result<(), RecordError> {
+    transaction.sql(
+        "UPDATE assets SET withdrawal_asked_at_ms = COALESCE(withdrawal_asked_at_ms, $2), 
+                due_at_ms = CASE WHEN due_at_ms > $2 THEN $2 ELSE due_at_ms END,
                 wanted_since_ms = CASE WHEN sync_status = $3 THEN $2 ELSE wanted_since_ms END, sync_status = $4
          WHERE id = $1",
     )
     .bind(asset_id.to_string())
-    .bind(now_ms())
+    .bind_now()
     .bind(SyncStatus::Failed.word())
     .bind(SyncStatus::Unsynchronised.word())
-    .execute(transaction)
+    .execute()
     .await?;
     Ok(())
 }
@@ -332,24 +320,25 @@ fn of_line(line: &Line, end: WithdrawalEnd) -> LineWithdrawal {
     }
 }
 
-async fn instance_of(connection: &mut SqliteConnection, order: Uuid) -> Result<Uuid, WithdrawError> {
-    let row = sqlx::query("SELECT instance_id FROM orders WHERE id = $1")
+async fn instance_of(connection: &mut Connection, order: Uuid) -> Result<Uuid, WithdrawError> {
+    let row = connection
+        .sql("SELECT instance_id FROM orders WHERE id = $1")
         .bind(order.to_string())
-        .fetch_optional(connection)
+        .fetch_optional()
         .await?;
     let row = row.ok_or(WithdrawError::NoOrder { order })?;
     Ok(id(&row, "instance_id")?)
 }
 
-async fn lines(connection: &mut SqliteConnection, order: Uuid) -> Result<Vec<Line>, RecordError> {
-    let rows = sqlx::query(concat!(
+async fn lines(connection: &mut Connection, order: Uuid) -> Result<Vec<Line>, RecordError> {
+    let rows = connection.sql(concat!(
         "SELECT assets.id, position, product_code, quantity, status, sync_status, worker IS NOT NULL AS is_taken,
                 withdrawal_asked_at_ms IS NOT NULL AS is_asked, ",
         line_age!(),
         " FROM assets JOIN orders ON orders.id = assets.order_id WHERE order_id = $1 ORDER BY position"
     ))
     .bind(order.to_string())
-    .fetch_all(connection)
+    .fetch_all()
     .await?;
     rows.iter().map(read_line).collect()
 }
@@ -365,7 +354,7 @@ fn chosen(lines: Vec<Line>, order: Uuid, assets: &[Uuid]) -> Result<Vec<Line>, W
     Ok(lines.into_iter().filter(is_chosen).collect())
 }
 
-fn read_line(row: &SqliteRow) -> Result<Line, RecordError> {
+fn read_line(row: &Row) -> Result<Line, RecordError> {
     Ok(Line {
         asset_id: id(row, "id")?,
         position: count(row, "position")?,

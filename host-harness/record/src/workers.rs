@@ -7,16 +7,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bss_keys::Foreign;
-use bss_model::clock::{millis, now_ms};
-use bss_model::moment::uptime;
+use bss_model::clock::millis;
 use bss_model::{AlertKind, Problem};
-use sqlx::{Row as _, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
 use super::alerts::raise_happened;
 use super::own_files::lock_file;
 use super::stored::id;
-use super::{Record, RecordError, begin_write};
+use super::{Record, RecordError};
+use crate::database::{Connection, Pool};
 
 /// How long a worker may be silent before another takes over. By then a request that was under way when it died has
 /// reached the vendor or is lost; `LOOK_UP_ONLY` allows for the time that the vendor needs to carry it out.
@@ -53,8 +52,8 @@ pub struct LivingWorker {
 pub struct Worker {
     id: Uuid,
     heartbeat: tokio::task::JoinHandle<()>,
-    file: PathBuf,
-    _lock: File,
+    /// The worker's file and the lock on it. `None`: the database is a server's, by whose clock alone the lease is told.
+    lock: Option<(PathBuf, File)>,
 }
 
 impl Worker {
@@ -71,7 +70,9 @@ impl Drop for Worker {
         self.heartbeat.abort();
         // The file is removed while locked, so a missing file means that no process holds it. A file that stays
         // behind is removed by the worker that takes over.
-        let _ = std::fs::remove_file(&self.file);
+        if let Some((file, _)) = &self.lock {
+            let _ = std::fs::remove_file(file);
+        }
     }
 }
 
@@ -82,20 +83,24 @@ impl Record {
     /// When the record or the data directory can't be written.
     pub async fn start_worker(&self) -> Result<Worker, RecordError> {
         let worker = Uuid::new_v4();
-        let directory = self.data_dir.join(DIRECTORY);
-        let file = worker_file(&directory, worker);
-        let lock = locked(&directory, &file).map_err(|source| RecordError::Directory {
-            path: directory,
-            source,
-        })?;
-        self.renew(worker).await?;
+        let lock = match self.writer.is_postgres() {
+            true => None,
+            false => Some(self.lock_file_of(worker)?),
+        };
+        self.begin_lease(worker).await?;
         self.count_time().await?;
         let record = self.clone();
         let heartbeat = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(RENEWAL).await;
-                if let Err(error) = record.renew(worker).await {
-                    tracing::warn!(%error, %worker, "the lease of this worker can't be renewed");
+                match record.renew(worker).await {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        tracing::error!(%worker, "this worker was taken for dead, and others go on with its work");
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, %worker, "the lease of this worker can't be renewed")
+                    }
                 }
                 if let Err(error) = record.count_time().await {
                     tracing::warn!(%error, %worker, "the time that has passed can't be counted");
@@ -105,8 +110,7 @@ impl Record {
         Ok(Worker {
             id: worker,
             heartbeat,
-            file,
-            _lock: lock,
+            lock,
         })
     }
 
@@ -116,26 +120,59 @@ impl Record {
     /// When the record can't be written; the lease then ends by itself.
     pub async fn end_worker(&self, worker: Worker) -> Result<(), RecordError> {
         worker.heartbeat.abort();
-        let mut transaction = begin_write(&self.writer).await?;
+        let mut transaction = self.writer.begin_write().await?;
         forget(&mut transaction, worker.id).await?;
         transaction.commit().await?;
         Ok(())
     }
 
-    async fn renew(&self, worker: Uuid) -> Result<(), RecordError> {
-        let now = uptime();
-        sqlx::query(
-            "INSERT INTO workers (id, boot, lease_ends_uptime_ms, process_id, started_at_ms) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (id) DO UPDATE SET boot = excluded.boot, lease_ends_uptime_ms = excluded.lease_ends_uptime_ms",
-        )
-        .bind(worker.to_string())
-        .bind(now.boot.0.to_string())
-        .bind(now.ms.saturating_add(millis(WORKER_LEASE)))
-        .bind(i64::from(std::process::id()))
-        .bind(now_ms())
-        .execute(&self.writer)
-        .await?;
+    /// Locks a file for a worker of this process.
+    fn lock_file_of(&self, worker: Uuid) -> Result<(PathBuf, File), RecordError> {
+        let directory = self.data_dir.join(DIRECTORY);
+        let file = worker_file(&directory, worker);
+        match locked(&directory, &file) {
+            Ok(lock) => Ok((file, lock)),
+            Err(source) => Err(RecordError::Directory {
+                path: directory,
+                source,
+            }),
+        }
+    }
+
+    async fn begin_lease(&self, worker: Uuid) -> Result<(), RecordError> {
+        let now = self.uptime();
+        self.writer
+            .sql(
+                "INSERT INTO workers (id, boot, lease_ends_uptime_ms, process_id, started_at_ms)
+             VALUES ($1, $2, $3, $4, $5)",
+            )
+            .bind(worker.to_string())
+            .bind(now.boot.0.to_string())
+            .bind(now.ms.saturating_add(millis(WORKER_LEASE)))
+            .bind(std::process::id())
+            .bind_now()
+            .execute()
+            .await?;
         Ok(())
+    }
+
+    /// Renews a worker's lease, in its turn, so that the time is not one from before a wait. Returns whether the worker is still
+    /// alive to the others: one that was taken for dead does not come back to life, and gives up what it has taken since.
+    async fn renew(&self, worker: Uuid) -> Result<bool, RecordError> {
+        let mut transaction = self.writer.begin_write().await?;
+        let now = transaction.uptime();
+        let renewed = transaction
+            .sql("UPDATE workers SET boot = $2, lease_ends_uptime_ms = $3 WHERE id = $1")
+            .bind(worker.to_string())
+            .bind(now.boot.0.to_string())
+            .bind(now.ms.saturating_add(millis(WORKER_LEASE)))
+            .execute()
+            .await?;
+        if renewed == 0 {
+            forget(&mut transaction, worker).await?;
+        }
+        transaction.commit().await?;
+        Ok(renewed > 0)
     }
 
     /// The workers that have renewed their lease in time, in this boot of the machine, by their start.
@@ -143,13 +180,13 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn living_workers(&self) -> Result<Vec<LivingWorker>, RecordError> {
-        let now = uptime();
-        let living = sqlx::query(
+        let now = self.uptime();
+        let living = self.readers.sql(
             "SELECT * FROM workers WHERE boot = $1 AND lease_ends_uptime_ms > $2 ORDER BY started_at_ms, id",
         )
         .bind(now.boot.0.to_string())
         .bind(now.ms)
-        .fetch_all(&self.readers)
+        .fetch_all()
         .await?;
         let workers = living.iter().map(|row| {
             Ok(LivingWorker {
@@ -162,21 +199,22 @@ impl Record {
     }
 
     /// Releases what dead workers had taken.
-    pub(super) async fn release_dead_workers(
-        &self,
-        transaction: &mut SqliteConnection,
-    ) -> Result<(), RecordError> {
-        let now = uptime();
-        let late = sqlx::query(LATE)
+    pub(super) async fn release_dead_workers(&self, transaction: &mut Connection) -> Result<(), RecordError> {
+        let now = transaction.uptime();
+        let late = transaction
+            .sql(LATE)
             .bind(now.boot.0.to_string())
             .bind(now.ms)
-            .fetch_all(&mut *transaction)
+            .fetch_all()
             .await?;
         let directory = self.data_dir.join(DIRECTORY);
         for row in &late {
             let worker = id(row, "id")?;
             let file = worker_file(&directory, worker);
-            let state = state(&file);
+            let state = match self.writer.is_postgres() {
+                true => State::Died,
+                false => state(&file),
+            };
             if state == State::Alive {
                 continue;
             }
@@ -196,24 +234,21 @@ impl Record {
 const LATE: &str = "SELECT id, process_id FROM workers WHERE boot IS NULL OR boot <> $1 OR lease_ends_uptime_ms <= $2 LIMIT 1000";
 
 /// Whether a worker has been silent for too long.
-pub(super) async fn is_a_lease_over(readers: &SqlitePool) -> Result<bool, RecordError> {
-    let now = uptime();
-    let late = sqlx::query(LATE).bind(now.boot.0.to_string()).bind(now.ms);
-    Ok(late.fetch_optional(readers).await?.is_some())
+pub(super) async fn is_a_lease_over(readers: &Pool) -> Result<bool, RecordError> {
+    let now = readers.uptime();
+    let late = readers.sql(LATE).bind(now.boot.0.to_string()).bind(now.ms);
+    Ok(late.fetch_optional().await?.is_some())
 }
 
 /// Releases all that a worker has taken, in every table that names workers.
-async fn forget(transaction: &mut SqliteConnection, worker: Uuid) -> Result<(), RecordError> {
+async fn forget(transaction: &mut Connection, worker: Uuid) -> Result<(), RecordError> {
     for free in [
         "UPDATE assets SET worker = NULL WHERE worker = $1",
         "UPDATE mails SET worker = NULL WHERE worker = $1",
         "UPDATE cancellations SET worker = NULL WHERE worker = $1",
         "DELETE FROM workers WHERE id = $1",
     ] {
-        sqlx::query(free)
-            .bind(worker.to_string())
-            .execute(&mut *transaction)
-            .await?;
+        transaction.sql(free).bind(worker.to_string()).execute().await?;
     }
     Ok(())
 }
@@ -269,12 +304,12 @@ mod tests {
     use super::*;
 
     async fn workers(record: &Record) -> i64 {
-        let count = sqlx::query_scalar("SELECT COUNT(*) FROM workers");
-        count.fetch_one(&record.writer).await.unwrap()
+        let count = record.writer.sql("SELECT COUNT(*) FROM workers");
+        count.scalar().await.unwrap()
     }
 
     async fn bury(record: &Record) {
-        let mut transaction = begin_write(&record.writer).await.unwrap();
+        let mut transaction = record.writer.begin_write().await.unwrap();
         record.release_dead_workers(&mut transaction).await.unwrap();
         transaction.commit().await.unwrap();
     }
@@ -282,15 +317,13 @@ mod tests {
     /// Fails unless a worker is there, whatever its lease says, until the lock of its process is gone.
     async fn assert_lives_by_its_lock(lease: &'static str) {
         let folder = tempfile::tempdir().unwrap();
-        let record = Record::open_or_create(folder.path(), &bss_keys::HostKeySource::default())
-            .await
-            .unwrap();
+        let record = crate::test_record::on_sqlite(folder.path()).await;
         let worker = record.start_worker().await.unwrap();
-        sqlx::query(lease).execute(&record.writer).await.unwrap();
+        record.writer.sql(lease).execute().await.unwrap();
         bury(&record).await;
         assert_eq!(workers(&record).await, 1, "its process holds the lock");
         // The operating system does this when the process is gone.
-        worker._lock.unlock().unwrap();
+        worker.lock.as_ref().unwrap().1.unlock().unwrap();
         bury(&record).await;
         assert_eq!(workers(&record).await, 0);
     }
@@ -309,14 +342,14 @@ mod tests {
     #[tokio::test]
     async fn a_worker_that_is_dropped_keeps_its_lease_until_it_is_over() {
         let folder = tempfile::tempdir().unwrap();
-        let record = Record::open_or_create(folder.path(), &bss_keys::HostKeySource::default())
-            .await
-            .unwrap();
+        let record = crate::test_record::open(folder.path()).await;
         drop(record.start_worker().await.unwrap());
         bury(&record).await;
         assert_eq!(workers(&record).await, 1, "its requests may be under way");
-        sqlx::query("UPDATE workers SET lease_ends_uptime_ms = 1")
-            .execute(&record.writer)
+        record
+            .writer
+            .sql("UPDATE workers SET lease_ends_uptime_ms = 1")
+            .execute()
             .await
             .unwrap();
         bury(&record).await;
@@ -324,13 +357,17 @@ mod tests {
     }
 
     async fn alerts(record: &Record) -> Vec<String> {
-        let alerts = sqlx::query_scalar("SELECT problem FROM alerts WHERE kind = 'worker-died'");
-        alerts.fetch_all(&record.writer).await.unwrap()
+        let alerts = record
+            .writer
+            .sql("SELECT problem FROM alerts WHERE kind = 'worker-died'");
+        alerts.scalars().await.unwrap()
     }
 
     async fn end_all_leases(record: &Record) {
-        sqlx::query("UPDATE workers SET lease_ends_uptime_ms = 1")
-            .execute(&record.writer)
+        record
+            .writer
+            .sql("UPDATE workers SET lease_ends_uptime_ms = 1")
+            .execute()
             .await
             .unwrap();
     }
@@ -338,9 +375,7 @@ mod tests {
     #[tokio::test]
     async fn a_worker_whose_process_is_gone_is_an_alert_and_one_that_left_something_to_its_lease_is_none() {
         let folder = tempfile::tempdir().unwrap();
-        let record = Record::open_or_create(folder.path(), &bss_keys::HostKeySource::default())
-            .await
-            .unwrap();
+        let record = crate::test_record::on_sqlite(folder.path()).await;
         drop(record.start_worker().await.unwrap());
         end_all_leases(&record).await;
         bury(&record).await;
@@ -348,7 +383,7 @@ mod tests {
 
         for _ in 0..2 {
             let worker = record.start_worker().await.unwrap();
-            worker._lock.unlock().unwrap();
+            worker.lock.as_ref().unwrap().1.unlock().unwrap();
             end_all_leases(&record).await;
             bury(&record).await;
         }
@@ -360,12 +395,23 @@ mod tests {
     #[tokio::test]
     async fn a_worker_that_died_just_now_keeps_its_lease_until_it_is_over() {
         let folder = tempfile::tempdir().unwrap();
-        let record = Record::open_or_create(folder.path(), &bss_keys::HostKeySource::default())
-            .await
-            .unwrap();
+        let record = crate::test_record::on_sqlite(folder.path()).await;
         let worker = record.start_worker().await.unwrap();
-        worker._lock.unlock().unwrap();
+        worker.lock.as_ref().unwrap().1.unlock().unwrap();
         bury(&record).await;
         assert_eq!(workers(&record).await, 1, "its requests may be under way");
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_was_taken_for_dead_does_not_come_back_to_life() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = crate::test_record::open(folder.path()).await;
+        let worker = record.start_worker().await.unwrap();
+        assert!(record.renew(worker.id()).await.unwrap());
+        assert_eq!(workers(&record).await, 1);
+        let bury = "DELETE FROM workers";
+        record.writer.sql(bury).execute().await.unwrap();
+        assert!(!record.renew(worker.id()).await.unwrap());
+        assert_eq!(workers(&record).await, 0);
     }
 }

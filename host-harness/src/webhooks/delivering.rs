@@ -77,7 +77,7 @@ impl Host {
     pub(crate) async fn deliver_due(&self, stopped: &mut watch::Receiver<bool>) -> Result<(), RecordError> {
         self.record().mend_due_times().await?;
         self.make_all_deliveries().await?;
-        let (mut round, due_by_ms) = (Round::new(self), now_ms());
+        let (mut round, due_by_ms) = (Round::new(self), self.record().now_ms());
         loop {
             while !*stopped.borrow() && round.take(due_by_ms).await? {}
             if round.is_idle() {
@@ -102,7 +102,7 @@ impl Host {
     async fn send_delivery(&self, https: &OutboundHttps, sent: &DeliveryToSend) -> Result<bool, RecordError> {
         let (id, body) = (sent.delivery.event_id, event::body(&sent.delivery.outcome));
         let answer = self.post(https, &sent.webhook, &sent.keys, id, body).await;
-        let end = judged(&answer, sent.tries);
+        let end = judged(&answer, sent.tries, self.record().now_ms());
         if let Some(problem) = end.problem() {
             tracing::warn!(
                 webhook = %sent.webhook.id,
@@ -127,7 +127,7 @@ impl Host {
         let keys = self.record().webhook_keys(id).await?;
         let (https, body) = (OutboundHttps::default(), event::test_body(now_ms()));
         let answer = self.post(&https, &webhook, &keys, Uuid::new_v4(), body).await;
-        let end = judged(&answer, 1);
+        let end = judged(&answer, 1, self.record().now_ms());
         Ok(view::DeliveryAttempt {
             number: 1,
             at_ms: now_ms(),
@@ -238,10 +238,10 @@ impl Round {
 }
 
 /// What an answer comes to, after so many tries. Only 2xx takes an event; a redirection is not followed.
-fn judged(answer: &Result<Response<()>, Problem>, tries: u32) -> DeliveryOutcome {
+fn judged(answer: &Result<Response<()>, Problem>, tries: u32, now_ms: i64) -> DeliveryOutcome {
     let answer = match answer {
         Ok(answer) => answer,
-        Err(why) => return not_taken(why.clone(), None, tries, Duration::ZERO),
+        Err(why) => return not_taken(why.clone(), None, tries, Duration::ZERO, now_ms),
     };
     let status = answer.status();
     if status.is_success() {
@@ -262,16 +262,23 @@ fn judged(answer: &Result<Response<()>, Problem>, tries: u32) -> DeliveryOutcome
         Some(status.as_u16()),
         tries,
         asked,
+        now_ms,
     )
 }
 
-fn not_taken(problem: Problem, status: Option<u16>, tries: u32, asked: Duration) -> DeliveryOutcome {
+fn not_taken(
+    problem: Problem,
+    status: Option<u16>,
+    tries: u32,
+    asked: Duration,
+    now_ms: i64,
+) -> DeliveryOutcome {
     let nth = usize::try_from(tries).unwrap_or(usize::MAX).saturating_sub(1);
     match PAUSES_S.get(nth) {
         None => DeliveryOutcome::Failed(problem, status),
         Some(pause_s) => {
             let pause = Duration::from_secs(*pause_s).max(asked);
-            DeliveryOutcome::Later(problem, status, now_ms().saturating_add(millis(pause)))
+            DeliveryOutcome::Later(problem, status, now_ms.saturating_add(millis(pause)))
         }
     }
 }
@@ -320,26 +327,42 @@ mod tests {
     #[test]
     fn an_event_is_taken_by_a_2xx_alone() {
         for status in [200, 202, 204] {
-            assert_eq!(judged(&answered(status, None), 1), DeliveryOutcome::Taken(status));
+            assert_eq!(
+                judged(&answered(status, None), 1, now_ms()),
+                DeliveryOutcome::Taken(status)
+            );
         }
         for status in [301, 307, 400, 404, 429, 500] {
-            assert_eq!(pause_s(&judged(&answered(status, None), 1)), Some(5), "{status}");
+            assert_eq!(
+                pause_s(&judged(&answered(status, None), 1, now_ms())),
+                Some(5),
+                "{status}"
+            );
         }
-        assert_eq!(pause_s(&judged(&Err(unreachable(&"refused")), 1)), Some(5));
+        assert_eq!(
+            pause_s(&judged(&Err(unreachable(&"refused")), 1, now_ms())),
+            Some(5)
+        );
         assert!(matches!(
-            judged(&answered(410, None), 1),
+            judged(&answered(410, None), 1, now_ms()),
             DeliveryOutcome::Gone(_)
         ));
     }
 
     #[test]
     fn pauses_grow_a_receiver_may_ask_for_longer_ones_and_after_three_days_it_has_failed() {
-        assert_eq!(pause_s(&judged(&answered(503, None), 2)), Some(300));
-        assert_eq!(pause_s(&judged(&answered(429, Some("600")), 2)), Some(600));
-        assert_eq!(pause_s(&judged(&answered(429, Some("9999999")), 1)), Some(86_400));
-        assert_eq!(pause_s(&judged(&answered(503, None), 9)), Some(86_400));
+        assert_eq!(pause_s(&judged(&answered(503, None), 2, now_ms())), Some(300));
+        assert_eq!(
+            pause_s(&judged(&answered(429, Some("600")), 2, now_ms())),
+            Some(600)
+        );
+        assert_eq!(
+            pause_s(&judged(&answered(429, Some("9999999")), 1, now_ms())),
+            Some(86_400)
+        );
+        assert_eq!(pause_s(&judged(&answered(503, None), 9, now_ms())), Some(86_400));
         assert!(matches!(
-            judged(&answered(503, None), 10),
+            judged(&answered(503, None), 10, now_ms()),
             DeliveryOutcome::Failed(..)
         ));
         let days: u64 = PAUSES_S.iter().sum();

@@ -1102,11 +1102,7 @@ async fn an_act_that_is_altered_removed_or_added_shows() {
     )
     .await;
     assert_eq!(code().await, "acts-missing");
-    execute(
-        &database,
-        "UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = 'acts'",
-    )
-    .await;
+    execute(&database, "UPDATE turn SET acts = acts - 1").await;
     assert_eq!(
         record.verify_acts(None).await.unwrap(),
         before,

@@ -3,10 +3,10 @@
 use aws_lc_rs::digest;
 use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind, RecordedAct};
 use data_encoding::HEXLOWER;
-use sqlx::{Row as _, SqliteConnection};
 
 use super::super::RecordError;
 use super::stored_act::read_act;
+use crate::database::Connection;
 
 /// Acts that are read at a time.
 const ACTS_AT_ONCE: i64 = 1_000;
@@ -68,12 +68,6 @@ impl Diagnose for AuditError {
     }
 }
 
-impl From<sqlx::Error> for AuditError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
 /// The digest of an act, given that of the one before it. Every text is written with its length, so that no two acts are
 /// written alike.
 pub(super) fn digest(before: &str, act: &RecordedAct) -> String {
@@ -101,9 +95,10 @@ pub(super) fn digest(before: &str, act: &RecordedAct) -> String {
 }
 
 /// The digest of the last act. Acts that are older than the chain are put through it as if they were in it.
-pub(super) async fn last(connection: &mut SqliteConnection) -> Result<String, RecordError> {
-    let row = sqlx::query("SELECT digest FROM acts ORDER BY number DESC LIMIT 1")
-        .fetch_optional(&mut *connection)
+pub(super) async fn last(connection: &mut Connection) -> Result<String, RecordError> {
+    let row = connection
+        .sql("SELECT digest FROM acts ORDER BY number DESC LIMIT 1")
+        .fetch_optional()
         .await?;
     let Some(row) = row else {
         return Ok(String::new());
@@ -118,13 +113,11 @@ pub(super) async fn last(connection: &mut SqliteConnection) -> Result<String, Re
 
 /// Fails unless every act is as it was written.
 pub(super) async fn verify(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     noted: Option<&str>,
 ) -> Result<AuditedActs, AuditError> {
     // Read first: acts that are written meanwhile are no more than that.
-    let written: Option<i64> = sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'acts'")
-        .fetch_optional(&mut *connection)
-        .await?;
+    let written: Option<i64> = connection.sql("SELECT acts FROM turn").scalar_optional().await?;
     let mut walk = Walk::default();
     let mut was_noted = noted.is_none();
     let mut before = 0;
@@ -168,11 +161,12 @@ struct Walk {
 
 impl Walk {
     /// Goes through the next acts. `None`: there are no more.
-    async fn step(&mut self, connection: &mut SqliteConnection) -> Result<Option<Vec<Step>>, RecordError> {
-        let rows = sqlx::query("SELECT * FROM acts WHERE number > $1 ORDER BY number LIMIT $2")
+    async fn step(&mut self, connection: &mut Connection) -> Result<Option<Vec<Step>>, RecordError> {
+        let rows = connection
+            .sql("SELECT * FROM acts WHERE number > $1 ORDER BY number LIMIT $2")
             .bind(self.number)
             .bind(ACTS_AT_ONCE)
-            .fetch_all(connection)
+            .fetch_all()
             .await?;
         let mut steps = Vec::with_capacity(rows.len());
         for row in &rows {

@@ -1,13 +1,12 @@
 //! An act as its row has it.
 
 use bss_model::{Act, Actor, ActorKind, RecordedAct, Subject, SubjectKind};
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 
 use super::super::RecordError;
 use super::super::stored::{id, optional};
+use crate::database::Row;
 
-pub(crate) fn read_act(row: &SqliteRow) -> Result<RecordedAct, RecordError> {
+pub(crate) fn read_act(row: &Row) -> Result<RecordedAct, RecordError> {
     Ok(RecordedAct {
         number: row.try_get("number")?,
         at_ms: row.try_get("at_ms")?,

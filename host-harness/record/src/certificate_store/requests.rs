@@ -4,16 +4,14 @@ use bss_keys::{
     NewCertificate, NewKey, NotMade, certificates_alone, describe_request, make_request, make_self_signed,
     match_certificates, public_key_thumbprint,
 };
-use bss_model::clock::now_ms;
 use bss_model::{Act, Actor, Diagnose, Diagnosis, ErrorKind, Subject, Thumbprint};
 use serde_json::json;
-use sqlx::Row as _;
 use zeroize::Zeroizing;
 
 use super::{CertificateStore, HostKeyError, ImportError, ImportedCertificate, Stored};
 use crate::acts::write_act;
 use crate::erasure::empty_log;
-use crate::{RecordError, begin_write, stored};
+use crate::{RecordError, stored};
 
 /// A request for a certificate whose key is in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,8 +105,8 @@ impl CertificateStore {
     /// # Errors
     /// When a name can't stand in a certificate, or nothing can be made or stored.
     pub async fn make(&self, new: &NewCertificate, actor: &Actor) -> Result<MadeCertificate, MakeError> {
-        let new = new.clone();
-        let key = made(move || make_self_signed(&new, now_ms())).await?;
+        let (new, now_ms) = (new.clone(), self.writer.now_ms());
+        let key = made(move || make_self_signed(&new, now_ms)).await?;
         let found = match_certificates(key.private_key, vec![key.signed.clone()]).await;
         let found = found.map_err(ImportError::from)?;
         let stored = Stored {
@@ -133,12 +131,12 @@ impl CertificateStore {
     ) -> Result<CertificateRequest, MakeError> {
         let new = new.clone();
         let key = made(move || make_request(&new)).await?;
-        let request = read(key.signed, now_ms())?;
+        let request = read(key.signed, self.writer.now_ms())?;
         let sealed = self
             .host_key
             .seal(&self.request_purpose(&request.public_key), &key.private_key)?;
-        let mut transaction = begin_write(&self.writer).await?;
-        sqlx::query(
+        let mut transaction = self.writer.begin_write().await?;
+        transaction.sql(
             "INSERT INTO certificate_requests (owner, public_key, request, sealed_private_key, created_at_ms)
              VALUES ($1, $2, $3, $4, $5)",
         )
@@ -147,13 +145,12 @@ impl CertificateStore {
         .bind(&request.request)
         .bind(sealed)
         .bind(request.created_at_ms)
-        .execute(&mut *transaction)
-        .await
-        .map_err(RecordError::from)?;
+        .execute()
+        .await?;
         let (act, subject) = (Act::RequestCertificate, Subject::certificate(&request.public_key));
         let detail = self.detail(json!({ "subject": request.subject }));
         write_act(&mut transaction, actor, act, &subject, None, detail).await?;
-        transaction.commit().await.map_err(RecordError::from)?;
+        transaction.commit().await?;
         Ok(request)
     }
 
@@ -162,13 +159,15 @@ impl CertificateStore {
     /// # Errors
     /// When the record can't be read.
     pub async fn requests(&self) -> Result<Vec<CertificateRequest>, RecordError> {
-        let rows = sqlx::query(
-            "SELECT request, created_at_ms FROM certificate_requests WHERE owner = $1
+        let rows = self
+            .readers
+            .sql(
+                "SELECT request, created_at_ms FROM certificate_requests WHERE owner = $1
              ORDER BY created_at_ms, public_key",
-        )
-        .bind(self.owner())
-        .fetch_all(&self.readers)
-        .await?;
+            )
+            .bind(self.owner())
+            .fetch_all()
+            .await?;
         rows.iter()
             .map(|row| read(row.try_get("request")?, row.try_get("created_at_ms")?))
             .collect()
@@ -183,21 +182,21 @@ impl CertificateStore {
         public_key: &Thumbprint,
         actor: &Actor,
     ) -> Result<(), RemoveRequestError> {
-        let mut transaction = begin_write(&self.writer).await?;
-        let removed = sqlx::query("DELETE FROM certificate_requests WHERE owner = $1 AND public_key = $2")
+        let mut transaction = self.writer.begin_write().await?;
+        let removed = transaction
+            .sql("DELETE FROM certificate_requests WHERE owner = $1 AND public_key = $2")
             .bind(self.owner())
             .bind(public_key.to_string())
-            .execute(&mut *transaction)
-            .await
-            .map_err(RecordError::from)?;
-        if removed.rows_affected() == 0 {
+            .execute()
+            .await?;
+        if removed == 0 {
             let public_key = *public_key;
             return Err(RemoveRequestError::NotThere { public_key });
         }
         let (act, subject) = (Act::RemoveCertificateRequest, Subject::certificate(public_key));
         let detail = self.detail(json!({}));
         write_act(&mut transaction, actor, act, &subject, None, detail).await?;
-        transaction.commit().await.map_err(RecordError::from)?;
+        transaction.commit().await?;
         empty_log(&self.writer).await;
         Ok(())
     }
@@ -240,14 +239,13 @@ impl CertificateStore {
         &self,
         public_key: &Thumbprint,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, ImportError> {
-        let sealed: Option<Vec<u8>> = sqlx::query_scalar(
-            "SELECT sealed_private_key FROM certificate_requests WHERE owner = $1 AND public_key = $2",
-        )
-        .bind(self.owner())
-        .bind(public_key.to_string())
-        .fetch_optional(&self.readers)
-        .await
-        .map_err(RecordError::from)?;
+        let sealed: Option<Vec<u8>> = self
+            .readers
+            .sql("SELECT sealed_private_key FROM certificate_requests WHERE owner = $1 AND public_key = $2")
+            .bind(self.owner())
+            .bind(public_key.to_string())
+            .scalar_optional()
+            .await?;
         let open = |sealed: Vec<u8>| self.host_key.open(&self.request_purpose(public_key), &sealed);
         Ok(sealed.map(open).transpose()?)
     }
@@ -257,15 +255,14 @@ impl CertificateStore {
         &self,
         public_key: &Thumbprint,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, ImportError> {
-        let rows = sqlx::query(
-            "SELECT thumbprint, certificate, sealed_private_key FROM certificates WHERE owner = $1",
-        )
-        .bind(self.owner())
-        .fetch_all(&self.readers)
-        .await
-        .map_err(RecordError::from)?;
+        let rows = self
+            .readers
+            .sql("SELECT thumbprint, certificate, sealed_private_key FROM certificates WHERE owner = $1")
+            .bind(self.owner())
+            .fetch_all()
+            .await?;
         for row in &rows {
-            let column = |name| row.try_get::<Vec<u8>, _>(name).map_err(RecordError::from);
+            let column = |name| row.try_get::<Vec<u8>, _>(name);
             if public_key_thumbprint(&column("certificate")?).as_ref() == Some(public_key) {
                 let thumbprint = stored::thumbprint(row, "thumbprint")?;
                 let sealed = column("sealed_private_key")?;

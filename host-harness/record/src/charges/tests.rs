@@ -4,22 +4,22 @@ const CHARGED: Uuid = Uuid::from_u128(1);
 const INSTANCE: Uuid = Uuid::from_u128(9);
 
 /// A connection in a transaction, on which an asset of an instance has been charged.
-async fn charged(record: &Record) -> sqlx::pool::PoolConnection<Sqlite> {
-    let mut connection = record.writer.acquire().await.unwrap();
+async fn charged(record: &Record) -> crate::database::Transaction {
+    crate::test_record::without_references(record).await;
+    let mut connection = record.writer.begin_write().await.unwrap();
     // Without foreign keys, the instance, the order and the asset need no rows of their own.
     let rows = [
-        "PRAGMA foreign_keys = OFF",
-        "BEGIN IMMEDIATE",
         "INSERT INTO charge_series (instance_id, prefix, last_charge) VALUES ($2, 'ESD', 7)",
         "INSERT INTO charges (id, instance_id, prefix, number, order_id, customer_id, charged_at_ms)
          VALUES (1, $2, 'ESD', 7, $1, 'C-1', 1)",
         "INSERT INTO charge_lines VALUES ($1, 1, 1, 'a', 'A', 1, 'EUR', 14900, 1)",
     ];
     for row in rows {
-        let row = sqlx::query(row)
+        let row = connection
+            .sql(row)
             .bind(CHARGED.to_string())
             .bind(INSTANCE.to_string());
-        row.execute(&mut *connection).await.unwrap();
+        row.execute().await.unwrap();
     }
     connection
 }
@@ -27,9 +27,7 @@ async fn charged(record: &Record) -> sqlx::pool::PoolConnection<Sqlite> {
 #[tokio::test]
 async fn a_credit_is_the_whole_line_once_and_nothing_without_a_charge() {
     let directory = tempfile::tempdir().unwrap();
-    let record = Record::open_or_create(directory.path(), &bss_keys::HostKeySource::default())
-        .await
-        .unwrap();
+    let record = crate::test_record::open(directory.path()).await;
     let mut connection = charged(&record).await;
     let [cancellation, another] = [Uuid::new_v4(), Uuid::new_v4()];
 
@@ -64,8 +62,9 @@ async fn a_credit_is_the_whole_line_once_and_nothing_without_a_charge() {
     assert_eq!(first, expected);
     let again = credit(&mut connection, CHARGED, another, 3).await.unwrap();
     assert_eq!(again, Some(expected));
-    let credits: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM credits")
-        .fetch_one(&mut *connection)
+    let credits: i64 = connection
+        .sql("SELECT COUNT(*) FROM credits")
+        .scalar()
         .await
         .unwrap();
     assert_eq!(credits, 1);
@@ -74,9 +73,7 @@ async fn a_credit_is_the_whole_line_once_and_nothing_without_a_charge() {
 #[tokio::test]
 async fn the_database_itself_changes_and_removes_no_charge_and_no_credit() {
     let directory = tempfile::tempdir().unwrap();
-    let record = Record::open_or_create(directory.path(), &bss_keys::HostKeySource::default())
-        .await
-        .unwrap();
+    let record = crate::test_record::on_sqlite(directory.path()).await;
     let mut connection = charged(&record).await;
     credit(&mut connection, CHARGED, Uuid::new_v4(), 2).await.unwrap();
     for statement in [
@@ -87,8 +84,9 @@ async fn the_database_itself_changes_and_removes_no_charge_and_no_credit() {
         "DELETE FROM charge_lines",
         "DELETE FROM charges",
     ] {
-        let refused = sqlx::query(statement).execute(&mut *connection).await;
-        let error = refused.unwrap_err().to_string();
+        let refused = connection.sql(statement).execute().await;
+        let error = refused.unwrap_err();
+        let error = std::error::Error::source(&error).unwrap().to_string();
         assert!(
             error.contains("never changes") || error.contains("is kept"),
             "{statement}: {error}"
@@ -99,17 +97,12 @@ async fn the_database_itself_changes_and_removes_no_charge_and_no_credit() {
 /// Makes a data directory whose database is from before there were charges: two instances, whose invoices and credits are numbered
 /// together.
 async fn older_record(directory: &std::path::Path) {
-    let owners: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-    std::fs::set_permissions(directory, owners).unwrap();
-    let path = directory.join(crate::RECORD_FILE);
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
-    let mut connection = sqlx::ConnectOptions::connect(&options.create_if_missing(true))
-        .await
-        .unwrap();
-    crate::migrations::up_to(25).run(&mut connection).await.unwrap();
+    let mut connection =
+        crate::database::sqlite::older_record(directory, &crate::migrations::up_to(25)).await;
     // The lines of the orders and the product need no rows of their own.
-    sqlx::query("PRAGMA foreign_keys = OFF")
-        .execute(&mut connection)
+    connection
+        .sql("PRAGMA foreign_keys = OFF")
+        .execute()
         .await
         .unwrap();
     let [first, second] = [1, 2].map(|number| Uuid::from_u128(number).to_string());
@@ -122,8 +115,8 @@ async fn older_record(directory: &std::path::Path) {
         "INSERT INTO invoices (order_id, instance_id, number, issued_at_ms) VALUES ($1, $1, $2, $2 * 100)";
     for statement in [instance, order, invoice] {
         for (id, number) in [(&first, 2), (&second, 1)] {
-            let statement = sqlx::query(statement).bind(id).bind(number);
-            statement.execute(&mut connection).await.unwrap();
+            let statement = connection.sql(statement).bind(id).bind(number);
+            statement.execute().await.unwrap();
         }
     }
     // Two licenses of the first order, the second of which was charged later, and one of the second order.
@@ -134,26 +127,23 @@ async fn older_record(directory: &std::path::Path) {
              VALUES ($1 || '-' || $2, $1, $1, $2, 'p', 'P', 0, 'c-1', $1 || $2, 'active', 'synchronized', 'none', 1)",
             "INSERT INTO invoice_lines VALUES ($1 || '-' || $2, $1, $2, 'p', 'P', 'EUR', $3 * 10, $3, 3)",
         ] {
-            let statement = sqlx::query(statement).bind(order).bind(position).bind(at_ms);
-            statement.execute(&mut connection).await.unwrap();
+            let statement = connection.sql(statement).bind(order).bind(position).bind(at_ms);
+            statement.execute().await.unwrap();
         }
     }
     for statement in [
         "INSERT INTO credits VALUES ($1 || '-2', 5, 'EUR', 9990, $2, 1500, $1, $1)",
         "INSERT INTO running_numbers VALUES ('invoice', 2), ('credit', 5)",
     ] {
-        let statement = sqlx::query(statement).bind(&first).bind(&second);
-        statement.execute(&mut connection).await.unwrap();
+        let statement = connection.sql(statement).bind(&first).bind(&second);
+        statement.execute().await.unwrap();
     }
-    sqlx::Connection::close(connection).await.unwrap();
+    connection.close().await.unwrap();
 }
 
 /// The rows of a query, each as text.
 async fn texts(record: &Record, query: &'static str) -> Vec<String> {
-    sqlx::query_scalar(query)
-        .fetch_all(&record.readers)
-        .await
-        .unwrap()
+    record.readers.sql(query).scalars().await.unwrap()
 }
 
 #[tokio::test]

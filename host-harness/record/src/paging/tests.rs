@@ -9,6 +9,7 @@ use bss_model::{
 use uuid::Uuid;
 
 use super::*;
+use crate::database::Builder;
 use crate::{
     assets, cancellations, charges, deliveries, instances, orders, outbox, outcomes, runs, services,
 };
@@ -49,12 +50,27 @@ static NUMBERS: LazyLock<BTreeMap<Uuid, i64>> =
 impl Shelf {
     async fn with(numbers: impl IntoIterator<Item = i64>) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let record = Record::open_or_create(directory.path(), &bss_keys::HostKeySource::default())
-            .await
-            .unwrap();
+        let record = crate::test_record::open(directory.path()).await;
+        Self::of(record, directory, numbers).await
+    }
+
+    /// A shelf on SQLite, whose plans tests look at.
+    async fn on_sqlite(numbers: impl IntoIterator<Item = i64>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let record = crate::test_record::on_sqlite(directory.path()).await;
+        Self::of(record, directory, numbers).await
+    }
+
+    async fn of(
+        record: Record,
+        directory: tempfile::TempDir,
+        numbers: impl IntoIterator<Item = i64>,
+    ) -> Self {
         // Rows that these refer to are not needed here, and surviving a power cut isn't either.
-        for pragma in ["PRAGMA foreign_keys = OFF", "PRAGMA synchronous = OFF"] {
-            sqlx::query(pragma).execute(&record.writer).await.unwrap();
+        crate::test_record::without_references(&record).await;
+        if !record.writer.is_postgres() {
+            let pragma = "PRAGMA synchronous = OFF";
+            record.writer.sql(pragma).execute().await.unwrap();
         }
         let shelf = Self {
             record,
@@ -68,7 +84,7 @@ impl Shelf {
 
     /// Adds a row to every list. `$1` is the number, `$2` the id, `$3` the instance, `$4` the customer, `$5` the time.
     async fn add(&self, number: i64) {
-        let mut transaction = crate::begin_write(&self.record.writer).await.unwrap();
+        let mut transaction = self.record.writer.begin_write().await.unwrap();
         for statement in [
             "INSERT INTO orders (id, instance_id, idempotency_key, request_digest, customer, customer_id, contact, placed_at_ms)
              VALUES ($2, $3, 'key-' || $1, '', '{\"id\":\"' || $4 || '\",\"name\":\"n\",\"country\":\"GR\"}', $4,
@@ -100,13 +116,13 @@ impl Shelf {
             "INSERT INTO instance_history (instance_id, version, changed_by, changed_at_ms, standing, changes)
              VALUES ('00000000-0000-0000-0000-000000000001', $1, 'o', $5, 'ready', '{}')",
         ] {
-            sqlx::query(statement)
+            transaction.sql(statement)
                 .bind(number)
                 .bind(id_of(number).to_string())
                 .bind(instance(number).to_string())
                 .bind(customer(number))
                 .bind(number / 3)
-                .execute(&mut *transaction)
+                .execute()
                 .await
                 .unwrap();
         }
@@ -202,17 +218,14 @@ impl Shelf {
     }
 
     /// SQLite's plan for finding the rows of a page.
-    async fn plan(&self, query: &QueryBuilder<Sqlite>) -> Vec<String> {
-        let explain = format!("EXPLAIN QUERY PLAN {}", query.sql().as_str());
-        let rows = sqlx::query(sqlx::AssertSqlSafe(explain))
-            .fetch_all(&self.record.readers)
-            .await
-            .unwrap();
-        rows.iter().map(|row| row.get("detail")).collect()
+    async fn plan(&self, query: &Builder) -> Vec<String> {
+        let explain = format!("EXPLAIN QUERY PLAN {}", query.sql());
+        let rows = self.record.readers.composed(explain).fetch_all().await.unwrap();
+        rows.iter().map(|row| row.try_get("detail").unwrap()).collect()
     }
 
     /// Checks that the pages of a query come from an index in their order, and that a filter is looked up in it.
-    async fn assert_indexed(&self, list: &List, is_filtered: bool, query: impl Fn() -> QueryBuilder<Sqlite>) {
+    async fn assert_indexed(&self, list: &List, is_filtered: bool, query: impl Fn() -> Builder) {
         let values: Vec<_> = list.key.iter().map(KeyColumn::any_value).collect();
         let text = to_json(&(list.name, values)).unwrap();
         let cursor = Cursor::new(BASE64URL_NOPAD.encode(text.as_bytes()));
@@ -229,11 +242,7 @@ impl Shelf {
                     step.starts_with("SCAN") && !PARTIAL_INDEXES.iter().any(|index| step.ends_with(index))
                 };
                 let scans = plan.iter().any(is_scan);
-                assert!(
-                    !(sorts || scans && is_filtered),
-                    "{}: {plan:#?}",
-                    query.sql().as_str()
-                );
+                assert!(!(sorts || scans && is_filtered), "{}: {plan:#?}", query.sql());
             }
         }
     }
@@ -362,7 +371,7 @@ async fn a_cursor_that_is_not_of_the_list_is_refused_and_its_own_is_taken() {
 
 #[tokio::test]
 async fn every_list_is_read_from_an_index_in_its_order_whatever_it_is_filtered_by() {
-    let shelf = Shelf::with(1..=3).await;
+    let shelf = Shelf::on_sqlite(1..=3).await;
     let one = Uuid::from_u128(1);
     for is in choices(9) {
         let filter = AssetFilter {
@@ -513,12 +522,15 @@ async fn licenses_are_filtered_by_the_state_that_each_is_shown_in() {
         of_status.flat_map(|(status, sync_status)| returns.map(|returned| (status, sync_status, returned)))
     });
     for (number, (status, sync_status, returned)) in (0..).zip(all) {
-        sqlx::query("UPDATE assets SET status = $2, sync_status = $3, return_status = $4 WHERE id = $1")
+        shelf
+            .record
+            .writer
+            .sql("UPDATE assets SET status = $2, sync_status = $3, return_status = $4 WHERE id = $1")
             .bind(id_of(number).to_string())
             .bind(status.word())
             .bind(sync_status.word())
             .bind(returned.word())
-            .execute(&shelf.record.writer)
+            .execute()
             .await
             .unwrap();
     }
@@ -928,29 +940,29 @@ async fn a_filter_shows_what_it_names_and_nothing_else() {
 async fn license(shelf: &Shelf, number: i64) {
     let asset = id_of(number);
     let seal = |purpose: String, text: &str| shelf.record.host_key.seal(&purpose, text.as_bytes()).unwrap();
-    sqlx::query(
+    shelf.record.writer.sql(
         "UPDATE assets SET sealed_product_key = $2, sealed_activation_link = $3, masked_product_key = '*****-E',
                            activation_link_host = 'a.test' WHERE id = $1",
     )
     .bind(asset.to_string())
     .bind(seal(assets::key_purpose(asset), "A-E"))
     .bind(seal(assets::link_purpose(asset), "https://a.test/secret"))
-    .execute(&shelf.record.writer)
+    .execute()
     .await
     .unwrap();
 }
 
 #[tokio::test]
 async fn a_list_decrypts_nothing_and_only_the_shown_keys_are_opened() {
-    let shelf = Shelf::with(1..=9).await;
+    let shelf = Shelf::on_sqlite(1..=9).await;
     for number in 1..=8 {
         license(&shelf, number).await;
     }
     let [shown, other, unlicensed] = [4, 5, 9].map(id_of);
-    sqlx::query("UPDATE assets SET sealed_product_key = X'00', sealed_activation_link = X'00' WHERE id NOT IN ($1, $2)")
+    shelf.record.writer.sql("UPDATE assets SET sealed_product_key = X'00', sealed_activation_link = X'00' WHERE id NOT IN ($1, $2)")
         .bind(shown.to_string())
         .bind(unlicensed.to_string())
-        .execute(&shelf.record.writer)
+        .execute()
         .await
         .unwrap();
 
@@ -990,14 +1002,7 @@ async fn a_list_decrypts_nothing_and_only_the_shown_keys_are_opened() {
 /// Makes a data directory whose database is older than the columns for lists, with a license, an e-mail and a credit
 /// in it.
 async fn older_record(directory: &std::path::Path) {
-    let owners: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-    std::fs::set_permissions(directory, owners).unwrap();
-    let path = directory.join(crate::RECORD_FILE);
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
-    let mut connection = sqlx::ConnectOptions::connect(&options.create_if_missing(true))
-        .await
-        .unwrap();
-    crate::migrations::up_to(8).run(&mut connection).await.unwrap();
+    let mut connection = crate::database::sqlite::older_record(directory, &crate::migrations::up_to(8)).await;
     for statement in [
         "PRAGMA foreign_keys = OFF",
         "INSERT INTO instances (id, name, currency, options, reach, standing, version, settings, authorities, services_entity_tag,
@@ -1014,14 +1019,14 @@ async fn older_record(directory: &std::path::Path) {
         "INSERT INTO credits (asset_id, number, currency, minor_units, credited_at_ms) VALUES ($1, 1, 'EUR', 1, 1)",
         "INSERT INTO mails (id, kind, asset_id, state, attempts, due_at_ms, created_at_ms) VALUES ($1, 'welcome', $1, 'sent', 1, 1, 1)",
     ] {
-        sqlx::query(statement)
+        connection.sql(statement)
             .bind(id_of(1).to_string())
             .bind(instance(1).to_string())
-            .execute(&mut connection)
+            .execute()
             .await
             .unwrap();
     }
-    sqlx::Connection::close(connection).await.unwrap();
+    connection.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -1072,7 +1077,7 @@ async fn rows_from_before_are_found_by_the_new_columns_and_their_keys_stay_hidde
 
 #[tokio::test]
 async fn events_are_read_forward_from_a_number_whosoever_they_are() {
-    let shelf = Shelf::with(1..=3).await;
+    let shelf = Shelf::on_sqlite(1..=3).await;
     let owner: Owner = "reseller-7".parse().unwrap();
     let instances = [Uuid::from_u128(1), Uuid::from_u128(2)];
     for is in choices(2) {

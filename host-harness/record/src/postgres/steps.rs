@@ -58,6 +58,16 @@ ALTER TABLE orders ADD COLUMN customer_id",
         "MAX(0, CAST(strftime('%s', 'now') AS INTEGER) * 1000 - remembers_since_ms)",
         "GREATEST(0, CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) - remembers_since_ms)",
     ),
+    // Likewise: two texts in a document.
+    in_step(
+        21,
+        "CREATE TABLE erased_customers",
+        "CREATE FUNCTION json_set(document TEXT, path TEXT, text TEXT, other_path TEXT, other_text TEXT) RETURNS TEXT
+    IMMUTABLE STRICT LANGUAGE sql AS
+    $$SELECT jsonb_set(jsonb_set(document::JSONB, string_to_array(substr(path, 3), '.'), to_jsonb(text)),
+                       string_to_array(substr(other_path, 3), '.'), to_jsonb(other_text))::TEXT$$;
+CREATE TABLE erased_customers",
+    ),
     // PostgreSQL's has 32 bits.
     everywhere(" INTEGER", " BIGINT"),
     // In SQLite, what refers to a table outlives it, and is about the next one of its name.
@@ -97,6 +107,11 @@ CREATE TRIGGER charges_stay",
         "CREATE TABLE platforms",
         "CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
 CREATE TABLE platforms",
+    ),
+    in_step(
+        46,
+        "(SELECT seq FROM sqlite_sequence WHERE name = 'acts')",
+        "(SELECT MAX(number) FROM acts)",
     ),
 ];
 

@@ -66,6 +66,7 @@ const MORE_OF_POSTGRES: &str = "
 SELECT table_name || '.' || column_name || ' ' || is_identity || ' ' || COALESCE(collation_name, '')
 FROM information_schema.columns WHERE table_schema = 'public'
 UNION ALL SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+UNION ALL SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::REGNAMESPACE
 ORDER BY 1";
 
 async fn run(steps: &Migrator, database: &Database<'_>) -> Result<PgConnection, MigrateError> {

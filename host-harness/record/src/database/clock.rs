@@ -1,0 +1,81 @@
+//! The clock by which the record decides: the machine's where one machine alone has the record, the database's where many have it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use bss_model::clock::millis;
+use bss_model::moment::{Boot, Moment, Uptime, uptime};
+use uuid::Uuid;
+
+/// The boot of moments by a database's clock: it goes on whichever machine the database is on.
+const DATABASES: Boot = Boot(Uuid::from_u128(0x8f0c_93a1_58a6_4a4b_9d0c_5a43_2f87_6e11));
+
+/// A clock.
+#[derive(Clone, Debug)]
+pub(crate) enum Clock {
+    /// That of this machine.
+    Machine,
+    /// That of the database, as it was last told.
+    Database(Arc<Told>),
+    /// That of the database, stopped: a transaction happens at one moment.
+    Stopped(i64),
+}
+
+/// A time that the database has told.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    last: Mutex<Option<(i64, Instant)>>,
+    /// Whether nobody waits for a turn, which tests show to be needed.
+    #[cfg(test)]
+    pub(crate) is_turn_skipped: std::sync::atomic::AtomicBool,
+}
+
+impl Told {
+    /// Notes what the database has just told. Its answer was under way meanwhile, so that no time that is reckoned from it is ahead of
+    /// the database's.
+    pub(super) fn note(&self, now_ms: i64) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((now_ms, Instant::now()));
+    }
+
+    fn now_ms(&self) -> i64 {
+        let told = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        told.map_or(0, |(ms, at)| ms.saturating_add(millis(at.elapsed())))
+    }
+}
+
+impl Clock {
+    /// The present, in milliseconds since 1970.
+    pub(crate) fn now_ms(&self) -> i64 {
+        match self {
+            Self::Machine => bss_model::clock::now_ms(),
+            Self::Database(told) => told.now_ms(),
+            Self::Stopped(now_ms) => *now_ms,
+        }
+    }
+
+    /// The present on the clock that counts how much time has passed.
+    pub(crate) fn uptime(&self) -> Uptime {
+        match self {
+            Self::Machine => uptime(),
+            Self::Database(_) | Self::Stopped(_) => on_database(self.now_ms()),
+        }
+    }
+
+    /// The present.
+    pub(crate) fn now(&self) -> Moment {
+        match self {
+            Self::Machine => Moment::now(),
+            Self::Database(_) | Self::Stopped(_) => {
+                let wall_ms = self.now_ms();
+                Moment {
+                    wall_ms,
+                    uptime: Some(on_database(wall_ms)),
+                }
+            }
+        }
+    }
+}
+
+fn on_database(ms: i64) -> Uptime {
+    Uptime { boot: DATABASES, ms }
+}

@@ -1,0 +1,233 @@
+//! How opening, reading and writing the record fail.
+
+use std::io;
+use std::path::PathBuf;
+
+use bss_keys::{Foreign, HostKeyError};
+use bss_model::Cursor;
+use bss_model::words::UnknownWord;
+use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
+
+use crate::postgres::DatabaseUnfit;
+
+/// Why the record could not be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The data directory can't be made or read.
+    #[error("data directory `{}` could not be created or opened", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// The operating system's error.
+        #[source]
+        source: io::Error,
+    },
+    /// The data directory is accessible to others than its owner.
+    #[error("data directory `{}` is accessible to others than its owner (mode {mode:o})", path.display())]
+    OpenToOthers {
+        /// The directory.
+        path: PathBuf,
+        /// The directory's permission bits.
+        mode: u32,
+    },
+    /// Another user than this process's owns the data directory or a file of it.
+    #[error("`{}` is not this program's to use: {foreign}", path.display())]
+    Foreign {
+        /// The directory or file.
+        path: PathBuf,
+        /// The owner and this process's user.
+        foreign: Foreign,
+    },
+    /// The host key is missing or not usable.
+    #[error(transparent)]
+    HostKey(#[from] HostKeyError),
+    /// The host key is not the one that the record was made with.
+    #[error("the host key is not the key of the record in `{}`", path.display())]
+    WrongHostKey {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The data directory is on a file system of another machine, where neither SQLite's write-ahead log nor file locks
+    /// hold (sqlite.org/wal.html).
+    #[error("data directory `{}` is on a network file system ({kind})", path.display())]
+    OnNetwork {
+        /// The directory.
+        path: PathBuf,
+        /// The kind of the file system.
+        kind: &'static str,
+    },
+    /// No record is in the directory.
+    #[error("no record here: `{}`", path.display())]
+    NoRecord {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A record is in the directory where a new one was to be made.
+    #[error("there is a record in `{}` already", path.display())]
+    Exists {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The data directory has had a record, and its database is gone.
+    #[error("data directory `{}` has had a record, but its database is missing", path.display())]
+    Lost {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The database was replaced or removed while it was open.
+    #[error("the record `{}` was replaced or removed while it was open", path.display())]
+    Replaced {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The server of the database may not keep the record.
+    #[error(transparent)]
+    Unfit(#[from] DatabaseUnfit),
+    /// The tables could not be brought up to date.
+    #[error("the tables of the record could not be migrated")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// The database failed.
+    #[error("the record could not be read or written")]
+    Database(#[from] sqlx::Error),
+    /// A statement of a transaction failed, or its answer was not heard, and the transaction was to be kept.
+    #[error("the record was not written: a part of the change failed before")]
+    Unsound,
+    /// The writing task ended early. Its changes may be on record.
+    #[error("the task that was writing to the record ended early")]
+    TaskEnded,
+    /// The cursor of the page is not of its list.
+    #[error("page cursor `{}` does not belong to this list", cursor.as_str().escape_debug())]
+    InvalidCursor {
+        /// The cursor.
+        cursor: Cursor,
+    },
+    /// A stored value makes no sense.
+    #[error("the record is damaged: {what}")]
+    Damaged {
+        /// The value, and what is wrong with it.
+        what: String,
+    },
+}
+
+impl Diagnose for RecordError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Directory { source, .. } if source.kind() == io::ErrorKind::StorageFull => disk_full(),
+            Self::Database(error) if is_disk_full(error) => disk_full(),
+            Self::Database(error) if is_corrupt(error) => damaged(),
+            Self::Directory { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                Diagnosis::new(ErrorKind::Unavailable, "data-directory-read-only").say(
+                    "every command writes to the data directory, also one that only shows: mount it for writing, or restore a backup \
+                     into another directory and look there",
+                )
+            }
+            Self::Directory { .. } => Diagnosis::new(ErrorKind::Unavailable, "data-directory-unusable"),
+            Self::OnNetwork { .. } => Diagnosis::new(ErrorKind::Unavailable, "data-directory-on-network")
+                .say("use a directory on a disk of this machine"),
+            Self::OpenToOthers { path, .. } => {
+                Diagnosis::new(ErrorKind::Unavailable, "data-directory-exposed").advise(Advice::MakePrivate {
+                    path: path.clone(),
+                    mode: 0o700,
+                })
+            }
+            Self::Foreign { foreign, .. } => Diagnosis::new(ErrorKind::Unavailable, "data-directory-foreign")
+                .advise(Advice::RunAsOwner { uid: foreign.owner }),
+            Self::HostKey(error) => error.diagnosis(),
+            Self::WrongHostKey { .. } => {
+                Diagnosis::new(ErrorKind::Damaged, "wrong-host-key").advise(Advice::RestoreHostKey)
+            }
+            Self::NoRecord { .. } => Diagnosis::new(ErrorKind::NotFound, "no-record").advise(Advice::MakeRecord),
+            Self::Exists { .. } => Diagnosis::new(ErrorKind::Conflict, "record-is-there")
+                .say("leave it as it is, or name another directory"),
+            Self::Lost { .. } => {
+                Diagnosis::new(ErrorKind::Damaged, "record-lost").advise(Advice::RestoreBackup)
+            }
+            Self::Replaced { .. } => Diagnosis::new(ErrorKind::Damaged, "record-replaced")
+                .say("start this program again; stop all workers before a record is restored"),
+            Self::Unfit(unfit) => unfit.diagnosis(),
+            Self::Migration(_) => Diagnosis::new(ErrorKind::Damaged, "record-not-up-to-date")
+                .say("a record that was written by a newer version of this program needs that version"),
+            Self::Database(_) => Diagnosis::new(ErrorKind::Unavailable, "record-unavailable"),
+            Self::Unsound => Diagnosis::new(ErrorKind::Unavailable, "record-change-failed"),
+            Self::TaskEnded => Diagnosis::new(ErrorKind::Unavailable, "record-task-ended"),
+            Self::InvalidCursor { .. } => {
+                Diagnosis::new(ErrorKind::Invalid, "invalid-cursor").say("start again from the first page")
+            }
+            Self::Damaged { .. } => damaged(),
+        }
+    }
+}
+
+fn disk_full() -> Diagnosis {
+    Diagnosis::new(ErrorKind::Unavailable, "disk-full").say("make room on the disk of the data directory")
+}
+
+fn damaged() -> Diagnosis {
+    Diagnosis::new(ErrorKind::Damaged, "record-damaged").advise(Advice::RestoreBackup)
+}
+
+impl RecordError {
+    /// Whether there is no room left for the database.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Database(error) if is_disk_full(error))
+    }
+}
+
+/// Whether the database could not grow (SQLITE_FULL, sqlite.org/rescode.html).
+fn is_disk_full(error: &sqlx::Error) -> bool {
+    const SQLITE_FULL: i32 = 13;
+    primary_code(error) == Some(SQLITE_FULL)
+        || matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull)
+}
+
+/// Whether the database's file is damaged, or is no database (SQLITE_CORRUPT and SQLITE_NOTADB,
+/// sqlite.org/rescode.html).
+fn is_corrupt(error: &sqlx::Error) -> bool {
+    const SQLITE_CORRUPT: i32 = 11;
+    const SQLITE_NOTADB: i32 = 26;
+    matches!(primary_code(error), Some(SQLITE_CORRUPT | SQLITE_NOTADB))
+}
+
+/// SQLite's result code without what an extended one adds in its higher bits.
+fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    let code = error.as_database_error()?.code()?;
+    Some(code.parse::<i32>().ok()? & 0xff)
+}
+
+impl From<UnknownWord> for RecordError {
+    fn from(unknown: UnknownWord) -> Self {
+        Self::Damaged {
+            what: unknown.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_disk_is_called_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = crate::test_record::on_sqlite(folder.path()).await;
+        // The database may not grow any more, which is what SQLite sees of a full disk.
+        record
+            .writer
+            .sql("PRAGMA max_page_count = 1")
+            .execute()
+            .await
+            .unwrap();
+        let text = "x".repeat(1 << 20);
+        let written = record.writer.sql("INSERT INTO restorations (number, noticed_at_ms, evidence, order_lines, returns, mails) VALUES (1, 1, $1, 0, 0, 0)").bind(text);
+        let error = written.execute().await.unwrap_err();
+        assert_eq!(error.diagnosis().code, "disk-full");
+        let full = RecordError::Directory {
+            path: folder.path().to_owned(),
+            source: io::ErrorKind::StorageFull.into(),
+        };
+        assert_eq!(full.diagnosis().code, "disk-full");
+        let other = RecordError::from(sqlx::Error::PoolClosed);
+        assert_eq!(other.diagnosis().code, "record-unavailable");
+    }
+}
