@@ -153,7 +153,11 @@ async fn walk(has_script: bool) {
     if has_script {
         // The browser's own way back leads to what was typed.
         window.back().await;
-        for (field, value) in [("customer.name", "Beispiel GmbH"), ("customer.country", "DE"), ("lines[0].quantity", "1")] {
+        for (field, value) in [
+            ("customer.name", "Beispiel GmbH"),
+            ("customer.country", "DE"),
+            ("lines[0].quantity", "1"),
+        ] {
             let typed = window.value(&format!("[name='{field}']")).await;
             assert_eq!(typed.as_deref(), Some(value), "{field}");
         }

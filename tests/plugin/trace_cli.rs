@@ -310,7 +310,11 @@ async fn a_guest_that_does_small_things_without_end_fills_no_more_of_the_traces_
             .expect("it starts");
         assert!(!output.status.success(), "the guest's form has no fields");
         let traces = Traces::new(&data_dir);
-        let last = traces.last(1, |_| true).expect("the traces").pop().expect("a call");
+        let last = traces
+            .last(1, |_| true)
+            .expect("the traces")
+            .pop()
+            .expect("a call");
         traces
             .find(&last.call)
             .expect("the traces")

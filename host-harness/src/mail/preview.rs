@@ -1,8 +1,8 @@
 //! E-mails as they would be sent now, for a look at them: nothing is sent, or written down as sent.
 
 use bss_model::{
-    Advice, Asset, AssetFilter, AssetStatus, Diagnose, Diagnosis, ErrorKind, LicenseSecrets, Mail, MailChoices,
-    MailKind, MailToSend, Page, Problem, Secret, SyncStatus,
+    Advice, Asset, AssetFilter, AssetStatus, Diagnose, Diagnosis, ErrorKind, LicenseSecrets, Mail,
+    MailChoices, MailKind, MailToSend, Page, Problem, Secret, SyncStatus,
 };
 use bss_record::{LICENSES_PER_MAIL_MAX, RecordError};
 use uuid::Uuid;
@@ -172,7 +172,9 @@ impl Host {
         let nothing = || PreviewMailError::Nothing { id: mail.asset_id };
         let asset = self.own_asset(mail.asset_id).await?.ok_or_else(nothing)?;
         let language = Some(mail.contact.language.as_str());
-        let to_send = self.mail_to_preview(&asset, mail.kind, language, &Keys::Masked).await?;
+        let to_send = self
+            .mail_to_preview(&asset, mail.kind, language, &Keys::Masked)
+            .await?;
         let mut to_send = to_send.ok_or_else(nothing)?;
         to_send.contact.email.clone_from(&mail.contact.email);
         self.filled_in(to_send).await

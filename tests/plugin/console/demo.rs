@@ -25,7 +25,12 @@ fn the_demo_in_a_browser_has_an_instance_says_the_next_step_and_keeps_its_calls(
         .get("/console/instances/contoso-esd-de/settings")
         .expect(200);
     // A form is no call to a vendor.
-    assert!(!browser.get("/console/traces").expect(200).says("/console/traces/"));
+    assert!(
+        !browser
+            .get("/console/traces")
+            .expect(200)
+            .says("/console/traces/")
+    );
     let began = Instant::now();
     while !browser
         .get("/console/traces?function=configure-instance")

@@ -114,9 +114,7 @@ fn guide(listening: &Listening, pfx: &Pfx, details: &Details) {
         ("Language", "German (Germany)".to_owned()),
     ]);
     output::line("  5. The same instance, Get Services Definition: start a run");
-    output::line(
-        "  6. The same instance, Products: give one a price, such as 149.00 EUR, and activate it",
-    );
+    output::line("  6. The same instance, Products: give one a price, such as 149.00 EUR, and activate it");
     output::line("  7. Orders: place one. Every page says what comes next");
     output::line(format!(
         "the console is at {}; Ctrl-C ends it, and all of it is gone",

@@ -293,13 +293,19 @@ pub(crate) async fn show(me: Me, Path(order): Path<String>) -> Answer {
 pub(crate) async fn lines(me: Me, Path(order): Path<String>) -> Answer {
     let order = named(&me, &order).await?.read().await?;
     let is_over = order.state != "open";
-    me.part("order_lines.html", context! { gone => gone(&order), order }, is_over)
+    me.part(
+        "order_lines.html",
+        context! { gone => gone(&order), order },
+        is_over,
+    )
 }
 
 /// How many licenses of an order were returned or cancelled since they were bought, which the order's own state does not tell.
 fn gone(order: &view::Order) -> usize {
     let states = order.assets.iter().map(|asset| asset.state.as_str());
-    states.filter(|state| ["returned", "cancelled"].contains(state)).count()
+    states
+        .filter(|state| ["returned", "cancelled"].contains(state))
+        .count()
 }
 
 /// Withdraws the lines of an order that are not bought, once it was confirmed which ones.

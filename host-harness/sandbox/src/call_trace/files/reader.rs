@@ -100,7 +100,9 @@ impl Traces {
             }
         })?;
         let calls = begun.into_values().filter_map(tree);
-        let mut calls: Vec<_> = calls.filter(|call| is_asked(call.root.text("function"))).collect();
+        let mut calls: Vec<_> = calls
+            .filter(|call| is_asked(call.root.text("function")))
+            .collect();
         calls.sort_by_key(|call| call.root.begun_us);
         Ok(calls.split_off(calls.len().saturating_sub(count)))
     }
