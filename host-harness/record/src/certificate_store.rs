@@ -265,7 +265,7 @@ impl CertificateStore {
         owner_column(self.owner.as_ref())
     }
 
-    fn key_purpose(&self, thumbprint: &Thumbprint) -> String {
+    pub(crate) fn key_purpose(&self, thumbprint: &Thumbprint) -> String {
         self.of_owner(format!("private key of certificate {thumbprint}"))
     }
 

@@ -275,7 +275,7 @@ impl CertificateStore {
         Ok(None)
     }
 
-    fn request_purpose(&self, public_key: &Thumbprint) -> String {
+    pub(crate) fn request_purpose(&self, public_key: &Thumbprint) -> String {
         self.of_owner(format!("private key of certificate request {public_key}"))
     }
 }
