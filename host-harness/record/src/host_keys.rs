@@ -439,3 +439,6 @@ pub(crate) async fn order_ids(
         .await?;
     Ok(Uuid::from_bytes(space))
 }
+
+#[cfg(test)]
+mod tests;

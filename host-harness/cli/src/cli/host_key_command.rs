@@ -47,8 +47,7 @@ impl HostKeyCommand {
         };
         if let Some(character) = text.chars().find(|character| is_for_shells(*character)) {
             return Err(invalid(format!(
-                "the host key command holds `{}`, which no shell would be there to read",
-                character.escape_debug()
+                "the host key command holds `{character}`, and no shell is there to read it"
             )));
         }
         let mut words = text.split_whitespace().map(str::to_owned);
