@@ -273,7 +273,7 @@ async fn a_rotation_may_be_stopped_at_any_point_and_repeated() {
         let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
         {
             let who = actor();
-            let rotation = record.rotate_host_key(&who, move |values| drop(told.send(values)));
+            let rotation = record.rotate_host_key(&who, move |values| told.send(values).unwrap());
             let stop = async {
                 for _ in 0..stop_after {
                     heard.recv().await;
