@@ -11,6 +11,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
+pub(crate) use self::places::KEY_CHECK_PURPOSE;
 use self::places::{CHECKS, Digest, Form, ORDER_IDS, PLACES, Place, Stored};
 use super::acts::write_act;
 use super::assets::KEY_DIGEST;
@@ -196,7 +197,7 @@ impl Record {
         row: &SqliteRow,
         sealed: &[u8],
     ) -> Result<(), RecordError> {
-        let purpose = (place.purpose)(self, row)?;
+        let purpose = (place.purpose)(row)?;
         let text = self.host_key.open(&purpose, sealed)?;
         let again = place.stored(row, self.host_key.seal(&purpose, &text)?)?;
         let mut update = QueryBuilder::new("UPDATE ");
@@ -290,7 +291,7 @@ impl Record {
                     let Some(sealed) = place.sealed(row)? else {
                         continue;
                     };
-                    match self.host_key.key_of(&(place.purpose)(self, row)?, &sealed) {
+                    match self.host_key.key_of(&(place.purpose)(row)?, &sealed) {
                         Some(key) => *needed.entry(key).or_default() += 1,
                         None => unopened += 1,
                     }

@@ -115,6 +115,7 @@ pub use withdrawals::WithdrawError;
 pub use workers::{LivingWorker, WORKER_LEASE, Worker};
 
 use database::begin_write;
+use host_keys::KEY_CHECK_PURPOSE;
 use migrations::MIGRATIONS;
 
 /// The name of the database file in the data directory.
@@ -130,7 +131,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 const READERS_MAX: u32 = 8;
 /// Sealed on the first start and opened on every other, so that a wrong host key shows at once.
 const KEY_CHECK: &[u8] = b"the host key of this record";
-const KEY_CHECK_PURPOSE: &str = "check of the host key";
 
 /// The record of a host: instances, products, orders, assets and certificates. Cheap to clone.
 #[derive(Clone, Debug)]

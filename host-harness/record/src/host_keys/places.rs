@@ -9,8 +9,10 @@ use crate::assets::{key_purpose, link_purpose};
 use crate::instance_proxies::proxy_purpose;
 use crate::instances::secret_purpose;
 use crate::stored::{from_json, id, owner, thumbprint, to_json};
-use crate::{KEY_CHECK_PURPOSE, Record, RecordError, mail_settings, webhooks};
+use crate::{RecordError, certificate_store, mail_settings, webhooks};
 
+/// The purpose of the check by which a wrong host key shows.
+pub(crate) const KEY_CHECK_PURPOSE: &str = "check of the host key";
 /// The purpose of the name space that ids of orders are made in. Never change it.
 pub(super) const ORDER_IDS: &str = "ids of orders";
 
@@ -22,7 +24,7 @@ pub(super) struct Place {
     pub(super) row: &'static [&'static str],
     pub(super) form: Form,
     /// What a row's value is sealed for.
-    pub(super) purpose: fn(&Record, &SqliteRow) -> Result<String, RecordError>,
+    pub(super) purpose: fn(&SqliteRow) -> Result<String, RecordError>,
     pub(super) digest: Digest,
 }
 
@@ -58,9 +60,9 @@ pub(super) const PLACES: &[Place] = &[
         column: "sealed_private_key",
         row: &["owner", "thumbprint"],
         form: Form::Bytes,
-        purpose: |record, row| {
-            let store = record.certificates_of(owner(row)?.as_ref());
-            Ok(store.key_purpose(&thumbprint(row, "thumbprint")?))
+        purpose: |row| {
+            let certificate = thumbprint(row, "thumbprint")?;
+            Ok(certificate_store::key_purpose(owner(row)?.as_ref(), &certificate))
         },
         digest: Digest::None,
     },
@@ -69,9 +71,12 @@ pub(super) const PLACES: &[Place] = &[
         column: "sealed_private_key",
         row: &["owner", "public_key"],
         form: Form::Bytes,
-        purpose: |record, row| {
-            let store = record.certificates_of(owner(row)?.as_ref());
-            Ok(store.request_purpose(&thumbprint(row, "public_key")?))
+        purpose: |row| {
+            let public_key = thumbprint(row, "public_key")?;
+            Ok(certificate_store::request_purpose(
+                owner(row)?.as_ref(),
+                &public_key,
+            ))
         },
         digest: Digest::None,
     },
@@ -80,7 +85,7 @@ pub(super) const PLACES: &[Place] = &[
         column: "sealed_product_key",
         row: &["id"],
         form: Form::Bytes,
-        purpose: |_, row| Ok(key_purpose(id(row, "id")?)),
+        purpose: |row| Ok(key_purpose(id(row, "id")?)),
         digest: Digest::ProductKey,
     },
     Place {
@@ -88,7 +93,7 @@ pub(super) const PLACES: &[Place] = &[
         column: "sealed_activation_link",
         row: &["id"],
         form: Form::Bytes,
-        purpose: |_, row| Ok(link_purpose(id(row, "id")?)),
+        purpose: |row| Ok(link_purpose(id(row, "id")?)),
         digest: Digest::None,
     },
     Place {
@@ -96,7 +101,7 @@ pub(super) const PLACES: &[Place] = &[
         column: "sealed_password",
         row: &[],
         form: Form::Bytes,
-        purpose: |_, _| Ok(mail_settings::PASSWORD_PURPOSE.to_owned()),
+        purpose: |_| Ok(mail_settings::PASSWORD_PURPOSE.to_owned()),
         digest: Digest::None,
     },
     Place {
@@ -104,7 +109,7 @@ pub(super) const PLACES: &[Place] = &[
         column: "sealed_secret",
         row: &["instance_id", "field"],
         form: Form::Bytes,
-        purpose: |_, row| Ok(secret_purpose(id(row, "instance_id")?, row.try_get("field")?)),
+        purpose: |row| Ok(secret_purpose(id(row, "instance_id")?, row.try_get("field")?)),
         digest: Digest::InstanceSecret,
     },
     Place {
@@ -112,7 +117,7 @@ pub(super) const PLACES: &[Place] = &[
         column: "reach",
         row: &["id"],
         form: Form::ProxyPassword,
-        purpose: |_, row| Ok(proxy_purpose(id(row, "id")?)),
+        purpose: |row| Ok(proxy_purpose(id(row, "id")?)),
         digest: Digest::None,
     },
     Place {
@@ -120,7 +125,7 @@ pub(super) const PLACES: &[Place] = &[
         column: "sealed_keys",
         row: &["id"],
         form: Form::Bytes,
-        purpose: |_, row| Ok(webhooks::purpose(id(row, "id")?)),
+        purpose: |row| Ok(webhooks::purpose(id(row, "id")?)),
         digest: Digest::None,
     },
     Place {
@@ -128,7 +133,7 @@ pub(super) const PLACES: &[Place] = &[
         column: "sealed_former_keys",
         row: &["id"],
         form: Form::Bytes,
-        purpose: |_, row| Ok(webhooks::purpose(id(row, "id")?)),
+        purpose: |row| Ok(webhooks::purpose(id(row, "id")?)),
         digest: Digest::None,
     },
 ];
@@ -141,7 +146,7 @@ pub(super) const CHECKS: &[Place] = &[
         column: "sealed_order_ids",
         row: &[],
         form: Form::Bytes,
-        purpose: |_, _| Ok(ORDER_IDS.to_owned()),
+        purpose: |_| Ok(ORDER_IDS.to_owned()),
         digest: Digest::None,
     },
     Place {
@@ -149,7 +154,7 @@ pub(super) const CHECKS: &[Place] = &[
         column: "sealed",
         row: &[],
         form: Form::Bytes,
-        purpose: |_, _| Ok(KEY_CHECK_PURPOSE.to_owned()),
+        purpose: |_| Ok(KEY_CHECK_PURPOSE.to_owned()),
         digest: Digest::None,
     },
 ];
