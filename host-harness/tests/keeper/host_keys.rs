@@ -138,8 +138,9 @@ impl Shop {
             (secrets.product_key.expose().to_owned(), link)
         });
         let mail = record.mail_settings().await.unwrap().unwrap();
-        let MailDelivery::Smtp(server) = mail.delivery else {
-            panic!("a server");
+        let password = match mail.delivery {
+            MailDelivery::Smtp(server) => server.password,
+            MailDelivery::Directory(_) => None,
         };
         let vendor = record.instance("acme").await.unwrap().unwrap();
         let secrets = record.instance_secrets(self.vendor, vendor.version).await;
@@ -150,7 +151,7 @@ impl Shop {
             certificate: identity.thumbprint().to_string(),
             request_is_there: record.certificates().requests().await.unwrap().len() == 1,
             licenses: licenses.collect(),
-            password: server.password.map(|password| password.expose().to_owned()),
+            password: password.map(|password| password.expose().to_owned()),
             secret: secret.map(|secret| secret.expose().to_owned()),
             proxy: record.instance_proxy(&vendor).unwrap(),
             webhook_keys: keys
