@@ -399,7 +399,7 @@ async fn bring_up_to_date(copy: &Path, host_key: &HostKey, backup: &Path) -> Res
     let pool = sqlx::SqlitePool::connect_with(alone_options(copy)).await?;
     let migrated = MIGRATIONS.run(&pool).await.map_err(RecordError::from);
     let checked = match migrated {
-        Ok(()) => check_host_key(&pool, host_key, backup).await,
+        Ok(()) => check_host_key(&pool, host_key, backup).await.map(drop),
         Err(error) => Err(error),
     };
     pool.close().await;

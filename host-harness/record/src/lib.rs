@@ -24,6 +24,7 @@ mod erased_customers;
 mod erasure;
 mod file_system;
 mod finding;
+mod host_keys;
 mod instance_lifecycle;
 mod instance_proxies;
 mod instances;
@@ -68,9 +69,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bss_keys::{HostKey, HostKeySource};
+use bss_keys::{HostKey, HostKeyError, HostKeySource, KeyId};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use uuid::Uuid;
 
 pub use acts::chain::{AuditError, AuditedActs};
 pub use alert_notices::AlertNotice;
@@ -89,6 +91,7 @@ pub use customer_correction::CorrectCustomerError;
 pub use customer_erasure::EraseCustomerError;
 pub use database::RecordError;
 pub use erased_customers::ERASED_CUSTOMERS_FILE;
+pub use host_keys::{HostKeyRotation, HostKeyUse, HostKeyUses};
 pub use instance_lifecycle::{RemoveInstanceError, RenameError};
 pub use instances::{CreateError, SaveError};
 pub use mail_copies::ResendMailError;
@@ -112,6 +115,7 @@ pub use withdrawals::WithdrawError;
 pub use workers::{LivingWorker, WORKER_LEASE, Worker};
 
 use database::begin_write;
+use host_keys::KEY_CHECK_PURPOSE;
 use migrations::MIGRATIONS;
 
 /// The name of the database file in the data directory.
@@ -127,7 +131,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 const READERS_MAX: u32 = 8;
 /// Sealed on the first start and opened on every other, so that a wrong host key shows at once.
 const KEY_CHECK: &[u8] = b"the host key of this record";
-const KEY_CHECK_PURPOSE: &str = "check of the host key";
 
 /// The record of a host: instances, products, orders, assets and certificates. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -138,6 +141,8 @@ pub struct Record {
     /// sleep and retry.
     writer: SqlitePool,
     host_key: Arc<HostKey>,
+    /// The name space in which ids of orders are made.
+    order_ids: Uuid,
     data_dir: Arc<Path>,
     ends: Arc<attempts::AttemptEnds>,
     dispatches: Arc<provenance::Dispatches>,
@@ -245,7 +250,8 @@ impl Record {
         };
         let writer = pool(1).connect_with(options.clone()).await?;
         MIGRATIONS.run(&writer).await?;
-        check_host_key(&writer, &host_key, &path).await?;
+        let made_with = check_host_key(&writer, &host_key, &path).await?;
+        let order_ids = host_keys::order_ids(&writer, &host_key, made_with).await?;
         let dispatches = provenance::examine(&writer, data_dir, &path, is_alone).await?;
         Ok(Self {
             // A write through a reader is a defect, and fails.
@@ -254,6 +260,7 @@ impl Record {
                 .await?,
             writer,
             host_key,
+            order_ids,
             data_dir: data_dir.into(),
             ends: Arc::default(),
             dispatches: Arc::new(dispatches),
@@ -309,8 +316,9 @@ fn in_use(data_dir: &Path) -> io::Result<(File, bool)> {
     Ok((file, is_alone))
 }
 
-/// Fails unless the host key is the one that the record was made with. A new record keeps it in mind.
-async fn check_host_key(writer: &SqlitePool, host_key: &HostKey, path: &Path) -> Result<(), RecordError> {
+/// Fails unless one of the host keys is the one that the record was made with, or was rotated to, and returns which. A new
+/// record keeps the first in mind.
+async fn check_host_key(writer: &SqlitePool, host_key: &HostKey, path: &Path) -> Result<KeyId, RecordError> {
     let check = host_key.seal(KEY_CHECK_PURPOSE, KEY_CHECK)?;
     sqlx::query("INSERT INTO host_key_checks (id, sealed) VALUES (1, $1) ON CONFLICT (id) DO NOTHING")
         .bind(check)
@@ -319,11 +327,14 @@ async fn check_host_key(writer: &SqlitePool, host_key: &HostKey, path: &Path) ->
     let sealed: Vec<u8> = sqlx::query_scalar("SELECT sealed FROM host_key_checks WHERE id = 1")
         .fetch_one(writer)
         .await?;
-    match host_key.open(KEY_CHECK_PURPOSE, &sealed) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(RecordError::WrongHostKey {
-            path: path.to_owned(),
-        }),
+    let wrong = |needs| RecordError::WrongHostKey {
+        path: path.to_owned(),
+        needs,
+    };
+    match host_key.open_with(KEY_CHECK_PURPOSE, &sealed) {
+        Ok((key, _)) => Ok(key),
+        Err(HostKeyError::KeyNotThere { id, .. }) => Err(wrong(Some(id))),
+        Err(_) => Err(wrong(None)),
     }
 }
 

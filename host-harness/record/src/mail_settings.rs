@@ -13,7 +13,7 @@ use super::mail_stop;
 use super::stored::{from_json, to_json};
 use super::{Record, RecordError, begin_write};
 
-const PASSWORD_PURPOSE: &str = "password of the mail server";
+pub(super) const PASSWORD_PURPOSE: &str = "password of the mail server";
 
 impl Record {
     /// Replaces the settings for sending e-mail. The caller checks them first. Ends the [stop](Self::mail_stop) of all

@@ -10,7 +10,7 @@ use serde_json::json;
 use sqlx::Row as _;
 use zeroize::Zeroizing;
 
-use super::{CertificateStore, HostKeyError, ImportError, ImportedCertificate, Stored};
+use super::{CertificateStore, HostKeyError, ImportError, ImportedCertificate, Stored, request_purpose};
 use crate::acts::write_act;
 use crate::erasure::empty_log;
 use crate::{RecordError, begin_write, stored};
@@ -276,7 +276,7 @@ impl CertificateStore {
     }
 
     fn request_purpose(&self, public_key: &Thumbprint) -> String {
-        self.of_owner(format!("private key of certificate request {public_key}"))
+        request_purpose(self.owner.as_ref(), public_key)
     }
 }
 
