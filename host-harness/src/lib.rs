@@ -112,7 +112,7 @@ pub use alert_telling::{AlertAddressesError, AlertListener};
 pub use api_clients::ApiClientRequest;
 pub use asked_instance::AskedInstance;
 pub use bss_keys::{
-    Caution, HostKey, HostKeyError, HostKeySource, InspectError, InstalledCertificate, NewCertificate,
+    Caution, HostKey, HostKeyError, HostKeySource, InspectError, InstalledCertificate, KeyId, NewCertificate,
     PfxCode, PfxError, UnusableReason,
 };
 pub use bss_model::{
@@ -127,9 +127,10 @@ pub use bss_model::{
 pub use bss_record::{
     ApiClientError, AuditError, AuditedActs, BackupError, BeyondSpendingLimit, CertificateRequest,
     CertificateStore, CorrectCustomerError, CreateError, DecideError, ERASED_CUSTOMERS_FILE,
-    EraseCustomerError, ImportError, ImportedCertificate, PlatformError, ProductError, RECORD_FILE, Record,
-    RecordError, ResendMailError, Restored, RetryError, RetryMailError, SaveError, SaveSellerError,
-    SpendingLimitError, StartRunError, Verified, WebhookError, WithdrawError, verify_backup,
+    EraseCustomerError, HostKeyRotation, HostKeyUse, HostKeyUses, ImportError, ImportedCertificate,
+    PlatformError, ProductError, RECORD_FILE, Record, RecordError, ResendMailError, Restored, RetryError,
+    RetryMailError, SaveError, SaveSellerError, SpendingLimitError, StartRunError, Verified, WebhookError,
+    WithdrawError, verify_backup,
 };
 pub use bss_sandbox::{
     CallContext, CallError, CallEvent, CallLimits, CallListener, FailedCall, LastWords, LoadError, LogLevel,

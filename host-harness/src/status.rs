@@ -27,6 +27,7 @@ impl Host {
             expiring_certificates: self.expiring_certificates().await?.len() as u64,
             awaits_adoption: record.awaits_adoption().await?,
             open_alerts: self.open_alerts().await?,
+            values_of_former_host_keys: record.values_of_former_host_keys().await?,
             disk_free_bytes: record.disk_free_bytes()?,
         })
     }

@@ -28,6 +28,7 @@ mod event;
 mod examples;
 mod form;
 mod found;
+mod host_key;
 mod instance;
 mod keys;
 mod mail;
@@ -73,6 +74,7 @@ pub use customer::{
 pub use event::{Event, EventBody, EventData, Events};
 pub use form::{Choice, Field, FieldKind, Form, InstanceForm};
 pub use found::{Finds, Found};
+pub use host_key::{HostKey, HostKeys, RotatedHostKey};
 pub use instance::{Authority, Change, Instance, SettingsVersion};
 pub use keys::Keys;
 pub use mail::{

@@ -88,7 +88,7 @@ async fn told_of(scenario: &Scenario, host: &str) -> (String, Value) {
     let output = scenario.bss_host(&["services", "fetch", INSTANCE]);
     assert_eq!(output.status.code(), Some(3), "there is no answer: {output:?}");
     let traces = Traces::new(&scenario.folder.path().join("bss"));
-    let last = traces.last(1).expect("the traces").remove(0);
+    let last = traces.last(1, |_| true).expect("the traces").remove(0);
     let call = traces.find(&last.call).expect("the traces").remove(0);
     let to_host = exchange_with(&call.root, host).expect("an exchange");
     let problem = match fetch(scenario).await.expect_err("there is no answer") {
@@ -178,7 +178,7 @@ async fn a_name_that_does_not_exist_is_told_apart_from_a_resolver_that_has_no_an
 async fn tried(scenario: &Scenario, host: &str) -> (String, Vec<String>) {
     let (problem, _) = told_of(scenario, host).await;
     let traces = Traces::new(&scenario.folder.path().join("bss"));
-    let last = traces.last(1).expect("the traces").remove(0);
+    let last = traces.last(1, |_| true).expect("the traces").remove(0);
     let call = traces.find(&last.call).expect("the traces").remove(0);
     let mut addresses = Vec::new();
     let to_host = exchange_with(&call.root, host).expect("an exchange");

@@ -22,8 +22,7 @@ pub(crate) struct Desk {
 
 impl Drop for Desk {
     fn drop(&mut self) {
-        let _ = self.simulator.kill();
-        let _ = self.simulator.wait();
+        self.stop_microsoft();
     }
 }
 
@@ -52,6 +51,12 @@ fn start_simulator(folder: &Path, arguments: &[&str]) -> (Child, Value) {
 }
 
 impl Desk {
+    /// Kills the simulated Microsoft: nobody answers any more.
+    pub(crate) fn stop_microsoft(&mut self) {
+        let _ = self.simulator.kill();
+        let _ = self.simulator.wait();
+    }
+
     pub(crate) fn open() -> Self {
         Self::open_in(tempfile::tempdir().expect("a temporary directory"), &[])
     }

@@ -260,7 +260,7 @@ fn a_sixth_wrong_password_in_a_minute_waits_and_so_does_the_right_one() {
 }
 
 #[test]
-fn an_application_is_made_with_the_servers_that_its_plugin_may_ask_for_besides_and_no_odd_one() {
+fn an_instance_is_made_with_the_servers_that_its_plugin_may_ask_for_besides_and_no_odd_one() {
     let api = idle();
     let mut browser = Browser::of_first_administrator(&api.server);
     let made = |hosts: &'static str| [("name", "nordwind"), ("currency", "EUR"), ("hosts", hosts)];

@@ -23,6 +23,7 @@ mod failure_classes;
 mod fault_matrix;
 mod form_rules;
 mod guests;
+mod host_keys_cli;
 mod in_doubt;
 mod instance_settings;
 mod instances_cli;

@@ -87,7 +87,7 @@ async fn the_environment_names_the_proxy_and_the_check_and_the_trace_say_which_w
         assert_eq!(ways(&result(&output)), [shown.clone()].into(), "{variable}");
     }
     let traces = Traces::new(&scenario.folder.path().join("bss"));
-    let last = traces.last(1).expect("the traces").remove(0);
+    let last = traces.last(1, |_| true).expect("the traces").remove(0);
     let call = traces.find(&last.call).expect("the traces").remove(0);
     let mut exchanges = Vec::new();
     exchanges_in(&call.root, &mut exchanges);

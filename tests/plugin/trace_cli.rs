@@ -178,7 +178,7 @@ async fn a_call_whose_program_was_killed_is_shown_as_far_as_it_got() {
     let waits = |span: &TraceSpan| span.text("path").ends_with("/tokens") && span.spans.len() == 3;
     let call = loop {
         assert!(Instant::now() < patience, "the purchase was never sent");
-        let last = Traces::new(&data).last(1).expect("the traces");
+        let last = Traces::new(&data).last(1, |_| true).expect("the traces");
         let last = last
             .iter()
             .find(|call| call.root.text("function") == "create-license");
@@ -310,7 +310,11 @@ async fn a_guest_that_does_small_things_without_end_fills_no_more_of_the_traces_
             .expect("it starts");
         assert!(!output.status.success(), "the guest's form has no fields");
         let traces = Traces::new(&data_dir);
-        let last = traces.last(1).expect("the traces").pop().expect("a call");
+        let last = traces
+            .last(1, |_| true)
+            .expect("the traces")
+            .pop()
+            .expect("a call");
         traces
             .find(&last.call)
             .expect("the traces")

@@ -112,6 +112,7 @@ pages! {
     get "/console/assets/{asset}/cancellation" => may(Cancel), assets::ask_to_cancel;
     post "/console/assets/{asset}/cancellation" => may(Cancel), assets::cancel;
     get "/console/cancellations" => may(Read), cancellations::list;
+    get "/console/cancellations/recent" => may(Read), cancellations::recent;
     get "/console/cancellations/{cancellation}" => may(Read), cancellations::show;
     post "/console/cancellations/{cancellation}/confirmation" => may(Cancel), cancellations::confirm;
     post "/console/cancellations/{cancellation}/declination" => may(Cancel), cancellations::decline;

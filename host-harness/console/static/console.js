@@ -7,6 +7,7 @@ for (const day of document.querySelectorAll("[data-day]")) day.textContent = day
 for (const zone of document.querySelectorAll("[data-zone]")) sayZone(zone);
 for (const live of document.querySelectorAll("[data-live]")) follow(live);
 for (const button of document.querySelectorAll("button[data-copy]")) offerCopy(button);
+for (const form of document.querySelectorAll("form[data-keep]")) keep(form);
 document.querySelector(".summary[autofocus]")?.focus();
 
 // A day of UTC stays that day. Any other time becomes the reader's own, and says what it is in UTC when it is pointed at.
@@ -89,4 +90,14 @@ function offerCopy(button) {
     await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
     button.textContent = button.dataset.done;
   });
+}
+
+// Keeps what is sent in the tab's own history, for the way back from a confirmation. Browsers would suggest what they keep by themselves to
+// the next reader.
+function keep(form) {
+  for (const [name, value] of history.state?.typed ?? []) {
+    const field = form.elements.namedItem(name);
+    if (field) field.value = value;
+  }
+  form.addEventListener("submit", () => history.replaceState({ typed: [...new FormData(form)] }, ""));
 }

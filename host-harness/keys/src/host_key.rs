@@ -1,419 +1,213 @@
-//! The key under which the host keeps secrets in its data directory.
+//! The host key: seals secrets, so that a copy of the database alone tells nobody anything.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hmac;
-use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind, Secret};
-use data_encoding::{BASE64, HEXLOWER};
+use bss_model::Secret;
+use data_encoding::HEXLOWER;
 use zeroize::Zeroizing;
 
-use crate::ownership::Foreign;
+use crate::host_key_error::HostKeyError;
+use crate::key_id::KeyId;
+use crate::sealing_key::{PREFIX_BYTES, Sealed, SealingKey};
 
-/// The environment variable that holds the key in base64. It wins over the file.
-pub const HOST_KEY_VARIABLE: &str = "BSS_HOST_KEY";
-/// The file in the data directory that holds the key in base64, where the environment does not.
-pub const HOST_KEY_FILE: &str = "host.key";
+/// The most keys that a host key is made of: the one that seals, and former ones. A rotation needs two.
+pub(crate) const KEYS_MAX: usize = 8;
+/// The longest text that a host key is read from: all keys in base64, and blanks; anything longer is something else.
+pub const KEYS_TEXT_BYTES_MAX: usize = 1024;
 
-/// The length of the key: AES-256 takes 256 bits.
-const KEY_BYTES: usize = 32;
-/// The longest key file: the key in base64, a line end and some blanks; anything longer is another file.
-const KEY_FILE_BYTES_MAX: u64 = 256;
-/// The nonce that NIST SP 800-38D recommends for GCM.
-const NONCE_BYTES: usize = 12;
-/// The version of the sealed form, AES-256-GCM with a random nonce: `version || nonce || ciphertext || tag`.
-const SEALED_VERSION: u8 = 1;
-
-/// A 256-bit key that seals secrets, so that a copy of the database alone tells nobody anything.
+/// The host key: a key of 256 bits that seals secrets, and others beside it that open what they once sealed, or will seal
+/// once each host has them.
 pub struct HostKey {
-    bytes: Zeroizing<[u8; KEY_BYTES]>,
-}
-
-/// Who keeps the file of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Keeper {
-    /// The process's user alone.
-    Own,
-    /// The system, which lets this process read it: by a group, or an access list whose mask stands in the group's bits.
-    SystemOrSelf,
-}
-
-impl Keeper {
-    /// The permission bits that no such file may have.
-    fn forbidden(self) -> u32 {
-        match self {
-            Self::Own => 0o077,
-            Self::SystemOrSelf => 0o027,
-        }
-    }
-}
-
-/// Where the host key comes from.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub enum HostKeySource {
-    /// The file `host.key` in the data directory, which is made with a new record.
-    #[default]
-    File,
-    /// The environment variable `BSS_HOST_KEY`; without it, the file.
-    EnvironmentOrFile,
-    /// A key that is kept elsewhere, such as in a vault. No file is read or made.
-    Given(Arc<HostKey>),
-}
-
-impl HostKeySource {
-    /// The key. `is_new`: the record is new, so that a file may be made.
-    ///
-    /// # Errors
-    /// When there is none, when it is no key, or when others than the owner may read the file.
-    pub fn key(&self, data_dir: &Path, is_new: bool) -> Result<Arc<HostKey>, HostKeyError> {
-        match self {
-            Self::Given(key) => Ok(Arc::clone(key)),
-            Self::File => HostKey::from_file(&data_dir.join(HOST_KEY_FILE), is_new).map(Arc::new),
-            Self::EnvironmentOrFile => HostKey::load(data_dir, is_new).map(Arc::new),
-        }
-    }
-
-    /// The file in the data directory that the key is in. `None`: the key is kept elsewhere.
-    pub fn file(&self, data_dir: &Path) -> Option<PathBuf> {
-        let is_elsewhere = match self {
-            Self::Given(_) => true,
-            Self::File => false,
-            Self::EnvironmentOrFile => HostKey::is_in_environment(),
-        };
-        (!is_elsewhere).then(|| data_dir.join(HOST_KEY_FILE))
-    }
-}
-
-/// Why there is no host key, or why it did not seal or open something.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum HostKeyError {
-    /// The text is not the base64 form of 256 bits.
-    #[error("`{origin}` does not hold a host key, which is the base64 form of exactly 32 bytes")]
-    NotAKey {
-        /// The variable or the file.
-        origin: String,
-    },
-    /// The key can be read by others than its owner.
-    #[error("host key file `{}` can be read by other users than its owner (mode {mode:o})", path.display())]
-    ReadableByOthers {
-        /// The file.
-        path: PathBuf,
-        /// The file's permission bits.
-        mode: u32,
-    },
-    /// Another user than this process's owns the key, and may know or replace it.
-    #[error("host key file `{}`: {foreign}", path.display())]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-        /// The owner and this process's user.
-        foreign: Foreign,
-    },
-    /// The key that the record was made with is missing.
-    #[error("host key file `{}` is missing, but the record needs the key", path.display())]
-    Missing {
-        /// The place where the key should be.
-        path: PathBuf,
-    },
-    /// The file could not be read or written.
-    #[error("host key file `{}` could not be read or created", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The operating system's reason.
-        #[source]
-        source: io::Error,
-    },
-    /// The operating system gives no random bytes.
-    #[error("a new host key could not be made because the system provided no random bytes")]
-    NotMade,
-    /// The secret was sealed with another key, for another purpose, or has been altered.
-    #[error(
-        "the encrypted {purpose} can't be decrypted: it was encrypted with another host key, or was altered"
-    )]
-    NotOpened {
-        /// The purpose of the secret.
-        purpose: String,
-    },
-    /// The cryptography library refused to seal.
-    #[error("the {purpose} could not be encrypted")]
-    NotSealed {
-        /// The purpose of the secret.
-        purpose: String,
-    },
-}
-
-impl Diagnose for HostKeyError {
-    fn diagnosis(&self) -> Diagnosis {
-        match self {
-            Self::NotAKey { .. } => {
-                Diagnosis::new(ErrorKind::Damaged, "host-key-invalid").advise(Advice::RestoreHostKey)
-            }
-            Self::ReadableByOthers { path, .. } => Diagnosis::new(ErrorKind::Unavailable, "host-key-exposed")
-                .advise(Advice::MakePrivate {
-                    path: path.clone(),
-                    mode: 0o600,
-                }),
-            Self::Foreign { foreign, .. } => Diagnosis::new(ErrorKind::Unavailable, "host-key-foreign")
-                .advise(Advice::RunAsOwner { uid: foreign.owner }),
-            Self::Missing { .. } => {
-                Diagnosis::new(ErrorKind::Damaged, "host-key-missing").advise(Advice::RestoreHostKey)
-            }
-            Self::File { .. } => Diagnosis::new(ErrorKind::Unavailable, "host-key-unreadable"),
-            Self::NotOpened { .. } => {
-                Diagnosis::new(ErrorKind::Damaged, "not-opened").advise(Advice::RestoreHostKey)
-            }
-            Self::NotMade => Diagnosis::new(ErrorKind::Unavailable, "host-key-not-made"),
-            Self::NotSealed { .. } => Diagnosis::new(ErrorKind::Unavailable, "not-sealed"),
-        }
-    }
+    first: SealingKey,
+    others: Vec<SealingKey>,
 }
 
 impl HostKey {
-    /// The key from the environment variable `BSS_HOST_KEY`, else from `host.key` in `data_dir`, which is
-    /// made when there is none and `may_create` is set.
-    ///
-    /// # Errors
-    /// When there is none, when it is no key, or when others than the owner may read the file.
-    pub fn load(data_dir: &Path, may_create: bool) -> Result<Self, HostKeyError> {
-        if !Self::is_in_environment() {
-            return Self::from_file(&data_dir.join(HOST_KEY_FILE), may_create);
-        }
-        match std::env::var(HOST_KEY_VARIABLE) {
-            Ok(text) => Self::from_base64(&Zeroizing::new(text), HOST_KEY_VARIABLE),
-            Err(_) => Err(HostKeyError::NotAKey {
-                origin: HOST_KEY_VARIABLE.to_owned(),
-            }),
-        }
-    }
-
-    /// Whether the environment variable `BSS_HOST_KEY` holds a key. One that is empty is as one that is not set.
-    pub fn is_in_environment() -> bool {
-        std::env::var_os(HOST_KEY_VARIABLE).is_some_and(|key| !key.is_empty())
-    }
-
-    /// The key from a file that somebody else hands this process, such as a credential of systemd: its owner is root or this
-    /// process's user, and a group may read it.
-    ///
-    /// # Errors
-    /// When there is none, when it is no key, or when everybody may read it.
-    pub fn from_credential(path: &Path) -> Result<Self, HostKeyError> {
-        Self::read_kept_by(path, Keeper::SystemOrSelf)
-    }
-
     /// A new random key.
     ///
     /// # Errors
     /// When the operating system gives no random bytes.
     pub fn generate() -> Result<Self, HostKeyError> {
-        let mut bytes = Zeroizing::new([0; KEY_BYTES]);
-        aws_lc_rs::rand::fill(bytes.as_mut_slice()).map_err(|_| HostKeyError::NotMade)?;
-        Ok(Self { bytes })
+        SealingKey::generate()
+            .map(|first| Self {
+                first,
+                others: Vec::new(),
+            })
+            .ok_or(HostKeyError::NotMade)
     }
 
-    /// A key from its base64 form, surrounding blanks allowed. `origin` says in an error where it came from.
+    /// A key from its base64 form, or several, one a line (a blank between them does as well), of which the first seals and
+    /// all open. A key that is named twice counts once. `origin` says in an error where the text came from.
     ///
     /// # Errors
-    /// When the text is not the base64 form of exactly 32 bytes.
+    /// When the text is not the base64 form of exactly 32 bytes, once or several times.
     pub fn from_base64(text: &str, origin: &str) -> Result<Self, HostKeyError> {
         let not_a_key = || HostKeyError::NotAKey {
             origin: origin.to_owned(),
         };
-        let decoded = Zeroizing::new(BASE64.decode(text.trim().as_bytes()).map_err(|_| not_a_key())?);
-        let mut bytes = Zeroizing::new([0; KEY_BYTES]);
-        if decoded.len() != KEY_BYTES {
+        if text.len() > KEYS_TEXT_BYTES_MAX {
             return Err(not_a_key());
         }
-        bytes.copy_from_slice(&decoded);
-        Ok(Self { bytes })
+        let mut words = text.split_whitespace();
+        let key = |word| SealingKey::from_base64(word).ok_or_else(not_a_key);
+        let mut keys = Self {
+            first: key(words.next().ok_or_else(not_a_key)?)?,
+            others: Vec::new(),
+        };
+        for word in words {
+            keys.add(key(word)?, origin)?;
+        }
+        match keys.all().count() > KEYS_MAX {
+            true => Err(not_a_key()),
+            false => Ok(keys),
+        }
     }
 
-    /// The key in its base64 form, for the place where it is kept.
+    /// Adds a key that opens, unless it is there.
+    fn add(&mut self, key: SealingKey, origin: &str) -> Result<(), HostKeyError> {
+        let there = self.all().find(|there| there.id() == key.id());
+        match there.map(|there| there.is_same(&key)) {
+            Some(true) => return Ok(()),
+            Some(false) => {
+                return Err(HostKeyError::SameId {
+                    origin: origin.to_owned(),
+                    id: key.id(),
+                });
+            }
+            None => {}
+        }
+        self.others.push(key);
+        Ok(())
+    }
+
+    /// The key in its base64 form, for the place where it is kept; several, one a line.
     pub fn to_base64(&self) -> Secret {
-        let text = Zeroizing::new(BASE64.encode(self.bytes.as_slice()));
+        let mut text = Zeroizing::new(String::with_capacity(KEYS_TEXT_BYTES_MAX));
+        for key in self.all() {
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            text.push_str(&key.to_base64());
+        }
         Secret::new(text.as_str())
     }
 
-    fn from_file(path: &Path, may_create: bool) -> Result<Self, HostKeyError> {
-        match Self::read(path) {
-            Err(HostKeyError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                if !may_create {
-                    return Err(HostKeyError::Missing {
-                        path: path.to_owned(),
-                    });
-                }
-                Self::generate()?
-                    .write_new(path)
-                    .map_err(|source| HostKeyError::File {
-                        path: path.to_owned(),
-                        source,
-                    })?;
-                // Another process may have been first: the file decides, not the key made here.
-                Self::read(path)
-            }
-            other => other,
-        }
+    fn all(&self) -> impl Iterator<Item = &SealingKey> {
+        std::iter::once(&self.first).chain(&self.others)
     }
 
-    fn read(path: &Path) -> Result<Self, HostKeyError> {
-        Self::read_kept_by(path, Keeper::Own)
+    /// The ids of the keys, that of the one that seals first.
+    pub fn ids(&self) -> Vec<KeyId> {
+        self.all().map(SealingKey::id).collect()
     }
 
-    fn read_kept_by(path: &Path, keeper: Keeper) -> Result<Self, HostKeyError> {
-        let failed = |source| HostKeyError::File {
-            path: path.to_owned(),
-            source,
-        };
-        let file = fs::File::open(path).map_err(failed)?;
-        // The open file is asked, so that it can't be exchanged in between.
-        let metadata = file.metadata().map_err(failed)?;
-        let is_roots = keeper == Keeper::SystemOrSelf && metadata.uid() == 0;
-        if !is_roots {
-            Foreign::check(&metadata).map_err(|foreign| HostKeyError::Foreign {
-                path: path.to_owned(),
-                foreign,
-            })?;
-        }
-        let mode = metadata.permissions().mode() & 0o777;
-        if mode & keeper.forbidden() != 0 {
-            return Err(HostKeyError::ReadableByOthers {
-                path: path.to_owned(),
-                mode,
-            });
-        }
-        let origin = path.display().to_string();
-        if !metadata.is_file() || metadata.size() > KEY_FILE_BYTES_MAX {
-            return Err(HostKeyError::NotAKey { origin });
-        }
-        let mut text = Zeroizing::new(String::with_capacity(KEY_FILE_BYTES_MAX as usize));
-        file.take(KEY_FILE_BYTES_MAX)
-            .read_to_string(&mut text)
-            .map_err(failed)?;
-        Self::from_base64(&text, &origin)
+    /// The id of the key that seals.
+    pub fn id(&self) -> KeyId {
+        self.first.id()
     }
 
-    /// Writes the key to a file that must not exist yet. A reader sees all of it or nothing.
-    fn write_new(&self, path: &Path) -> io::Result<()> {
-        let mut suffix = [0; 8];
-        aws_lc_rs::rand::fill(&mut suffix)
-            .map_err(|_| io::Error::other("the system provided no random bytes"))?;
-        let suffix = HEXLOWER.encode(&suffix);
-        let draft = path.with_extension(format!("key.{suffix}"));
-        let text = Zeroizing::new(BASE64.encode(self.bytes.as_slice()));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&draft)?;
-        // The line's end is written apart: a text that grows leaves a copy of the key behind.
-        let written = file
-            .write_all(text.as_bytes())
-            .and_then(|()| file.write_all(b"\n"))
-            .and_then(|()| file.sync_all());
-        // A link never replaces a file, where a rename would.
-        let linked = written.and_then(|()| match fs::hard_link(&draft, path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            other => other,
-        });
-        fs::remove_file(&draft)?;
-        linked?;
-        match path.parent() {
-            Some(parent) => fs::File::open(parent)?.sync_all(),
-            None => Ok(()),
-        }
+    /// Whether both are the same keys in the same order. Takes no shorter where they differ late.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let pairs = self.all().zip(other.all());
+        let differ = pairs.filter(|(ours, theirs)| !ours.is_same(theirs)).count();
+        self.others.len() == other.others.len() && differ == 0
     }
 
-    /// Sixteen bytes that nobody can guess without this key, the same for the same `purpose` wherever the key is: a name
-    /// space for ids (HMAC, RFC 2104, with SHA-256).
-    pub fn name_space(&self, purpose: &str) -> [u8; 16] {
-        let tag = self.sign(&format!("name space: {purpose}"));
+    /// What every value begins with that the first key seals, and none that another one sealed.
+    pub fn sealed_prefix(&self) -> [u8; PREFIX_BYTES] {
+        self.first.prefix()
+    }
+
+    /// Sixteen bytes that nobody can guess without the key of that id, the same for the same `purpose` wherever the key is: a
+    /// name space for ids (HMAC, RFC 2104, with SHA-256). `None`: the key is not there.
+    pub fn name_space(&self, of: KeyId, purpose: &str) -> Option<[u8; 16]> {
+        let key = self.all().find(|key| key.id() == of)?;
+        let tag = key.sign(&format!("name space: {purpose}"));
         let mut space = [0; 16];
         for (byte, tag) in space.iter_mut().zip(tag.as_ref()) {
             *byte = *tag;
         }
-        space
+        Some(space)
     }
 
-    /// A digest of a secret by which two are known as equal, and by which nobody without this key can guess one
+    /// A digest of a secret by which two are known as equal, and by which nobody without the key that seals can guess one
     /// (HMAC, RFC 2104, with SHA-256), in lower-case hexadecimal digits.
     pub fn digest(&self, purpose: &str, secret: &str) -> String {
-        HEXLOWER.encode(self.sign(&format!("digest: {purpose}: {secret}")).as_ref())
+        digest(&self.first, purpose, secret)
     }
 
-    fn sign(&self, text: &str) -> hmac::Tag {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, self.bytes.as_slice());
-        hmac::sign(&key, text.as_bytes())
+    /// The digests that any of the keys makes of a secret, that of [`HostKey::digest`] first: until all is sealed with one key,
+    /// a secret may be on record with each of them.
+    pub fn digests(&self, purpose: &str, secret: &str) -> Vec<String> {
+        self.all().map(|key| digest(key, purpose, secret)).collect()
     }
 
-    /// Encrypts `plaintext`, so that it opens only with this key and for the same `purpose`.
+    /// Encrypts `plaintext`, so that it opens only with the first key and for the same `purpose`.
     ///
     /// # Errors
     /// When the operating system gives no random bytes.
     pub fn seal(&self, purpose: &str, plaintext: &[u8]) -> Result<Vec<u8>, HostKeyError> {
-        let not_sealed = || HostKeyError::NotSealed {
-            purpose: purpose.to_owned(),
-        };
-        let key = RandomizedNonceKey::new(&AES_256_GCM, self.bytes.as_slice()).map_err(|_| not_sealed())?;
-        // Room for the tag, so that no copy of the plaintext stays behind when the buffer grows.
-        let mut buffer = Vec::with_capacity(plaintext.len() + AES_256_GCM.tag_len());
-        buffer.extend_from_slice(plaintext);
-        let nonce = key
-            .seal_in_place_append_tag(Aad::from(associated_data(purpose)), &mut buffer)
-            .map_err(|_| not_sealed())?;
-        let mut sealed = Vec::with_capacity(1 + NONCE_BYTES + buffer.len());
-        sealed.push(SEALED_VERSION);
-        sealed.extend_from_slice(nonce.as_ref());
-        sealed.append(&mut buffer);
-        Ok(sealed)
-    }
-
-    /// Decrypts what [`HostKey::seal`] made with the same key and purpose.
-    ///
-    /// # Errors
-    /// When another key or purpose was used, or when anything of it was altered.
-    pub fn open(&self, purpose: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, HostKeyError> {
-        self.try_open(purpose, sealed)
-            .ok_or_else(|| HostKeyError::NotOpened {
+        self.first
+            .seal(purpose, plaintext)
+            .ok_or_else(|| HostKeyError::NotSealed {
                 purpose: purpose.to_owned(),
             })
     }
 
-    fn try_open(&self, purpose: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let (&version, rest) = sealed.split_first()?;
-        let (nonce, ciphertext) = rest.split_at_checked(NONCE_BYTES)?;
-        if version != SEALED_VERSION {
-            return None;
+    /// Decrypts what [`HostKey::seal`] made with one of these keys and the same purpose.
+    ///
+    /// # Errors
+    /// When the key is not there, when another purpose was used, or when anything of it was altered.
+    pub fn open(&self, purpose: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, HostKeyError> {
+        self.open_with(purpose, sealed).map(|(_, plaintext)| plaintext)
+    }
+
+    /// Decrypts a value as [`HostKey::open`] does, and says which key it needs.
+    ///
+    /// # Errors
+    /// Like [`HostKey::open`].
+    pub fn open_with(
+        &self,
+        purpose: &str,
+        sealed: &[u8],
+    ) -> Result<(KeyId, Zeroizing<Vec<u8>>), HostKeyError> {
+        let not_opened = || HostKeyError::NotOpened {
+            purpose: purpose.to_owned(),
+        };
+        let sealed = Sealed::parse(sealed).ok_or_else(not_opened)?;
+        // A value of the first form does not say which key it needs: whatever opens it, authenticates it.
+        let opened = self
+            .all()
+            .find_map(|key| Some((key.id(), key.open(purpose, &sealed)?)));
+        opened.ok_or_else(|| match sealed.key {
+            Some(id) if self.all().all(|key| key.id() != id) => HostKeyError::KeyNotThere {
+                purpose: purpose.to_owned(),
+                id,
+            },
+            _ => not_opened(),
+        })
+    }
+
+    /// The key that a value needs, whether it is there or not. `None`: none of the keys opens the value, and it names no other.
+    pub fn key_of(&self, purpose: &str, sealed: &[u8]) -> Option<KeyId> {
+        match self.open_with(purpose, sealed) {
+            Ok((id, _)) | Err(HostKeyError::KeyNotThere { id, .. }) => Some(id),
+            Err(_) => None,
         }
-        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let key = RandomizedNonceKey::new(&AES_256_GCM, self.bytes.as_slice()).ok()?;
-        let mut buffer = Zeroizing::new(ciphertext.to_vec());
-        let plaintext_bytes = key
-            .open_in_place(nonce, Aad::from(associated_data(purpose)), &mut buffer)
-            .ok()?
-            .len();
-        buffer.truncate(plaintext_bytes);
-        Some(buffer)
     }
 }
 
-/// The associated data of a sealed text. The version is part of it, so that a later format can't be passed off as
-/// this one.
-fn associated_data(purpose: &str) -> Vec<u8> {
-    [&[SEALED_VERSION], purpose.as_bytes()].concat()
+fn digest(key: &SealingKey, purpose: &str, secret: &str) -> String {
+    let tag: hmac::Tag = key.sign(&format!("digest: {purpose}: {secret}"));
+    HEXLOWER.encode(tag.as_ref())
 }
 
 impl fmt::Debug for HostKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { bytes: _ } = self;
         formatter
             .debug_struct("HostKey")
+            .field("ids", &self.ids())
             .field("bytes", &"[elided]")
             .finish()
     }
@@ -421,7 +215,26 @@ impl fmt::Debug for HostKey {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use bss_model::{Advice, Diagnose as _, ErrorKind};
+    use data_encoding::BASE64;
+    use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
+
     use super::*;
+
+    /// A key made of others, the first of which seals.
+    fn of(keys: &[&HostKey]) -> HostKey {
+        let lines: Vec<_> = keys
+            .iter()
+            .map(|key| key.to_base64().expose().to_owned())
+            .collect();
+        HostKey::from_base64(&lines.join("\n"), "test").unwrap()
+    }
+
+    fn new_keys<const N: usize>() -> [HostKey; N] {
+        [(); N].map(|()| HostKey::generate().unwrap())
+    }
 
     #[test]
     fn what_was_sealed_opens_for_the_same_purpose_only() {
@@ -431,29 +244,94 @@ mod tests {
             key.open("product key of a", &sealed).unwrap().as_slice(),
             b"AAAAA-BBBBB"
         );
-        assert!(key.open("product key of b", &sealed).is_err());
+        let error = key.open("product key of b", &sealed).unwrap_err();
+        assert!(matches!(error, HostKeyError::NotOpened { .. }), "{error}");
     }
 
     #[test]
-    fn another_key_does_not_open_it() {
-        let sealed = HostKey::generate().unwrap().seal("secret", b"text").unwrap();
-        let error = HostKey::generate().unwrap().open("secret", &sealed).unwrap_err();
-        let diagnosis = error.diagnosis();
+    fn the_first_key_seals_and_all_open() {
+        let [old, new] = new_keys();
+        let (of_old, of_new) = (
+            old.seal("secret", b"1").unwrap(),
+            new.seal("secret", b"2").unwrap(),
+        );
+        let both = of(&[&new, &old]);
+        assert_eq!(both.ids(), [new.id(), old.id()]);
+        assert_eq!(both.open("secret", &of_old).unwrap().as_slice(), b"1");
+        assert_eq!(both.open_with("secret", &of_new).unwrap().0, new.id());
+        let sealed = both.seal("secret", b"3").unwrap();
+        assert!(sealed.starts_with(&new.sealed_prefix()));
+        assert_eq!(new.open("secret", &sealed).unwrap().as_slice(), b"3");
+    }
+
+    #[test]
+    fn a_value_whose_key_is_not_there_says_which_one_it_needs() {
+        let [old, new] = new_keys();
+        let sealed = old.seal("secret", b"text").unwrap();
+        let error = new.open("secret", &sealed).unwrap_err();
+        assert!(error.to_string().contains(&old.id().to_string()), "{error}");
+        let (diagnosis, id) = (error.diagnosis(), old.id().to_string());
         assert_eq!(
             (diagnosis.kind, diagnosis.advice),
-            (ErrorKind::Damaged, Some(Advice::RestoreHostKey))
+            (ErrorKind::Damaged, Some(Advice::AddHostKey { id }))
+        );
+        assert_eq!(diagnosis.code, "host-key-not-there");
+    }
+
+    /// The first form as an earlier version of the program wrote it; by another implementation (Python's `cryptography`).
+    #[test]
+    fn a_value_without_a_key_id_opens_with_whichever_key_sealed_it() {
+        let old = HostKey::from_base64(&BASE64.encode(&[7; 32]), "test").unwrap();
+        let sealed = BASE64
+            .decode(b"AQABAgMEBQYHCAkKC2zkkQSKfWQISrsjDl0GwXJgNjeN")
+            .unwrap();
+        let [new] = new_keys();
+        for key in [&old, &of(&[&old, &new]), &of(&[&new, &old])] {
+            let (id, text) = key.open_with("secret", &sealed).unwrap();
+            assert_eq!((id, text.as_slice()), (old.id(), &b"text"[..]));
+        }
+        let error = new.open("secret", &sealed).unwrap_err();
+        assert!(matches!(error, HostKeyError::NotOpened { .. }), "{error}");
+        assert_eq!(error.diagnosis().advice, Some(Advice::RestoreHostKey));
+    }
+
+    #[test]
+    fn neither_form_passes_for_the_other() {
+        let key = HostKey::generate().unwrap();
+        let form_1 = key.first.seal_in_form_1("secret", b"text");
+        let form_2 = key.seal("secret", b"text").unwrap();
+        let with_id = [&key.sealed_prefix(), &form_1[1..]].concat();
+        let without_id = [&[1], &form_2[PREFIX_BYTES..]].concat();
+        let cut_short = [&[1], &form_2[1..]].concat();
+        for passed_off in [with_id, without_id, cut_short] {
+            assert!(key.open("secret", &passed_off).is_err(), "{passed_off:?}");
+        }
+        // Nor does a purpose that begins like an id.
+        let id = key.id().as_bytes().map(char::from);
+        let purpose = format!("{}secret", String::from_iter(id));
+        let other = key.first.seal_in_form_1(&purpose, b"text");
+        assert!(
+            key.open("secret", &[&key.sealed_prefix(), &other[1..]].concat())
+                .is_err()
         );
     }
 
     #[test]
     fn every_altered_byte_and_every_cut_is_noticed() {
-        let key = HostKey::generate().unwrap();
-        let sealed = key.seal("secret", b"text").unwrap();
-        for index in 0..sealed.len() {
-            let mut altered = sealed.clone();
-            altered[index] ^= 1;
-            assert!(key.open("secret", &altered).is_err(), "byte {index}");
-            assert!(key.open("secret", &sealed[..index]).is_err(), "cut at {index}");
+        let [key, former] = new_keys();
+        let key = of(&[&key, &former]);
+        for sealed in [
+            key.seal("secret", b"text").unwrap(),
+            key.first.seal_in_form_1("secret", b"text"),
+        ] {
+            for index in 0..sealed.len() {
+                for bit in 0..8 {
+                    let mut altered = sealed.clone();
+                    altered[index] ^= 1 << bit;
+                    assert!(key.open("secret", &altered).is_err(), "byte {index}");
+                }
+                assert!(key.open("secret", &sealed[..index]).is_err(), "cut at {index}");
+            }
         }
     }
 
@@ -467,68 +345,106 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_nothing_of_the_key() {
+    fn debug_shows_ids_and_nothing_of_the_keys() {
         let key = HostKey::from_base64(&BASE64.encode(&[7; 32]), "test").unwrap();
-        assert_eq!(format!("{key:?}"), "HostKey { bytes: \"[elided]\" }");
-    }
-
-    #[test]
-    fn a_key_of_another_length_is_refused_without_repeating_it() {
-        for text in ["", "AAAA", &BASE64.encode(&[7; 33]), "not base64!"] {
-            let error = HostKey::from_base64(text, "BSS_HOST_KEY")
-                .unwrap_err()
-                .to_string();
-            assert!(error.contains("`BSS_HOST_KEY`"), "{error}");
-            assert!(text.is_empty() || !error.contains(text), "{error}");
-        }
-    }
-
-    #[test]
-    fn the_first_start_makes_a_file_for_its_owner_only_and_the_second_reads_it() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join(HOST_KEY_FILE);
-        let sealed = HostKey::from_file(&path, true)
-            .unwrap()
-            .seal("secret", b"text")
-            .unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
-        let again = HostKey::from_file(&path, false).unwrap();
-        assert_eq!(again.open("secret", &sealed).unwrap().as_slice(), b"text");
-    }
-
-    #[test]
-    fn starts_at_the_same_time_agree_on_one_key() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join(HOST_KEY_FILE);
-        let keys: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8)
-                .map(|_| scope.spawn(|| HostKey::from_file(&path, true).unwrap()))
-                .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-        });
-        assert!(keys.iter().all(|key| key.bytes == keys[0].bytes));
-    }
-
-    #[test]
-    fn a_file_that_others_can_read_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join(HOST_KEY_FILE);
-        HostKey::from_file(&path, true).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        let error = HostKey::from_file(&path, true).unwrap_err();
-        assert!(
-            matches!(error, HostKeyError::ReadableByOthers { mode: 0o640, .. }),
-            "{error}"
+        assert_eq!(
+            format!("{key:?}"),
+            "HostKey { ids: [KeyId(07cd907a)], bytes: \"[elided]\" }"
         );
     }
 
     #[test]
-    fn a_missing_key_beside_a_record_is_not_replaced() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join(HOST_KEY_FILE);
-        let error = HostKey::from_file(&path, false).unwrap_err();
-        assert!(matches!(error, HostKeyError::Missing { .. }), "{error}");
-        assert!(!path.exists());
+    fn a_key_of_another_length_is_refused_without_repeating_it() {
+        let good = BASE64.encode(&[7; 32]);
+        for text in ["", "AAAA", &BASE64.encode(&[7; 33]), "not base64!"] {
+            for text in [text.to_owned(), format!("{good}\n{text}")] {
+                // A line that is empty is none.
+                if text.trim() == good {
+                    continue;
+                }
+                let error = HostKey::from_base64(&text, "BSS_HOST_KEY")
+                    .unwrap_err()
+                    .to_string();
+                assert!(error.contains("`BSS_HOST_KEY`"), "{error}");
+                assert!(text.is_empty() || !error.contains(&text), "{error}");
+                assert!(!error.contains(&good), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_named_twice_counts_once_and_too_many_are_refused() {
+        let keys: [HostKey; KEYS_MAX + 1] = new_keys();
+        let twice = of(&[&keys[0], &keys[1], &keys[0]]);
+        assert_eq!(twice.ids(), [keys[0].id(), keys[1].id()]);
+        let lines: Vec<_> = keys
+            .iter()
+            .map(|key| key.to_base64().expose().to_owned())
+            .collect();
+        HostKey::from_base64(&lines[1..].join("\n"), "test").unwrap();
+        let error = HostKey::from_base64(&lines.join("\n"), "test").unwrap_err();
+        assert!(matches!(error, HostKeyError::NotAKey { .. }), "{error}");
+    }
+
+    #[test]
+    fn two_keys_with_one_id_are_refused() {
+        // Among so many, two have one id more often than not; among twice as many again and again.
+        let mut by_id = HashMap::new();
+        let alike = (0_u64..2_000_000).find_map(|number| {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&number.to_be_bytes());
+            let former = by_id.insert(KeyId::of(&bytes), bytes)?;
+            Some([former, bytes].map(|bytes| BASE64.encode(&bytes)).join("\n"))
+        });
+        let error = HostKey::from_base64(&alike.unwrap(), "test").unwrap_err();
+        assert!(matches!(error, HostKeyError::SameId { .. }), "{error}");
+    }
+
+    #[test]
+    fn other_keys_or_another_order_are_not_the_same() {
+        let [a, b] = new_keys();
+        assert!(of(&[&a, &b]).is_same(&of(&[&a, &b])));
+        for other in [of(&[&b, &a]), of(&[&a]), of(&[&b])] {
+            assert!(!of(&[&a, &b]).is_same(&other) && !other.is_same(&of(&[&a, &b])));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_sealed_opens_again_and_only_for_its_purpose(
+            text in prop::collection::vec(any::<u8>(), 0..200), purpose in ".{0,40}", other in ".{0,40}",
+        ) {
+            let key = HostKey::generate().unwrap();
+            let sealed = key.seal(&purpose, &text).unwrap();
+            let opened = key.open(&purpose, &sealed).unwrap();
+            prop_assert_eq!(opened.as_slice(), &text[..]);
+            prop_assert_eq!(key.open(&other, &sealed).is_ok(), other == purpose);
+        }
+
+        #[test]
+        fn any_bytes_are_opened_or_refused_without_a_panic(sealed in prop::collection::vec(any::<u8>(), 0..80), form in 0_u8..4) {
+            let key = HostKey::generate().unwrap();
+            let sealed = [&[form][..], &sealed].concat();
+            prop_assert!(key.open("secret", &sealed).is_err());
+        }
+
+        #[test]
+        fn any_text_is_keys_or_is_refused_without_a_panic(text in "[A-Za-z0-9+/= \n]{0,200}|.{0,100}") {
+            let refused = HostKey::from_base64(&text, "test").is_err();
+            let words = text.split_whitespace();
+            let is_keys = words.clone().all(|word| BASE64.decode(word.as_bytes()).is_ok_and(|key| key.len() == 32));
+            prop_assert_eq!(refused, !is_keys || words.count() == 0);
+        }
+
+        #[test]
+        fn keys_are_read_however_their_lines_are_parted(count in 1_usize..=KEYS_MAX, blank in prop::sample::select(vec!["\n", "\r\n", " ", "\n\n", "\t"])) {
+            let keys: Vec<_> = (0..count).map(|_| HostKey::generate().unwrap()).collect();
+            let lines: Vec<_> = keys.iter().map(|key| key.to_base64().expose().to_owned()).collect();
+            let read = HostKey::from_base64(&format!("{blank}{}{blank}", lines.join(blank)), "test").unwrap();
+            let ids: Vec<_> = keys.iter().map(HostKey::id).collect();
+            prop_assert_eq!(read.ids(), ids);
+            let again = HostKey::from_base64(read.to_base64().expose(), "test").unwrap();
+            prop_assert!(again.is_same(&read));
+        }
     }
 }

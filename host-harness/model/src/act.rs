@@ -73,6 +73,8 @@ pub enum Act {
     AdoptRecord,
     /// Set how long a purchase or return in doubt is only looked up.
     SetLookUpOnly,
+    /// Sealed all secrets on record again under another host key.
+    RotateHostKey,
     /// Was shown the whole product key and activation link of an asset.
     ShowKeys,
     /// Put a plugin on record, which runs for no instance before it is trusted.
@@ -170,6 +172,7 @@ stored_enum!(Act {
     NoticeRestoration = "notice_restoration", "notice restoration";
     AdoptRecord = "adopt_record", "adopt record";
     SetLookUpOnly = "set_look_up_only", "set look-up only";
+    RotateHostKey = "rotate_host_key", "rotate host key";
     ShowKeys = "show_keys", "show keys";
     AddPlugin = "add_plugin", "add plugin";
     TrustPlugin = "trust_plugin", "trust plugin";

@@ -195,6 +195,11 @@ pub enum Advice {
     },
     /// Restore the host key as it was: its file, or the environment variable.
     RestoreHostKey,
+    /// Add a host key beside those that are there: it opens what they don't.
+    AddHostKey {
+        /// The id of the key.
+        id: String,
+    },
     /// Name the data directory that has the record, or make a new one.
     MakeRecord,
     /// Restore a backup of the record.
@@ -290,6 +295,9 @@ impl Advice {
             }
             Self::RunAsOwner { uid } => return format!("run the program as user {uid}").into(),
             Self::RestoreHostKey => "restore the former host key",
+            Self::AddHostKey { id } => {
+                return format!("add host key {id} beside those that are there").into();
+            }
             Self::MakeRecord => "name the data directory that has the record, or make a new one",
             Self::RestoreBackup => "restore a backup",
             Self::ReplaceRecord => "let the backup take the place of the record that is there",

@@ -490,6 +490,9 @@ fn price(row: &Row) -> Result<Option<Price>, RecordError> {
     }))
 }
 
+/// The purpose of the digest of a product key, which is the same for all assets: no two of them have one key.
+pub(super) const KEY_DIGEST: &str = "product key";
+
 pub(super) fn key_purpose(asset_id: Uuid) -> String {
     format!("product key of asset {asset_id}")
 }

@@ -11,7 +11,7 @@ use bss_model::{
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::assets::{key_purpose, link_purpose, read_asset_of};
+use super::assets::{KEY_DIGEST, key_purpose, link_purpose, read_asset_of};
 use super::charges::charge;
 use super::earlier_attempts::earlier_of;
 use super::order_mails::release_settled;
@@ -345,7 +345,7 @@ impl Record {
     }
 
     fn digest_of_key(&self, license: &License) -> String {
-        self.host_key.digest("product key", license.product_key.expose())
+        self.host_key.digest(KEY_DIGEST, license.product_key.expose())
     }
 
     /// Why a license can't be an asset's. `None`: it can.
@@ -381,21 +381,24 @@ impl Record {
             return Ok(Some((AttemptResult::SecondLicense, error)));
         }
         // License tokens are named by the instance's vendor; a product key is nobody else's, whoever issued it.
-        let other: Option<String> = transaction
-            .sql(
-                "SELECT id FROM assets WHERE instance_id = $1 AND license_token_id = $2 AND id <> $3
-             UNION SELECT id FROM assets WHERE product_key_digest = $4 AND id <> $3",
-            )
-            .bind(asset.instance_id.to_string())
-            .bind(&license.license_token_id)
-            .bind(asset.id.to_string())
-            .bind(self.digest_of_key(license))
-            .scalar_optional()
-            .await?;
-        match other {
-            Some(other) => not_its(format!("asset `{other}` has this license, or its product key")),
-            None => Ok(None),
+        // Until all is sealed with one host key, a product key may be on record with the digest of each.
+        for digest in self.host_key.digests(KEY_DIGEST, license.product_key.expose()) {
+            let other: Option<String> = transaction
+                .sql(
+                    "SELECT id FROM assets WHERE instance_id = $1 AND license_token_id = $2 AND id <> $3
+                     UNION SELECT id FROM assets WHERE product_key_digest = $4 AND id <> $3",
+                )
+                .bind(asset.instance_id.to_string())
+                .bind(&license.license_token_id)
+                .bind(asset.id.to_string())
+                .bind(digest)
+                .scalar_optional()
+                .await?;
+            if let Some(other) = other {
+                return not_its(format!("asset `{other}` has this license, or its product key"));
+            }
         }
+        Ok(None)
     }
 
     /// Attempts at an asset, oldest first. They are few: pauses between them grow, and they end with the purchase.

@@ -392,7 +392,7 @@ async fn bring_up_to_date(copy: &Path, host_key: &HostKey, backup: &Path) -> Res
     let pool = sqlite::alone_pool(copy).await?;
     let migrated = pool.migrate(&MIGRATIONS).await;
     let checked = match migrated {
-        Ok(()) => check_host_key(&pool, host_key, backup).await,
+        Ok(()) => check_host_key(&pool, host_key, backup).await.map(drop),
         Err(error) => Err(error),
     };
     pool.close().await;

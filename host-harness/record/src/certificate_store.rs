@@ -261,15 +261,7 @@ impl CertificateStore {
     }
 
     fn key_purpose(&self, thumbprint: &Thumbprint) -> String {
-        self.of_owner(format!("private key of certificate {thumbprint}"))
-    }
-
-    /// A purpose that is the owner's alone.
-    fn of_owner(&self, purpose: String) -> String {
-        match &self.owner {
-            None => purpose,
-            Some(owner) => format!("{purpose} of {owner}"),
-        }
+        key_purpose(self.owner.as_ref(), thumbprint)
     }
 
     /// The detail of an act, with the owner.
@@ -531,6 +523,24 @@ impl CertificateStore {
         .scalars()
         .await?;
         Ok(chain)
+    }
+}
+
+/// What the private key of an owner's certificate is sealed for.
+pub(crate) fn key_purpose(owner: Option<&Owner>, thumbprint: &Thumbprint) -> String {
+    of_owner(owner, format!("private key of certificate {thumbprint}"))
+}
+
+/// What the private key of an owner's request is sealed for.
+pub(crate) fn request_purpose(owner: Option<&Owner>, public_key: &Thumbprint) -> String {
+    of_owner(owner, format!("private key of certificate request {public_key}"))
+}
+
+/// A purpose that is the owner's alone.
+fn of_owner(owner: Option<&Owner>, purpose: String) -> String {
+    match owner {
+        None => purpose,
+        Some(owner) => format!("{purpose} of {owner}"),
     }
 }
 

@@ -11,6 +11,7 @@ use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 use uuid::Uuid;
 
+use super::assets::KEY_DIGEST;
 use super::short_ids::beginning;
 use super::stored::{from_json, id, optional};
 use super::{Record, RecordError};
@@ -101,7 +102,7 @@ const ASSETS_BY_KEY: &str = concat!(
         "assets.created_at_ms",
         "assets JOIN orders ON orders.id = assets.order_id"
     ),
-    "(assets.product_key_digest = $4 OR lower(assets.masked_product_key) LIKE '%-' || lower($2) ESCAPE '\\')
+    "($4 LIKE '%' || assets.product_key_digest || '%' OR lower(assets.masked_product_key) LIKE '%-' || lower($2) ESCAPE '\\')
      ORDER BY at_ms DESC LIMIT $3"
 );
 /// The beginning of a name as it was typed, and in lower case, in which the host writes its own: ranges, which indexes have.
@@ -288,9 +289,11 @@ impl Search<'_> {
         let Some(key) = product_key(self.text) else {
             return Ok(finds);
         };
-        let (end, digest) = (escaped(&key), self.record.host_key.digest("product key", &key));
+        // Until all is sealed with one host key, a key may be on record with the digest of each.
+        let digests = self.record.host_key.digests(KEY_DIGEST, &key).join(" ");
+        let end = escaped(&key);
         let found = (FoundKind::Asset, FoundBy::ProductKey);
-        self.add(&mut finds, found, ASSETS_BY_KEY, &end, &digest).await?;
+        self.add(&mut finds, found, ASSETS_BY_KEY, &end, &digests).await?;
         Ok(finds)
     }
 

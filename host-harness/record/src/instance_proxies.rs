@@ -110,6 +110,6 @@ impl Record {
     }
 }
 
-fn proxy_purpose(instance_id: Uuid) -> String {
+pub(super) fn proxy_purpose(instance_id: Uuid) -> String {
     format!("proxy password of instance {instance_id}")
 }

@@ -578,7 +578,7 @@ struct Secrets {
     typed: BTreeMap<String, Secret>,
 }
 
-fn secret_purpose(instance_id: Uuid, field: &str) -> String {
+pub(super) fn secret_purpose(instance_id: Uuid, field: &str) -> String {
     format!("secret `{field}` of instance {instance_id}")
 }
 

@@ -24,6 +24,7 @@ mod erased_customers;
 mod erasure;
 mod file_system;
 mod finding;
+mod host_keys;
 mod instance_lifecycle;
 mod instance_proxies;
 mod instances;
@@ -74,8 +75,9 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bss_keys::{HostKey, HostKeySource};
+use bss_keys::{HostKey, HostKeyError, HostKeySource, KeyId};
 use bss_model::moment::{Moment, Uptime};
+use uuid::Uuid;
 
 pub use acts::chain::{AuditError, AuditedActs};
 pub use alert_notices::AlertNotice;
@@ -93,6 +95,7 @@ pub use charges::ChargePrefixError;
 pub use customer_correction::CorrectCustomerError;
 pub use customer_erasure::EraseCustomerError;
 pub use erased_customers::ERASED_CUSTOMERS_FILE;
+pub use host_keys::{HostKeyRotation, HostKeyUse, HostKeyUses};
 pub use instance_lifecycle::{RemoveInstanceError, RenameError};
 pub use instances::{CreateError, SaveError};
 pub use mail_copies::ResendMailError;
@@ -118,6 +121,7 @@ pub use withdrawals::WithdrawError;
 pub use workers::{LivingWorker, WORKER_LEASE, Worker};
 
 use database::{Pool, sqlite};
+use host_keys::KEY_CHECK_PURPOSE;
 use migrations::MIGRATIONS;
 
 /// The name of the database file in the data directory.
@@ -128,7 +132,6 @@ const LOCK_FILE: &str = "open.lock";
 const USE_FILE: &str = "use.lock";
 /// Sealed on the first start and opened on every other, so that a wrong host key shows at once.
 const KEY_CHECK: &[u8] = b"the host key of this record";
-const KEY_CHECK_PURPOSE: &str = "check of the host key";
 
 /// The record of a host: instances, products, orders, assets and certificates. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -139,6 +142,8 @@ pub struct Record {
     /// sleep and retry.
     writer: Pool,
     host_key: Arc<HostKey>,
+    /// The name space in which ids of orders are made.
+    order_ids: Uuid,
     data_dir: Arc<Path>,
     ends: Arc<attempts::AttemptEnds>,
     /// `None`: a server keeps the database, whose files are not this host's to watch.
@@ -226,12 +231,14 @@ impl Record {
         provenance::check_log(data_dir, &path, is_alone).await?;
         let writer = sqlite::writer(&path).await?;
         writer.migrate(&MIGRATIONS).await?;
-        check_host_key(&writer, &host_key, &path).await?;
+        let made_with = check_host_key(&writer, &host_key, &path).await?;
+        let order_ids = host_keys::order_ids(&writer, &host_key, made_with).await?;
         let dispatches = provenance::examine(&writer, data_dir, &path, is_alone).await?;
         Ok(Self {
             readers: sqlite::readers(&path).await?,
             writer,
             host_key,
+            order_ids,
             data_dir: data_dir.into(),
             ends: Arc::default(),
             dispatches: Some(Arc::new(dispatches)),
@@ -302,8 +309,9 @@ fn in_use(data_dir: &Path) -> io::Result<(File, bool)> {
     Ok((file, is_alone))
 }
 
-/// Fails unless the host key is the one that the record was made with. A new record keeps it in mind.
-async fn check_host_key(writer: &Pool, host_key: &HostKey, path: &Path) -> Result<(), RecordError> {
+/// Fails unless one of the host keys is the one that the record was made with, or was rotated to, and returns which. A new
+/// record keeps the first in mind.
+async fn check_host_key(writer: &Pool, host_key: &HostKey, path: &Path) -> Result<KeyId, RecordError> {
     let check = host_key.seal(KEY_CHECK_PURPOSE, KEY_CHECK)?;
     writer
         .sql("INSERT INTO host_key_checks (id, sealed) VALUES (1, $1) ON CONFLICT (id) DO NOTHING")
@@ -314,11 +322,14 @@ async fn check_host_key(writer: &Pool, host_key: &HostKey, path: &Path) -> Resul
         .sql("SELECT sealed FROM host_key_checks WHERE id = 1")
         .scalar()
         .await?;
-    match host_key.open(KEY_CHECK_PURPOSE, &sealed) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(RecordError::WrongHostKey {
-            path: path.to_owned(),
-        }),
+    let wrong = |needs| RecordError::WrongHostKey {
+        path: path.to_owned(),
+        needs,
+    };
+    match host_key.open_with(KEY_CHECK_PURPOSE, &sealed) {
+        Ok((key, _)) => Ok(key),
+        Err(HostKeyError::KeyNotThere { id, .. }) => Err(wrong(Some(id))),
+        Err(_) => Err(wrong(None)),
     }
 }
 

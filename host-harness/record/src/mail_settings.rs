@@ -12,7 +12,7 @@ use super::stored::{from_json, to_json};
 use super::{Record, RecordError};
 use crate::database::{Connection, On};
 
-const PASSWORD_PURPOSE: &str = "password of the mail server";
+pub(super) const PASSWORD_PURPOSE: &str = "password of the mail server";
 
 impl Record {
     /// Replaces the settings for sending e-mail. The caller checks them first. Ends the [stop](Self::mail_stop) of all

@@ -14,7 +14,6 @@ use super::stored::{ROWS_PER_STATEMENT, boot, count, from_json, id, optional, pu
 use super::{Record, RecordError};
 use crate::database::{Builder, Connection, Row};
 use aws_lc_rs::digest;
-use bss_keys::HostKey;
 use bss_model::{
     Act, Actor, Advice, AssetStatus, Diagnose, Diagnosis, ErrorKind, Instance, InvalidParty, NewLine,
     NewOrder, NewProduct, Order, OrderFilter, OrderLine, OrderParties, Owner, Page, Party, Placed, Price,
@@ -31,9 +30,6 @@ const LICENSES_PER_ORDER_MAX: u64 = 10_000;
 /// The most units of one license. More is a mistake rather than an order, whatever the vendor allows; what a sum of lines
 /// beyond 32 bits becomes is more, too.
 const UNITS_PER_LICENSE_MAX: u32 = 1_000_000;
-
-/// The purpose of the name space that ids of orders are made in. Never change it.
-const ORDER_IDS: &str = "ids of orders";
 
 /// Why an order was not placed. Nothing was written.
 #[derive(Debug, thiserror::Error)]
@@ -512,7 +508,7 @@ impl Record {
         let shares = shares(transaction, &instance, new).await?;
         check_one_license(new, &shares)?;
         check_limit(transaction, &instance, &shares).await?;
-        let ids = OrderIds::new(&self.host_key, &instance, new.idempotency_key.as_deref());
+        let ids = OrderIds::new(self.order_ids, &instance, new.idempotency_key.as_deref());
         let order_id = ids.order();
         insert_order(transaction, order_id, new, request_digest).await?;
         let licenses = shares.iter().flat_map(|share| {
@@ -545,7 +541,7 @@ enum OrderIds {
 }
 
 impl OrderIds {
-    fn new(host_key: &HostKey, instance: &Instance, key: Option<&str>) -> Self {
+    fn new(space: Uuid, instance: &Instance, key: Option<&str>) -> Self {
         let Some(key) = key else { return Self::Random };
         // Another owner may have an instance of that name. The word keeps an owner's orders and the operator's own apart.
         let owner = instance.owner.as_ref().map(Owner::as_str);
@@ -553,7 +549,7 @@ impl OrderIds {
         // A renamed instance keeps the ids of its orders.
         let (owner, instance) = (owner.unwrap_or_default(), instance.first_name());
         Self::OfKey {
-            space: Uuid::from_bytes(host_key.name_space(ORDER_IDS)),
+            space,
             // The length keeps an instance's name and a key apart.
             name: format!("{owner}{}:{instance}:{key}", instance.len()),
         }

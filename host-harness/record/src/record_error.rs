@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use bss_keys::{Foreign, HostKeyError};
+use bss_keys::{Foreign, HostKeyError, KeyId};
 use bss_model::Cursor;
 use bss_model::words::UnknownWord;
 use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
@@ -43,10 +43,12 @@ pub enum RecordError {
     #[error(transparent)]
     HostKey(#[from] HostKeyError),
     /// The host key is not the one that the record was made with.
-    #[error("the host key is not the key of the record in `{}`", path.display())]
+    #[error("the host key is not the key of the record in `{}`{}", path.display(), needed(*needs))]
     WrongHostKey {
         /// The database.
         path: PathBuf,
+        /// The id of the key that it needs. `None`: the record is from a time when values did not say.
+        needs: Option<KeyId>,
     },
     /// The data directory is on a file system of another machine, where neither SQLite's write-ahead log nor file locks
     /// hold (sqlite.org/wal.html).
@@ -157,6 +159,10 @@ impl Diagnose for RecordError {
             Self::Damaged { .. } => damaged(),
         }
     }
+}
+
+fn needed(key: Option<KeyId>) -> String {
+    key.map_or_else(String::new, |key| format!(", which needs host key {key}"))
 }
 
 fn disk_full() -> Diagnosis {

@@ -10,7 +10,7 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use crate::database::Pool;
 use crate::database::postgres::{self, Pools};
 use crate::postgres::{DatabaseAddress, DatabaseWarning, Intent, judge, look, steps};
-use crate::{Record, RecordError, check_host_key, in_use, lock_directory, provenance};
+use crate::{Record, RecordError, check_host_key, host_keys, in_use, lock_directory, provenance};
 
 impl Record {
     /// Opens the record that a PostgreSQL server keeps, for a host whose other files are in `data_dir`. Many hosts may have it open. No
@@ -35,12 +35,14 @@ impl Record {
         }
         let Pools { writer, readers } = postgres::open(address.options()).await?;
         check_steps(&readers).await?;
-        check_host_key(&writer, &host_key, Path::new(&address.to_string())).await?;
+        let made_with = check_host_key(&writer, &host_key, Path::new(&address.to_string())).await?;
+        let order_ids = host_keys::order_ids(&writer, &host_key, made_with).await?;
         provenance::begin_on_server(&writer).await?;
         Ok(Self {
             readers,
             writer,
             host_key,
+            order_ids,
             data_dir: data_dir.into(),
             ends: Arc::default(),
             dispatches: None,

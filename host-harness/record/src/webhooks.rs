@@ -367,7 +367,7 @@ async fn write(
     write_act(transaction, actor, act, &Subject::webhook(webhook), None, detail).await
 }
 
-fn purpose(webhook: Uuid) -> String {
+pub(super) fn purpose(webhook: Uuid) -> String {
     format!("keys of webhook {webhook}")
 }
 

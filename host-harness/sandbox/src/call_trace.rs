@@ -48,6 +48,8 @@ pub use files::{
 };
 pub use names::TARGET;
 
+pub use crate::plugin_call::FUNCTIONS;
+
 use names::LAST_WORDS;
 
 /// The longest correlation id; a GUID has 36 characters.

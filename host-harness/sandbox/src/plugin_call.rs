@@ -20,6 +20,17 @@ use crate::seen_exchanges::Explanation;
 
 pub(crate) use answer::PluginAnswer;
 
+/// The functions of the contract that plugins export, by which calls are told apart.
+pub const FUNCTIONS: [&str; 7] = [
+    "describe",
+    "configure-instance",
+    "fetch-services",
+    "create-license",
+    "get-license",
+    "cancel-license",
+    "check-connection",
+];
+
 /// A function of the contract with its arguments.
 #[derive(Clone, Copy, Serialize)]
 #[serde(tag = "function", rename_all = "kebab-case")]

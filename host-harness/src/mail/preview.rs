@@ -1,8 +1,8 @@
 //! E-mails as they would be sent now, for a look at them: nothing is sent, or written down as sent.
 
 use bss_model::{
-    Advice, Asset, AssetFilter, AssetStatus, Diagnose, Diagnosis, ErrorKind, LicenseSecrets, MailChoices,
-    MailKind, MailToSend, Page, Problem, Secret, SyncStatus,
+    Advice, Asset, AssetFilter, AssetStatus, Diagnose, Diagnosis, ErrorKind, LicenseSecrets, Mail,
+    MailChoices, MailKind, MailToSend, Page, Problem, Secret, SyncStatus,
 };
 use bss_record::{LICENSES_PER_MAIL_MAX, RecordError};
 use uuid::Uuid;
@@ -127,8 +127,6 @@ impl Host {
         language: Option<&str>,
         keys: Keys<'_>,
     ) -> Result<Vec<MailPreview>, PreviewMailError> {
-        let settings = self.record().mail_settings().await?;
-        let templates = settings.and_then(|settings| settings.templates);
         let assets = self.assets_to_preview(asset_or_order).await?;
         // All are of one order.
         if let Some(asset) = assets.first() {
@@ -160,20 +158,43 @@ impl Host {
         }
         let mut previews = Vec::with_capacity(mails.len());
         for mail in if choices.per_order { together(mails) } else { mails } {
-            let asset_id = mail.asset.id;
-            let to = Some(mail.contact.email.clone()).filter(|to| !to.is_empty());
-            let templates = templates.clone();
-            let filled_in = run_blocking(move || letter::fill_in(templates.as_deref(), &mail)).await?;
-            previews.push(MailPreview {
-                asset_id,
-                to,
-                subject: filled_in.subject,
-                text: filled_in.text,
-                html: filled_in.html,
-                problem: filled_in.problem,
-            });
+            previews.push(self.filled_in(mail).await?);
         }
         Ok(previews)
+    }
+
+    /// An e-mail that is on record, as it would be sent now to the address that it has, whatever has become of its license since.
+    /// Keys in it are masked.
+    ///
+    /// # Errors
+    /// When its license is not this host's, and when no template can be filled in.
+    pub async fn preview_mail(&self, mail: &Mail) -> Result<MailPreview, PreviewMailError> {
+        let nothing = || PreviewMailError::Nothing { id: mail.asset_id };
+        let asset = self.own_asset(mail.asset_id).await?.ok_or_else(nothing)?;
+        let language = Some(mail.contact.language.as_str());
+        let to_send = self
+            .mail_to_preview(&asset, mail.kind, language, &Keys::Masked)
+            .await?;
+        let mut to_send = to_send.ok_or_else(nothing)?;
+        to_send.contact.email.clone_from(&mail.contact.email);
+        self.filled_in(to_send).await
+    }
+
+    /// An e-mail with the templates of this moment.
+    async fn filled_in(&self, mail: MailToSend) -> Result<MailPreview, PreviewMailError> {
+        let settings = self.record().mail_settings().await?;
+        let templates = settings.and_then(|settings| settings.templates);
+        let asset_id = mail.asset.id;
+        let to = Some(mail.contact.email.clone()).filter(|to| !to.is_empty());
+        let filled_in = run_blocking(move || letter::fill_in(templates.as_deref(), &mail)).await?;
+        Ok(MailPreview {
+            asset_id,
+            to,
+            subject: filled_in.subject,
+            text: filled_in.text,
+            html: filled_in.html,
+            problem: filled_in.problem,
+        })
     }
 
     async fn mail_to_preview(

@@ -35,6 +35,8 @@ pub struct Status {
     pub awaits_adoption: bool,
     /// Alerts that are neither over nor acknowledged.
     pub open_alerts: u64,
+    /// Values on record that still need another host key than the first. `None`: the host has one key.
+    pub values_of_former_host_keys: Option<u64>,
     /// Bytes that are free on the disk of the data directory, for whoever may write there.
     pub disk_free_bytes: u64,
 }

@@ -37,6 +37,8 @@ macro_rules! every_act {
 }
 
 every_act! {
+    // Before what the others seal.
+    RotateHostKey,
     CreateInstance,
     SaveSettings,
     ImportCertificate,
@@ -144,6 +146,8 @@ struct Site {
     sent: Uuid,
     pfx: Vec<u8>,
     authorities_pem: String,
+    /// The values that are sealed with a former host key.
+    sealed: u64,
 }
 
 impl Site {
@@ -223,15 +227,19 @@ impl Site {
             .set_instance_enabled(disabled, false, &actor())
             .await
             .unwrap();
+        let unsold = new_instance(&record, "unsold").await.id;
+        let certificates = [install(&record, "one").await, install(&record, "two").await];
+        let record = record.with_another_host_key().await;
         Self {
+            sealed: record.values_of_former_host_keys().await.unwrap().unwrap(),
             instance,
             session,
             webhooks,
             delivery,
             disabled,
-            unsold: new_instance(&record, "unsold").await.id,
+            unsold,
             request: request.unwrap().public_key,
-            certificates: [install(&record, "one").await, install(&record, "two").await],
+            certificates,
             open: assets[0],
             licensed: [assets[1], assets[2]],
             requested: requested.try_into().unwrap(),
@@ -391,6 +399,10 @@ impl Site {
             }
             Act::SetLookUpOnly => {
                 record.set_look_up_only(Duration::from_secs(60), actor).await?;
+                Subject::record(record.id().await?)
+            }
+            Act::RotateHostKey => {
+                record.rotate_host_key(actor, |_| {}).await?;
                 Subject::record(record.id().await?)
             }
             Act::CreateInstance => {
@@ -659,6 +671,10 @@ impl Site {
             Act::RevokePlatform => json!({ "name": PLATFORM }),
             Act::SaveAlertSettings => json!({ "emails": ["desk@shop.example"] }),
             Act::SetLookUpOnly => json!({ "lookUpOnlyMs": { "before": 300_000, "after": 60_000 } }),
+            Act::RotateHostKey => {
+                let uses = self.record.host_key_uses().await.unwrap();
+                json!({ "hostKey": uses.keys[0].id.to_string(), "values": self.sealed })
+            }
             Act::AdoptRecord => json!({ "orderLines": 0, "returns": 0 }),
             Act::RemoveCertificate
             | Act::RemovePlugin
@@ -863,6 +879,7 @@ async fn an_act_that_is_refused_or_changes_nothing_leaves_none() {
         Act::EnableWebhook,
         Act::ChangeOperator,
         Act::EnableOperator,
+        Act::RotateHostKey,
     ];
     for act in answered {
         site.perform(act, &actor()).await.unwrap();

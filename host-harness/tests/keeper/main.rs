@@ -16,6 +16,7 @@ mod charges;
 mod chosen_mails;
 mod customers;
 mod finding;
+mod host_keys;
 mod instance_changes;
 mod instances;
 mod mail;

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use bss_keys::{HostKey, HostKeyError, HostKeySource};
+use bss_keys::{HOST_KEY_FILE, HostKey, HostKeyError, HostKeySource};
 use bss_model::{
     Actor, Advice, Authority, Diagnose as _, FieldRole, Instance, NewInstance, Reach, SavedSettings,
     Standing, Thumbprint,
@@ -55,6 +55,17 @@ impl TestRecord {
     pub(crate) async fn restored(self) -> Self {
         let directory = self.closed().await;
         std::fs::remove_file(directory.path().join(bss_record::WITNESS_FILE)).unwrap();
+        let record = Record::open(directory.path()).await.unwrap();
+        Self { record, directory }
+    }
+
+    /// Opens the record with another host key, which seals from now on; the former one is beside it.
+    pub(crate) async fn with_another_host_key(self) -> Self {
+        let directory = self.closed().await;
+        let file = directory.path().join(HOST_KEY_FILE);
+        let former = std::fs::read_to_string(&file).unwrap();
+        let new = HostKey::generate().unwrap();
+        std::fs::write(&file, format!("{}\n{former}", new.to_base64().expose())).unwrap();
         let record = Record::open(directory.path()).await.unwrap();
         Self { record, directory }
     }

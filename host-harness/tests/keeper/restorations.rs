@@ -23,7 +23,7 @@ use crate::orders::{begin, license, order, problem, shop};
 use crate::record::{TestRecord, actor, settings};
 
 /// Copies a data directory file by file, as `cp` does.
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     make_private(to);
     for entry in std::fs::read_dir(from).unwrap() {

@@ -280,6 +280,22 @@ impl Chromium {
         self.check_manners().await;
     }
 
+    /// Goes back as the browser's own button does, to another page.
+    pub(super) async fn back(&self) {
+        self.page
+            .execute("document.documentElement.dataset.former = ''", Vec::new())
+            .await
+            .expect("it is marked");
+        self.page.back().await.expect("there is a page before");
+        self.until_another_page().await;
+    }
+
+    /// What stands in a field.
+    pub(super) async fn value(&self, selector: &str) -> Option<String> {
+        let field = self.page.find(Locator::Css(selector)).await.expect("a field");
+        field.prop("value").await.expect("a value")
+    }
+
     /// Waits until another page than the marked one is loaded.
     async fn until_another_page(&self) {
         const IS_LOADED: &str =

@@ -9,7 +9,7 @@ use crate::serve::{PATIENCE, Server};
 use super::browser::Browser;
 
 #[test]
-fn the_demo_in_a_browser_has_an_application_says_the_next_step_and_keeps_its_calls() {
+fn the_demo_in_a_browser_has_an_instance_says_the_next_step_and_keeps_its_calls() {
     let mut command = Command::new(bss_host());
     command.args(["demo", "--console"]).env("BSS_PLUGIN", component());
     let mut server = Server::of(command);
@@ -24,9 +24,16 @@ fn the_demo_in_a_browser_has_an_application_says_the_next_step_and_keeps_its_cal
     browser
         .get("/console/instances/contoso-esd-de/settings")
         .expect(200);
+    // A form is no call to a vendor.
+    assert!(
+        !browser
+            .get("/console/traces")
+            .expect(200)
+            .says("/console/traces/")
+    );
     let began = Instant::now();
     while !browser
-        .get("/console/traces")
+        .get("/console/traces?function=configure-instance")
         .expect(200)
         .says("/console/traces/")
     {

@@ -449,7 +449,50 @@ fn a_request_for_a_cancellation_waits_in_a_banner_until_somebody_declines_or_con
         .expect(200);
     let page = waits(&mut browser, &asset, "state-cancelled").saying("state-done");
     assert!(!page.says("class=\"banner\""));
-    browser.get("/console/cancellations").saying("state-done");
+    let queue = browser.get("/console/cancellations").saying("state-done");
+    assert!(
+        !queue.says("/console/cancellations/recent"),
+        "nothing moves in it"
+    );
+    let recent = browser.get("/console/cancellations/recent").expect(200);
+    assert_eq!(recent.header("x-live"), Some("over"));
+    // The e-mail that brought the license can be looked at still.
+    let mails = api.desk.json(&["mail", "list"]);
+    let mut mails = mails.as_array().expect("e-mails").iter();
+    let welcome = mails.find(|mail| mail["kind"] == "welcome").expect("one");
+    let preview = format!("/console/mails/{}/preview", text(welcome, "id"));
+    browser
+        .get(&preview)
+        .expect(200)
+        .saying("it@beispiel.example")
+        .saying("*****");
+    let order = format!("/console/orders/{}", text(welcome, "orderId"));
+    browser.get(&order).saying("Returned or cancelled since: 1 of 1.");
+}
+
+#[test]
+fn the_queue_of_cancellations_follows_a_license_that_is_being_returned() {
+    let mut api = Api::open();
+    let asset = licensed(&api);
+    api.desk.stop_microsoft();
+    let order = text(&api.desk.json(&["order", "list"])[0], "id").to_owned();
+    let mut browser = operator(&api);
+    let page = browser.get(&format!("/console/orders/{order}"));
+    assert!(!page.says("Returned or cancelled"));
+    let request = [("confirmed", "yes"), ("how", "request")];
+    let waiting = to_decide(
+        &browser
+            .post(&format!("{asset}/cancellation"), &request)
+            .expect(200),
+    );
+    browser
+        .post(&format!("{waiting}/confirmation"), &[("confirmed", "yes")])
+        .expect(200);
+    let queue = browser.get("/console/cancellations").saying("state-returning");
+    queue.saying("data-live=\"/console/cancellations/recent\"");
+    let recent = browser.get("/console/cancellations/recent").expect(200);
+    assert_eq!(recent.header("x-live"), None);
+    recent.saying("state-returning");
 }
 
 #[test]

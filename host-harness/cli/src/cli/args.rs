@@ -18,6 +18,7 @@ use super::customers::CustomerCommand;
 use super::demo::DemoArguments;
 use super::failure::parsed;
 use super::find::FindArguments;
+use super::host_keys::KeyCommand;
 use super::init::InitArguments;
 use super::instances::InstanceCommand;
 use super::mail::MailCommand;
@@ -56,7 +57,7 @@ use super::worker::WorkerArguments;
                   a statement differs from the record (`reconcile`), or a certificate expires (`certificate expiring --fail`)\n\
                   Results go to the standard output, everything else to the standard error.\n\n\
                   Environment variables without an option:\n  \
-                  BSS_HOST_KEY       the host key in base64, which wins over its file\n  \
+                  BSS_HOST_KEY       the host key in base64, or several, the first of which seals\n  \
                   BSS_PFX_CODE       the code of a PFX file, where no --code-file is named\n  \
                   BSS_SMTP_PASSWORD  the password of a mail server, where no --password-file is named\n  \
                   https_proxy        the proxy on the way to vendors; no_proxy, the servers reached without it\n  \
@@ -73,9 +74,14 @@ pub(super) struct Arguments {
     /// The directory in which the host keeps its record, its certificates and the host key
     #[arg(long, global = true, default_value = "bss-data", value_name = "DIR")]
     pub(super) data_dir: PathBuf,
-    /// A file that holds the host key, such as a credential of systemd [default: host.key in the data directory]
+    /// A file that holds the host key, such as a credential of systemd, or several keys, one a line, of which the first seals
+    /// [default: host.key in the data directory]
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) host_key_file: Option<PathBuf>,
+    /// A command that prints the host key, such as a vault's client: a program and its arguments, parted by blanks and read by no
+    /// shell. It is run once, at the start
+    #[arg(long, global = true, value_name = "COMMAND")]
+    pub(super) host_key_command: Option<String>,
     /// The file of a plugin to try out with `replay`, `bench` or `demo`, or of a new instance [default: microsoft_esd.wasm beside this program, or as `cargo xtask build` makes it]
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) plugin: Option<PathBuf>,
@@ -122,6 +128,9 @@ pub(super) enum Command {
     OnHost(HostCommand),
     /// Replay a recording to the plugin without a network, and show where the plugin's requests differ from the recording
     Replay(ReplayArguments),
+    /// Host keys: make one, show which the record needs, and seal everything again under another
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// The record of what was bought: back it up, restore it, verify it
     #[command(subcommand)]
     Record(RecordCommand),
@@ -230,6 +239,7 @@ impl Command {
             | Self::Config(_) => true,
             Self::OnHost(_)
             | Self::Init(_)
+            | Self::Key(_)
             | Self::Record(_)
             | Self::Prerequisites(_)
             | Self::Simulator(_) => false,

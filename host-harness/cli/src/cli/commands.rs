@@ -1,20 +1,17 @@
 //! Runs each command: one call of the library, and what is shown of its answer.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
-use host_harness::{Host, HostKey, HostKeySource};
+use host_harness::Host;
 
 use super::args::{Arguments, Command, HostCommand};
 use super::config::ConfigCommand;
 use super::failure::{Failure, Outcome};
+use super::host_keys::KeyCommand;
 use super::input::{pfx_code, read_pfx};
-use super::settings::Settings;
 use super::{
     alerts, api_clients, assets, audit, bench, certificates, charges, command_line, completions, config,
-    customers, demo, demo_console, find, init, instances, mail, manual, operators, orders, platforms,
-    plugins, prerequisites, products, reconcile, record, replay, report, serve, services, simulator, status,
-    trace, webhooks, worker,
+    customers, demo, demo_console, find, host_key, host_keys, init, instances, mail, manual, operators,
+    orders, platforms, plugins, prerequisites, products, reconcile, record, replay, report, serve, services,
+    simulator, status, trace, webhooks, worker,
 };
 
 /// Runs one command to its end.
@@ -32,6 +29,7 @@ async fn run_command(arguments: Arguments) -> Outcome {
         data_dir,
         settings,
         host_key_file,
+        host_key_command,
         plugin,
         owner,
         json,
@@ -56,16 +54,24 @@ async fn run_command(arguments: Arguments) -> Outcome {
         let message = "--record can't be used with this command, which does not open the data directory";
         return Err(Failure::usage(message).hint("leave --record out"));
     }
+    let host_key = || {
+        let asked = host_key::Asked {
+            file: host_key_file,
+            command: host_key_command,
+        };
+        host_key::source(&asked, &settings)
+    };
     let command = match command {
         Command::OnHost(command) => command,
         Command::Init(asked) => {
-            let key = host_key(host_key_file, &settings)?;
-            return init::run(&data_dir, &key, &asked, json).await;
+            return init::run(&data_dir, &host_key()?, &asked, json).await;
         }
         Command::Record(command) => {
-            let key = host_key(host_key_file, &settings)?;
-            return record::run(&data_dir, &key, command, json).await;
+            return record::run(&data_dir, &host_key()?, command, json).await;
         }
+        Command::Key(KeyCommand::New { out }) => return host_keys::make(out.as_deref(), json),
+        Command::Key(KeyCommand::List) => return host_keys::list(&data_dir, &host_key()?, json).await,
+        Command::Key(KeyCommand::Rotate) => return host_keys::rotate(&data_dir, &host_key()?, json).await,
         Command::Replay(asked) => return replay::run(&asked, &data_dir, &plugin, json).await,
         Command::Prerequisites(asked) => {
             let code = pfx_code(asked.code_file.as_deref())?;
@@ -83,7 +89,7 @@ async fn run_command(arguments: Arguments) -> Outcome {
     };
     let builder = Host::builder(&data_dir)
         .plugin_file(&plugin)
-        .host_key(host_key(host_key_file, &settings)?)
+        .host_key(host_key()?)
         .proxies(settings.proxies()?);
     let builder = match &recording {
         Some(file) => builder.recording(replay::recorder(file)?),
@@ -119,17 +125,5 @@ async fn run_command(arguments: Arguments) -> Outcome {
         HostCommand::Webhook(command) => webhooks::run(&host, command, json).await,
         HostCommand::Audit(command) => audit::run(&host, command, json).await,
         HostCommand::Trace(asked) => trace::run(&host, &data_dir, &asked, json).await,
-    }
-}
-
-/// Where the host key comes from: a file that the command line names, the environment's key, a file that a setting names, or
-/// the data directory.
-fn host_key(file: Option<PathBuf>, settings: &Settings) -> Result<HostKeySource, Failure> {
-    match file {
-        Some(file) if settings.is_on_command_line("host-key-file") || !HostKey::is_in_environment() => {
-            let key = HostKey::from_credential(&file)?;
-            Ok(HostKeySource::Given(Arc::new(key)))
-        }
-        _ => Ok(HostKeySource::EnvironmentOrFile),
     }
 }

@@ -17,7 +17,7 @@ use super::pfx;
 use super::serve::{self, Listening, ServeArguments};
 use super::simulator::start_simulator;
 
-/// The application that is made: only the command line names servers of this machine.
+/// The instance that is made: only the command line names servers of this machine.
 const INSTANCE: &str = "contoso-esd-de";
 
 /// The options of `serve`, as their defaults are.
@@ -94,7 +94,7 @@ fn guide(listening: &Listening, pfx: &Pfx, details: &Details) {
     };
     let invitation = listening.invitation_url.clone().unwrap_or_default();
     output::line(format!(
-        "a simulated Microsoft runs, and there is an application without settings, {INSTANCE}; the browser does the rest:"
+        "a simulated Microsoft runs, and there is an instance without settings, {INSTANCE}; the browser does the rest:"
     ));
     output::line(
         "  1. Open this link, and choose a password; the browser is on this machine, and its user may read the file below. The server's certificate is of its own making, so that a browser asks whether to go on",
@@ -105,7 +105,7 @@ fn guide(listening: &Listening, pfx: &Pfx, details: &Details) {
         ("File", pfx.file.display().to_string()),
         ("Code", pfx.code.clone()),
     ]);
-    output::line(format!("  3. Applications, {INSTANCE}, Settings: save these six"));
+    output::line(format!("  3. Instances, {INSTANCE}, Settings: save these six"));
     fields(&credentials(details));
     output::line("  4. Choose, and save again");
     fields(&[
@@ -113,10 +113,8 @@ fn guide(listening: &Listening, pfx: &Pfx, details: &Details) {
         ("Country", "Germany".to_owned()),
         ("Language", "German (Germany)".to_owned()),
     ]);
-    output::line("  5. The same application, Get Services Definition: start a run");
-    output::line(
-        "  6. The same application, Products: give one a price, such as 149.00 EUR, and activate it",
-    );
+    output::line("  5. The same instance, Get Services Definition: start a run");
+    output::line("  6. The same instance, Products: give one a price, such as 149.00 EUR, and activate it");
     output::line("  7. Orders: place one. Every page says what comes next");
     output::line(format!(
         "the console is at {}; Ctrl-C ends it, and all of it is gone",

@@ -163,6 +163,12 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         Advice::RestoreHostKey => {
             "restore the former file `host.key`, or the former value of the variable `BSS_HOST_KEY`"
         }
+        Advice::AddHostKey { id } => {
+            return format!(
+                "add host key {id} as a line of its own below the first one, in the file of the host key or wherever else it comes from"
+            )
+            .into();
+        }
         Advice::MakeRecord => {
             "name the directory with `--data-dir` or `BSS_DATA_DIR`; where a new one is wanted, `bss-host init` makes it"
         }
@@ -635,6 +641,9 @@ mod tests {
             },
             Advice::RunAsOwner { uid: 1_000 },
             Advice::RestoreHostKey,
+            Advice::AddHostKey {
+                id: "1a2b3c4d".to_owned(),
+            },
             Advice::MakeRecord,
             Advice::RestoreBackup,
             Advice::ReplaceRecord,

@@ -53,6 +53,7 @@ const fn setting(key: &'static str, variables: &'static [&'static str], kind: Ki
 pub(super) const SETTINGS: &[Setting] = &[
     setting("data-dir", &["BSS_DATA_DIR"], Kind::Path),
     setting("host-key-file", &["BSS_HOST_KEY_FILE"], Kind::Path),
+    setting("host-key-command", &["BSS_HOST_KEY_COMMAND"], Kind::Text),
     setting("plugin", &["BSS_PLUGIN"], Kind::Path),
     setting("log", &["BSS_LOG"], Kind::Text),
     setting("log-format", &["BSS_LOG_FORMAT"], Kind::Text),

@@ -64,6 +64,7 @@ fn show_status(status: &view::Status) {
                 false => String::new(),
             },
         ),
+        ("Sealed with former host keys", former_host_keys(status)),
         ("Open alerts", status.open_alerts.to_string()),
     ] {
         if state.is_empty() {
@@ -97,6 +98,18 @@ fn to_decide(status: &view::Status) -> String {
         || count.to_string(),
         |oldest| format!("{count}, the oldest since {}", show::time(oldest)),
     )
+}
+
+/// What former host keys are still needed for, and what is to be done about it.
+fn former_host_keys(status: &view::Status) -> String {
+    match status.values_of_former_host_keys {
+        None => String::new(),
+        Some(0) => "nothing: former keys are needed for older backups alone".to_owned(),
+        Some(values) => format!(
+            "{}: `bss-host key rotate` seals them again",
+            show::counted(values, "value")
+        ),
+    }
 }
 
 fn mail_stop(status: &view::Status) -> String {

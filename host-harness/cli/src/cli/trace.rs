@@ -4,8 +4,9 @@ use std::path::Path;
 
 use bss_model::ErrorKind;
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use host_harness::Host;
-use host_harness::call_trace::{CallTrace, TraceSpan, Traces};
+use host_harness::call_trace::{CallTrace, FUNCTIONS, TraceSpan, Traces};
 use serde_json::Value;
 
 use super::exit_status::ExitStatus;
@@ -34,13 +35,18 @@ pub(super) struct TraceArguments {
     /// `asset history`; or an asset's id, for all calls that were made for the asset. Without this argument, the last
     /// calls are listed
     call: Option<String>,
+    /// Only calls of this function of the contract
+    #[arg(long, conflicts_with = "call", value_parser = PossibleValuesParser::new(FUNCTIONS))]
+    function: Option<String>,
 }
 
 /// Shows the last calls, or all that has happened in some.
 pub(super) async fn run(host: &Host, data_dir: &Path, asked: &TraceArguments, json: bool) -> Outcome {
     let traces = Traces::new(data_dir);
     let Some(name) = &asked.call else {
-        let calls = traces.last(LAST).map_err(machine_failure)?;
+        let function = asked.function.as_deref();
+        let calls = traces.last(LAST, |of| function.is_none_or(|function| of == function));
+        let calls = calls.map_err(machine_failure)?;
         return last(host, &host.calls_of_owner(calls).await?, json).await;
     };
     let calls = host

@@ -4,6 +4,7 @@ use axum::extract::Path;
 use bss_model::{Cancellation, CancellationFilter, CancellationState, Page, SortOrder};
 use host_harness::{AssetHandle, DecideError, Error, view};
 use minijinja::{Value, context};
+use uuid::Uuid;
 
 use super::{assets, house, sales};
 use crate::answer::{Answer, done, see};
@@ -31,28 +32,45 @@ pub(crate) async fn list(me: Me, query: Query) -> Answer {
     };
     let asked = record.cancellations(&filter, &page).await?;
     let recent = match state {
-        Some(_) => None,
-        None => {
-            let all = CancellationFilter {
-                state: None,
-                ..filter
-            };
-            let latest = Page::first(RECENT).in_order(SortOrder::Descending);
-            let mut recent = record.cancellations(&all, &latest).await?.rows;
-            recent.retain(|cancellation| cancellation.state != CancellationState::Requested);
-            Some(rows(&me, &recent).await?)
-        }
+        Some(_) => Vec::new(),
+        None => latest_others(&me, filter.instance).await?,
     };
     let shown = context! {
         rows => rows(&me, &asked.rows).await?,
         is_queue => filter.state == Some(CancellationState::Requested),
-        recent,
+        is_moving => filter.instance.is_none() && is_moving(&recent),
+        recent => rows(&me, &recent).await?,
         states => house::words(CancellationState::ALL, CancellationState::word),
         instances => house::instances(&me).await?,
         asked => query.shown(),
         next => query.next(asked.next.as_ref()),
     };
     me.page("cancellations.html", shown).await
+}
+
+/// The latest cancellations that do not wait for a decision, for a page that shows them while licenses are returned.
+pub(crate) async fn recent(me: Me) -> Answer {
+    let recent = latest_others(&me, None).await?;
+    let shown = context! { recent => rows(&me, &recent).await? };
+    me.part("cancellations_recent.html", shown, !is_moving(&recent))
+}
+
+/// The latest cancellations, at an instance or at all of them, without those that wait for a decision.
+async fn latest_others(me: &Me, instance: Option<Uuid>) -> Result<Vec<Cancellation>, Failure> {
+    let filter = CancellationFilter {
+        instance,
+        ..CancellationFilter::default()
+    };
+    let latest = Page::first(RECENT).in_order(SortOrder::Descending);
+    let mut recent = me.host().record().cancellations(&filter, &latest).await?.rows;
+    recent.retain(|cancellation| cancellation.state != CancellationState::Requested);
+    Ok(recent)
+}
+
+/// Whether a license is being returned.
+fn is_moving(cancellations: &[Cancellation]) -> bool {
+    let mut states = cancellations.iter().map(|cancellation| cancellation.state);
+    states.any(|state| state == CancellationState::Returning)
 }
 
 /// The cancellations, each with its license.

@@ -1,4 +1,4 @@
-//! Applications: the instances of plugins, one for each account at a vendor.
+//! Instances of plugins, one for each account at a vendor: the list, making one, and the acts on it.
 
 use std::collections::BTreeMap;
 

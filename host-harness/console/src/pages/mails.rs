@@ -3,7 +3,6 @@
 use axum::extract::Path;
 use bss_model::{AssetId, Mail, MailFilter, MailKind, MailState, OrderId};
 use host_harness::view;
-use host_harness::view::Keys;
 use minijinja::{Value, context};
 
 use crate::answer::{Answer, done};
@@ -50,15 +49,10 @@ pub(crate) async fn show(me: Me, Path(id): Path<String>) -> Answer {
 /// Shows what an e-mail would say if it were sent now. Keys in it are masked, and nothing is sent.
 pub(crate) async fn preview(me: Me, Path(id): Path<String>) -> Answer {
     let mail = found(&me, &id).await?;
-    let language = mail.contact.language.clone();
-    let previews = me
-        .host()
-        .preview_mails(mail.asset_id, Some(&language), Keys::Masked)
-        .await
-        .map_err(|error| Failure::of(&error))?;
-    let previews: Vec<_> = previews.iter().map(view::MailPreview::from).collect();
-    me.page("mail_preview.html", context! { id => mail.id, previews })
-        .await
+    let preview = me.host().preview_mail(&mail).await;
+    let preview = preview.map_err(|error| Failure::of(&error))?;
+    let shown = context! { id => mail.id, preview => view::MailPreview::from(&preview) };
+    me.page("mail_preview.html", shown).await
 }
 
 /// Makes an e-mail due now that waits or was refused.

@@ -24,7 +24,7 @@ const ROWS_MAX: usize = 100;
 /// The most products that are chosen from a list: in a longer one, nobody finds anything without typing.
 const LISTED_MAX: usize = 200;
 
-/// The most products of an application that a field suggests.
+/// The most products of an instance that a field suggests.
 const SUGGESTED_MAX: u32 = 500;
 
 /// The most products that are named as what may have been meant.
@@ -57,7 +57,7 @@ fn quantity_field(row: usize) -> String {
 /// What stands in the form.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Typed {
-    /// The application, by its id or its name.
+    /// The instance, by its id or its name.
     pub(super) instance: String,
     rows: Vec<Row>,
     pub(super) customer: String,
@@ -257,7 +257,7 @@ enum Meant {
 }
 
 /// Finds the product that a text means: by its code, or else by its name or its code in other letters where that is one product.
-/// `all`: the products of the application, once they were read.
+/// `all`: the products of the instance, once they were read.
 async fn meant(
     me: &Me,
     instance: &InstanceHandle,
@@ -391,18 +391,18 @@ fn told(me: &Me, typed: &Typed, field: &str, error: &Error) -> Problem {
     Problem::of(me, field, word, &[("typed", value)])
 }
 
-/// The problem of an application that can't be found.
-pub(super) fn no_application(me: &Me, error: &Error) -> Wrong {
+/// The problem of an instance that can't be found.
+pub(super) fn no_instance(me: &Me, error: &Error) -> Wrong {
     if error.kind() != ErrorKind::NotFound {
         return Wrong::of("instance", error);
     }
     let mut wrong = Wrong::default();
-    let problem = Problem::of(me, "instance", "wrong-application", &[]);
+    let problem = Problem::of(me, "instance", "wrong-instance", &[]);
     wrong.add(&problem.field, &problem.message, &problem.advice);
     wrong
 }
 
-/// The latest order of a customer, at an application or at all of them. `None`: there is none that says who the customer is.
+/// The latest order of a customer, at an instance or at all of them. `None`: there is none that says who the customer is.
 pub(super) async fn latest_order(
     me: &Me,
     instance: Option<Uuid>,
@@ -439,16 +439,16 @@ async fn filled(me: &Me, mut typed: Typed, rows: usize, key: &str, wrong: &Wrong
     };
     let is_selling =
         |instance: &view::Instance| instance.state == "ready" && instance.disabled_at_ms.is_none();
-    let mut applications: Vec<_> = me
+    let mut instances: Vec<_> = me
         .host()
         .instances()
         .await?
         .iter()
         .map(view::Instance::from)
         .collect();
-    applications.retain(|instance| is_selling(instance) || is_typed(instance));
-    let chosen = applications.iter().find(|instance| is_typed(instance));
-    let chosen = chosen.or(applications.first());
+    instances.retain(|instance| is_selling(instance) || is_typed(instance));
+    let chosen = instances.iter().find(|instance| is_typed(instance));
+    let chosen = chosen.or(instances.first());
     let (products, has_more) = match chosen {
         Some(chosen) => offered(me, chosen).await?,
         None => (Vec::new(), false),
@@ -461,7 +461,7 @@ async fn filled(me: &Me, mut typed: Typed, rows: usize, key: &str, wrong: &Wrong
     Ok(context! {
         chosen => chosen.map(|chosen| chosen.id),
         is_list => !has_more && products.len() <= LISTED_MAX,
-        applications,
+        instances,
         products,
         countries,
         country,
@@ -479,7 +479,7 @@ struct Offered {
     label: String,
 }
 
-/// The products of an application that can be ordered, by name, and whether there are more. What has no price is refused.
+/// The products of an instance that can be ordered, by name, and whether there are more. What has no price is refused.
 async fn offered(me: &Me, instance: &view::Instance) -> Result<(Vec<Offered>, bool), Failure> {
     let handle = me.host().instance_of_id(instance.id.into()).await?;
     let page = Page::first(SUGGESTED_MAX);

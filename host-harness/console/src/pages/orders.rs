@@ -69,7 +69,7 @@ fn total(order: &view::Order) -> Option<Price> {
     sales::sum(order.assets.iter().filter_map(|asset| asset.price.as_ref()))
 }
 
-/// The form of a new order, with what an address says already: a customer who is on record, an application, a product. Its key makes an
+/// The form of a new order, with what an address says already: a customer who is on record, an instance, a product. Its key makes an
 /// order that is sent twice one order.
 pub(crate) async fn new(me: Me, query: Query) -> Answer {
     let instance = house::asked_instance(&me, &query).await?;
@@ -86,7 +86,7 @@ pub(crate) async fn new(me: Me, query: Query) -> Answer {
 }
 
 /// Checks what was typed and asks whether it is meant; once it was confirmed, places the order. Whoever wants to change something, add
-/// rows or see the products of another application is shown the form again, with what stood in it.
+/// rows or see the products of another instance is shown the form again, with what stood in it.
 pub(crate) async fn place(me: Me, form: Form) -> Answer {
     let mut typed = Typed::of(&form);
     // The page makes a key at random. Another one may be that of a platform's order.
@@ -103,7 +103,7 @@ pub(crate) async fn place(me: Me, form: Form) -> Answer {
     let instance = match house::instance(&me, &typed.instance).await {
         Ok(instance) => instance,
         Err(error) => {
-            let wrong = order_form::no_application(&me, &error);
+            let wrong = order_form::no_instance(&me, &error);
             return again(&me, typed, &key, &wrong).await;
         }
     };
@@ -285,7 +285,7 @@ pub(crate) async fn show(me: Me, Path(order): Path<String>) -> Answer {
     let charges = me.host().record().charges(&filter, &Page::all()).await?.rows;
     let charges = me.host().credited_charge_views(&charges).await?;
     let left = order.assets.iter().filter(|asset| is_left(asset)).count();
-    let shown = context! { total => total(&order), left, charges, order };
+    let shown = context! { total => total(&order), gone => gone(&order), left, charges, order };
     me.page("order.html", shown).await
 }
 
@@ -293,7 +293,19 @@ pub(crate) async fn show(me: Me, Path(order): Path<String>) -> Answer {
 pub(crate) async fn lines(me: Me, Path(order): Path<String>) -> Answer {
     let order = named(&me, &order).await?.read().await?;
     let is_over = order.state != "open";
-    me.part("order_lines.html", context! { order }, is_over)
+    me.part(
+        "order_lines.html",
+        context! { gone => gone(&order), order },
+        is_over,
+    )
+}
+
+/// How many licenses of an order were returned or cancelled since they were bought, which the order's own state does not tell.
+fn gone(order: &view::Order) -> usize {
+    let states = order.assets.iter().map(|asset| asset.state.as_str());
+    states
+        .filter(|state| ["returned", "cancelled"].contains(state))
+        .count()
 }
 
 /// Withdraws the lines of an order that are not bought, once it was confirmed which ones.

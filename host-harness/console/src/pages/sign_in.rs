@@ -137,7 +137,7 @@ const UNTYPED: [&str; 12] = [
     "version",
 ];
 
-/// What was typed of the fields that were kept, for whoever typed it: with the name of an application in the place of its id, and without
+/// What was typed of the fields that were kept, for whoever typed it: with the name of an instance in the place of its id, and without
 /// what the page put there itself.
 async fn read_again(console: &Console, kept: &[(String, String)]) -> Vec<Value> {
     let mut fields = Vec::new();

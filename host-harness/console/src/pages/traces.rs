@@ -5,7 +5,7 @@ use std::{fmt, io};
 
 use axum::extract::Path;
 use bss_model::{Diagnose, Diagnosis, ErrorKind};
-use host_harness::call_trace::{CallTrace, Traces};
+use host_harness::call_trace::{CallTrace, FUNCTIONS, Traces};
 use host_harness::view::{self, TraceSpan};
 use minijinja::context;
 use serde::Serialize;
@@ -49,18 +49,29 @@ fn kept(me: &Me) -> Traces {
     Traces::new(me.host().record().data_dir())
 }
 
-/// Shows the last calls, or those that are looked for.
+/// What is asked for where nothing is left out.
+const EVERY_CALL: &str = "every-call";
+
+/// The functions that speak with no vendor: a form is made anew each time that its page is looked at.
+const SILENT: [&str; 2] = ["describe", "configure-instance"];
+
+/// Shows the last calls to vendors, those of a function, every one, or those that are looked for.
 pub(crate) async fn list(me: Me, query: Query) -> Answer {
     let find = query.text("find").unwrap_or_default();
+    let asked = query.text("function").unwrap_or_default();
     let traces = kept(&me);
-    let name = find.clone();
-    let calls = read(move || match name.as_str() {
-        "" => traces.last(LAST),
-        name => traces.find(name),
+    let (name, of) = (find.clone(), asked.clone());
+    let calls = read(move || match (name.as_str(), of.as_str()) {
+        ("", "") => traces.last(LAST, |function| !SILENT.contains(&function)),
+        ("", EVERY_CALL) => traces.last(LAST, |_| true),
+        ("", of) => traces.last(LAST, |function| function == of),
+        (name, _) => traces.find(name),
     });
     let mut calls = shown(&me, calls.await?).await?;
     calls.reverse();
-    me.page("traces.html", context! { calls, find }).await
+    let functions: Vec<_> = FUNCTIONS.into_iter().chain([EVERY_CALL]).collect();
+    me.page("traces.html", context! { calls, find, functions, asked })
+        .await
 }
 
 /// Shows a call.

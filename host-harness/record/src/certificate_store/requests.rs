@@ -8,7 +8,7 @@ use bss_model::{Act, Actor, Diagnose, Diagnosis, ErrorKind, Subject, Thumbprint}
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{CertificateStore, HostKeyError, ImportError, ImportedCertificate, Stored};
+use super::{CertificateStore, HostKeyError, ImportError, ImportedCertificate, Stored, request_purpose};
 use crate::acts::write_act;
 use crate::erasure::empty_log;
 use crate::{RecordError, stored};
@@ -273,7 +273,7 @@ impl CertificateStore {
     }
 
     fn request_purpose(&self, public_key: &Thumbprint) -> String {
-        self.of_owner(format!("private key of certificate request {public_key}"))
+        request_purpose(self.owner.as_ref(), public_key)
     }
 }
 

@@ -109,7 +109,7 @@ CREATE TRIGGER charges_stay",
 CREATE TABLE platforms",
     ),
     in_step(
-        46,
+        47,
         "(SELECT seq FROM sqlite_sequence WHERE name = 'acts')",
         "(SELECT MAX(number) FROM acts)",
     ),

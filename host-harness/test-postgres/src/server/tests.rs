@@ -66,8 +66,8 @@ async fn a_killed_server_comes_back_with_what_was_committed_and_nothing_else() {
     let processes = processes(&server);
     assert!(processes.len() > 3, "{processes:?}");
     server.kill().unwrap();
-    assert!(busy.await.unwrap().is_err());
     wait_until(|| processes.iter().all(|&process| is_gone(process)));
+    assert!(busy.await.unwrap().is_err());
     assert!(open.commit().await.is_err());
     assert!(PgConnection::connect(&url).await.is_err());
     server.restart().unwrap();

@@ -77,11 +77,12 @@ impl Traces {
         self.trees(&calls)
     }
 
-    /// The last calls that began, the oldest first, without what happened in them.
+    /// The last calls that began, of the functions of the contract (`create-license`) that `is_asked` takes, the oldest first,
+    /// without what happened in them.
     ///
     /// # Errors
     /// When the files can't be read.
-    pub fn last(&self, count: usize) -> io::Result<Vec<CallTrace>> {
+    pub fn last(&self, count: usize, is_asked: impl Fn(&str) -> bool) -> io::Result<Vec<CallTrace>> {
         let mut begun = BTreeMap::new();
         let is_root = |text: &str| text.contains(r#""name":"call""#) || text.contains(r#""took_us""#);
         self.each_line(is_root, |line| {
@@ -98,7 +99,10 @@ impl Traces {
                 }
             }
         })?;
-        let mut calls: Vec<_> = begun.into_values().filter_map(tree).collect();
+        let calls = begun.into_values().filter_map(tree);
+        let mut calls: Vec<_> = calls
+            .filter(|call| is_asked(call.root.text("function")))
+            .collect();
         calls.sort_by_key(|call| call.root.begun_us);
         Ok(calls.split_off(calls.len().saturating_sub(count)))
     }
@@ -209,8 +213,8 @@ mod tests {
     fn two_calls() -> String {
         format!(
             r#"
-{{"call":"aaaaaa-1","span":1,"name":"call","begun_us":10,"fields":{{"asset":"{ASSET}"}}}}
-{{"call":"bbbbbb-2","span":2,"name":"call","begun_us":11}}
+{{"call":"aaaaaa-1","span":1,"name":"call","begun_us":10,"fields":{{"function":"create-license","asset":"{ASSET}"}}}}
+{{"call":"bbbbbb-2","span":2,"name":"call","begun_us":11,"fields":{{"function":"describe"}}}}
 {{"call":"aaaaaa-1","span":3,"in":1,"name":"exchange","begun_us":12,"fields":{{"correlation_id":"exchange-1"}}}}
 {{"call":"aaaaaa-1","span":4,"in":3,"name":"answer","begun_us":13}}
 {{"call":"aaaaaa-1","span":4,"took_us":5}}
@@ -248,15 +252,18 @@ mod tests {
     #[test]
     fn the_last_calls_are_told_with_how_they_ended() {
         let (_folder, traces) = traces(&two_calls());
-        let last = traces.last(1).unwrap();
+        let last = traces.last(1, |_| true).unwrap();
         assert_eq!(last.len(), 1);
         assert_eq!(last[0].root.text("outcome"), "refused");
-        assert_eq!(traces.last(5).unwrap().len(), 2);
+        assert_eq!(traces.last(5, |_| true).unwrap().len(), 2);
+        let bought = traces.last(1, |function| function == "create-license").unwrap();
+        assert_eq!(bought.len(), 1, "later calls of others leave room");
+        assert_eq!(bought[0].call, "aaaaaa-1");
     }
 
     #[test]
     fn where_nothing_was_kept_nothing_is_found() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(Traces::new(folder.path()).last(5).unwrap().is_empty());
+        assert!(Traces::new(folder.path()).last(5, |_| true).unwrap().is_empty());
     }
 }
