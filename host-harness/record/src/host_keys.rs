@@ -374,7 +374,7 @@ fn page(query: &mut Builder, place: &Place, at_once: usize) {
 
 /// The values that tell a row apart.
 fn names(place: &Place, row: &Row) -> Result<Vec<String>, RecordError> {
-    let names = place.row.iter().map(|column| Ok(row.try_get(*column)?));
+    let names = place.row.iter().map(|column| row.try_get(*column));
     names.collect()
 }
 

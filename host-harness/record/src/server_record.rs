@@ -16,6 +16,9 @@ impl Record {
     /// Opens the record that a PostgreSQL server keeps, for a host whose other files are in `data_dir`. Many hosts may have it open. No
     /// host key is made: two hosts would each make their own.
     ///
+    /// Not for money yet: a worker whose lease is over is not kept from sending, and nobody notices a server that has forgotten what it
+    /// had said was written, as after a failover.
+    ///
     /// # Errors
     /// When the server can't be reached or may not keep a record, when its tables are not those of this program, and when the
     /// host key is missing or is another one.
