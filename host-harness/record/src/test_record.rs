@@ -65,3 +65,19 @@ pub(crate) async fn on_server(database: &Database<'_>, directory: &Path) -> Reco
     let address: DatabaseAddress = database.url().parse().unwrap();
     Record::open_database(directory, &source, &address).await.unwrap()
 }
+
+#[test]
+fn every_test_of_the_record_passes_on_a_postgresql_server_too() {
+    let tests = std::env::current_exe().unwrap();
+    let run = std::process::Command::new(tests)
+        .args([
+            "--skip",
+            "every_test_of_the_record_passes_on_a_postgresql_server_too",
+        ])
+        .env("BSS_TEST_RECORD", "postgres")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success(), "{said}");
+    assert!(!said.contains(" 0 passed"), "{said}");
+}
