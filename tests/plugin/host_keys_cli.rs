@@ -165,7 +165,11 @@ fn a_key_comes_from_a_command_a_variable_a_file_or_a_credential_and_those_that_d
         std::fs::write(folder.join(file), &right).expect("it is written");
         std::fs::set_permissions(folder.join(file), std::fs::Permissions::from_mode(0o440)).expect("a mode");
     }
-    let command = script(folder, "print-key", &format!("echo said >&2; echo {right}"));
+    // A command is told no other secret.
+    let lines = format!(
+        "test -z \"$BSS_HOST_KEY$BSS_PFX_CODE$BSS_SMTP_PASSWORD\" || exit 9; echo said >&2; echo {right}"
+    );
+    let command = script(folder, "print-key", &lines);
     let credentials = folder.join("credentials").display().to_string();
     let list = |variables: &[(&str, &str)], arguments: &[&str]| -> Output {
         let mut program = program(folder);
@@ -186,6 +190,14 @@ fn a_key_comes_from_a_command_a_variable_a_file_or_a_credential_and_those_that_d
         // What the command line names wins.
         (&[("BSS_HOST_KEY", &wrong)], &["--host-key-file", "right.key"]),
         (&[("BSS_HOST_KEY_FILE", "wrong.key")], &of_command),
+        (
+            &[
+                ("BSS_HOST_KEY", &wrong),
+                ("BSS_PFX_CODE", "code"),
+                ("BSS_SMTP_PASSWORD", "word"),
+            ],
+            &of_command,
+        ),
     ] {
         let listed = list(variables, arguments);
         assert_ends(&listed, DONE);

@@ -92,12 +92,17 @@ function offerCopy(button) {
   });
 }
 
-// Keeps what is sent in the tab's own history, for the way back from a confirmation. Browsers would suggest what they keep by themselves to
-// the next reader.
+// Keeps what is sent in the tab's own history, for the way back from a confirmation: for the session that sent it, and for no other.
 function keep(form) {
-  for (const [name, value] of history.state?.typed ?? []) {
-    const field = form.elements.namedItem(name);
-    if (field) field.value = value;
+  const session = form.dataset.keep;
+  const kept = history.state;
+  if (kept?.session === session) {
+    for (const [name, value] of kept.typed) {
+      const field = form.elements.namedItem(name);
+      if (field) field.value = value;
+    }
+  } else if (kept) {
+    history.replaceState(null, "");
   }
-  form.addEventListener("submit", () => history.replaceState({ typed: [...new FormData(form)] }, ""));
+  form.addEventListener("submit", () => history.replaceState({ session, typed: [...new FormData(form)] }, ""));
 }

@@ -25,10 +25,12 @@ pub(crate) async fn write_act(
     instance_id: Option<Uuid>,
     detail: Value,
 ) -> Result<(), RecordError> {
-    let before = chain::last(transaction).await?;
-    // Counted here: a database's own numbers have gaps where a transaction was undone.
+    let (last, before) = chain::last(transaction).await?;
+    // Counted here: a database's own numbers have gaps where a transaction was undone. A program of an earlier version that has the
+    // record open does not count, and numbers are never used again where acts were cut off.
     let number: i64 = transaction
-        .sql("UPDATE turn SET acts = acts + 1 RETURNING acts")
+        .sql("UPDATE turn SET acts = CASE WHEN acts < $1 THEN $1 ELSE acts END + 1 RETURNING acts")
+        .bind(last)
         .scalar()
         .await?;
     let row = transaction.sql(
@@ -161,4 +163,26 @@ fn matching(filter: &ActFilter) -> Builder {
         query.push(" AND number < ").push_bind(*before);
     }
     query
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn acts_go_on_after_those_of_a_program_of_an_earlier_version_that_has_the_record_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = crate::test_record::on_sqlite(folder.path()).await;
+        let actor = Actor::operator("test");
+        let minutes = |minutes: u64| std::time::Duration::from_secs(60 * minutes);
+        record.set_look_up_only(minutes(6), &actor).await.unwrap();
+        let of_earlier = "INSERT INTO acts (at_ms, actor_kind, actor_name, act, subject_kind, subject)
+            SELECT at_ms, actor_kind, actor_name, act, subject_kind, subject FROM acts";
+        record.writer.sql(of_earlier).execute().await.unwrap();
+        for count in [7, 8] {
+            record.set_look_up_only(minutes(count), &actor).await.unwrap();
+        }
+        let numbers = record.writer.sql("SELECT number FROM acts ORDER BY number");
+        assert_eq!(numbers.scalars::<i64>().await.unwrap(), [1, 2, 3, 4]);
+    }
 }

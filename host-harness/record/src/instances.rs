@@ -489,10 +489,18 @@ impl Record {
     ) -> Result<Secrets, RecordError> {
         let (mut saved, mut typed) = (BTreeMap::new(), BTreeMap::new());
         for (field, SecretToSave { new, servers }) in new {
+            let purpose = secret_purpose(old.id, &field);
             let digest = match (&new, old.secrets.get(&field)) {
-                (Some(secret), _) => self
-                    .host_key
-                    .digest(&secret_purpose(old.id, &field), secret.expose()),
+                // Typed again, and on record with the digest of a former host key: nothing has changed.
+                (Some(secret), Some(saved))
+                    if self
+                        .host_key
+                        .digests(&purpose, secret.expose())
+                        .contains(&saved.digest) =>
+                {
+                    saved.digest.clone()
+                }
+                (Some(secret), _) => self.host_key.digest(&purpose, secret.expose()),
                 (None, Some(saved)) => saved.digest.clone(),
                 (None, None) => {
                     return Err(RecordError::Damaged {

@@ -136,8 +136,9 @@ impl Diagnose for RecordError {
             Self::Foreign { foreign, .. } => Diagnosis::new(ErrorKind::Unavailable, "data-directory-foreign")
                 .advise(Advice::RunAsOwner { uid: foreign.owner }),
             Self::HostKey(error) => error.diagnosis(),
-            Self::WrongHostKey { .. } => {
-                Diagnosis::new(ErrorKind::Damaged, "wrong-host-key").advise(Advice::RestoreHostKey)
+            Self::WrongHostKey { needs, .. } => {
+                let advice = needs.map_or(Advice::RestoreHostKey, |id| Advice::AddHostKey { id: id.to_string() });
+                Diagnosis::new(ErrorKind::Damaged, "wrong-host-key").advise(advice)
             }
             Self::NoRecord { .. } => Diagnosis::new(ErrorKind::NotFound, "no-record").advise(Advice::MakeRecord),
             Self::Exists { .. } => Diagnosis::new(ErrorKind::Conflict, "record-is-there")

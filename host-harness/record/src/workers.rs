@@ -96,10 +96,10 @@ impl Record {
                 match record.renew(worker).await {
                     Ok(true) => {}
                     Ok(false) => {
-                        tracing::error!(%worker, "this worker was taken for dead, and others go on with its work");
+                        tracing::error!(%worker, "this worker was taken for dead; others go on with what it had, and it begins anew");
                     }
                     Err(error) => {
-                        tracing::warn!(%error, %worker, "the lease of this worker can't be renewed")
+                        tracing::warn!(%error, %worker, "the lease of this worker can't be renewed");
                     }
                 }
                 if let Err(error) = record.count_time().await {
@@ -139,25 +139,15 @@ impl Record {
         }
     }
 
+    /// Begins a worker's lease, in its turn, so that the time is not one from before a wait.
     async fn begin_lease(&self, worker: Uuid) -> Result<(), RecordError> {
-        let now = self.uptime();
-        self.writer
-            .sql(
-                "INSERT INTO workers (id, boot, lease_ends_uptime_ms, process_id, started_at_ms)
-             VALUES ($1, $2, $3, $4, $5)",
-            )
-            .bind(worker.to_string())
-            .bind(now.boot.0.to_string())
-            .bind(now.ms.saturating_add(millis(WORKER_LEASE)))
-            .bind(std::process::id())
-            .bind_now()
-            .execute()
-            .await?;
-        Ok(())
+        let mut transaction = self.writer.begin_write().await?;
+        insert(&mut transaction, worker).await?;
+        transaction.commit().await
     }
 
-    /// Renews a worker's lease, in its turn, so that the time is not one from before a wait. Returns whether the worker is still
-    /// alive to the others: one that was taken for dead does not come back to life, and gives up what it has taken since.
+    /// Renews a worker's lease, in its turn. Returns whether the worker was still alive to the others: one that was taken for dead
+    /// gives up all that it has, and begins a lease anew.
     async fn renew(&self, worker: Uuid) -> Result<bool, RecordError> {
         let mut transaction = self.writer.begin_write().await?;
         let now = transaction.uptime();
@@ -170,6 +160,7 @@ impl Record {
             .await?;
         if renewed == 0 {
             forget(&mut transaction, worker).await?;
+            insert(&mut transaction, worker).await?;
         }
         transaction.commit().await?;
         Ok(renewed > 0)
@@ -238,6 +229,24 @@ pub(super) async fn is_a_lease_over(readers: &Pool) -> Result<bool, RecordError>
     let now = readers.uptime();
     let late = readers.sql(LATE).bind(now.boot.0.to_string()).bind(now.ms);
     Ok(late.fetch_optional().await?.is_some())
+}
+
+/// Writes down that a worker is there, with a lease that begins now.
+async fn insert(transaction: &mut Connection, worker: Uuid) -> Result<(), RecordError> {
+    let now = transaction.uptime();
+    transaction
+        .sql(
+            "INSERT INTO workers (id, boot, lease_ends_uptime_ms, process_id, started_at_ms)
+             VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(worker.to_string())
+        .bind(now.boot.0.to_string())
+        .bind(now.ms.saturating_add(millis(WORKER_LEASE)))
+        .bind(std::process::id())
+        .bind_now()
+        .execute()
+        .await?;
+    Ok(())
 }
 
 /// Releases all that a worker has taken, in every table that names workers.
@@ -403,15 +412,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_worker_that_was_taken_for_dead_does_not_come_back_to_life() {
+    async fn a_worker_that_was_taken_for_dead_gives_up_what_it_had_and_begins_anew() {
         let folder = tempfile::tempdir().unwrap();
         let record = crate::test_record::open(folder.path()).await;
+        crate::test_record::without_references(&record).await;
         let worker = record.start_worker().await.unwrap();
         assert!(record.renew(worker.id()).await.unwrap());
-        assert_eq!(workers(&record).await, 1);
-        let bury = "DELETE FROM workers";
-        record.writer.sql(bury).execute().await.unwrap();
+        // What a slow call of it has taken since another worker buried it.
+        record.writer.sql("DELETE FROM workers").execute().await.unwrap();
+        let take =
+            "INSERT INTO cancellations (id, asset_id, number, state, requester_kind, requester_name, comment,
+             requested_at_ms, return_client_transaction_id, due_at_ms, worker)
+            VALUES ('c', 'a', 1, 'returning', 'operator', 'test', '', 1, 'r', 1, $1)";
+        let take = record.writer.sql(take).bind(worker.id().to_string());
+        take.execute().await.unwrap();
         assert!(!record.renew(worker.id()).await.unwrap());
-        assert_eq!(workers(&record).await, 0);
+        let taken = "SELECT COUNT(*) FROM cancellations WHERE worker IS NOT NULL";
+        assert_eq!(record.writer.sql(taken).scalar::<i64>().await.unwrap(), 0);
+        assert_eq!(workers(&record).await, 1);
+        assert!(record.renew(worker.id()).await.unwrap());
     }
 }

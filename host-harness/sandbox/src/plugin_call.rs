@@ -393,3 +393,24 @@ impl Answer for Vec<Step> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_functions_are_those_that_the_contract_has_plugins_export() {
+        let files = [
+            include_str!("../wit/service-manager.wit"),
+            include_str!("../wit/license-lifecycle.wit"),
+            include_str!("../wit/connection.wit"),
+        ];
+        let lines = files.iter().flat_map(|file| file.lines());
+        let named = lines.filter_map(|line| Some(line.split_once(": func(")?.0.trim()));
+        let mut declared: Vec<_> = named.filter(|name| !name.starts_with('/')).collect();
+        let mut ours = FUNCTIONS.to_vec();
+        declared.sort_unstable();
+        ours.sort_unstable();
+        assert_eq!(ours, declared);
+    }
+}

@@ -24,13 +24,6 @@ fn the_demo_in_a_browser_has_an_instance_says_the_next_step_and_keeps_its_calls(
     browser
         .get("/console/instances/contoso-esd-de/settings")
         .expect(200);
-    // A form is no call to a vendor.
-    assert!(
-        !browser
-            .get("/console/traces")
-            .expect(200)
-            .says("/console/traces/")
-    );
     let began = Instant::now();
     while !browser
         .get("/console/traces?function=configure-instance")
@@ -40,6 +33,14 @@ fn the_demo_in_a_browser_has_an_instance_says_the_next_step_and_keeps_its_calls(
         assert!(began.elapsed() < PATIENCE, "its call is kept");
         std::thread::sleep(Duration::from_millis(100));
     }
+    // A form is no call to a vendor.
+    let page = browser.get("/console/traces").expect(200);
+    assert!(!page.says("/console/traces/"));
+    browser
+        .get("/console/traces?function=every-call")
+        .expect(200)
+        .saying("/console/traces/");
+    browser.get("/console/traces?function=no-such").expect(422);
     interrupt(&mut server.program);
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Read as _};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use bss_keys::{HOST_KEY_VARIABLE, KEYS_TEXT_BYTES_MAX};
 use bss_model::ErrorKind;
 use host_harness::HostKey;
+use rustix::process::{Pid, Signal, kill_process_group};
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
@@ -45,6 +47,7 @@ impl HostKeyCommand {
                 "name a program and its arguments, parted by blanks; write what needs more into a script, and name that",
             )
         };
+        let text = text.trim();
         if let Some(character) = text.chars().find(|character| is_for_shells(*character)) {
             return Err(invalid(format!(
                 "the host key command holds `{character}`, and no shell is there to read it"
@@ -54,6 +57,12 @@ impl HostKeyCommand {
         let program = words
             .next()
             .ok_or_else(|| invalid("the host key command is empty".to_owned()))?;
+        if program.contains('=') {
+            // What follows may be a secret, so that it is not repeated.
+            return Err(invalid(
+                "the host key command begins with a variable, which only a shell would set".to_owned(),
+            ));
+        }
         Ok(Self {
             program,
             arguments: words.collect(),
@@ -75,6 +84,8 @@ impl HostKeyCommand {
             .env_remove(PASSWORD_VARIABLE)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            // With whatever it starts, so that all of it can be ended.
+            .process_group(0)
             .spawn()
             .map_err(|error| self.failed(&format!("can't be run: {error}")))?;
         let printed = printed(&mut child, limit);
@@ -97,7 +108,8 @@ impl HostKeyCommand {
 }
 
 fn is_for_shells(character: char) -> bool {
-    OF_SHELLS.contains(character) || (character.is_control() && !character.is_whitespace())
+    let is_blank = [' ', '\t'].contains(&character);
+    OF_SHELLS.contains(character) || (!is_blank && (character.is_control() || character.is_whitespace()))
 }
 
 /// What a command prints until it ends well; or why it did not.
@@ -163,7 +175,12 @@ fn ended(child: &mut Child, until: Instant) -> io::Result<Option<ExitStatus>> {
     }
 }
 
+/// Ends a command and what it has started.
 fn end(child: &mut Child) -> io::Result<()> {
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        // Where nothing of the group is left, there is nothing to be ended.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
     child.kill()?;
     child.wait().map(drop)
 }
@@ -200,6 +217,14 @@ mod tests {
         for text in ["", "  "] {
             assert!(refused(text).contains("is empty"));
         }
+        for text in [
+            "VAULT_TOKEN=hidden vault kv get",
+            "vault\nhidden",
+            "vault\u{a0}hidden",
+        ] {
+            let said = refused(text);
+            assert!(said.contains("script") && !said.contains("hidden"), "{said}");
+        }
         for character in OF_SHELLS.chars().chain(['\0', '\u{1b}']) {
             let said = refused(&format!("vault hidden{character}"));
             assert!(said.contains("script") && !said.contains("hidden"), "{said}");
@@ -207,10 +232,10 @@ mod tests {
     }
 
     #[test]
-    fn what_the_command_prints_is_the_key_and_it_is_told_no_other_secret() {
+    fn what_the_command_prints_is_the_key() {
         let folder = tempfile::tempdir().unwrap();
         let key = HostKey::generate().unwrap();
-        let lines = format!("test -z \"$BSS_HOST_KEY\" && echo {}", key.to_base64().expose());
+        let lines = format!("echo {}", key.to_base64().expose());
         let read = script(folder.path(), &lines).run().unwrap_or_else(|_| panic!());
         assert!(read.is_same(&key));
     }
@@ -243,13 +268,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let key = HostKey::generate().unwrap();
         let printed = format!("echo {}; exec 1>&-; exec sleep 20", key.to_base64().expose());
-        // The program that it has started keeps the output open.
-        for lines in ["exec sleep 20", "sleep 20 2>/dev/null", &printed] {
+        // The program that it has started keeps the output open, and is ended with it.
+        let started = folder.path().join("started");
+        let starts = format!("sleep 20 & echo $! > {}; wait", started.display());
+        for lines in ["exec sleep 20", &starts, &printed] {
             let begun = Instant::now();
             let ran = script(folder.path(), lines).run_within(Duration::from_secs(1));
             let said = ran.map(drop).unwrap_err().lines().join("\n");
             assert!(said.contains("still at work after 1 seconds"), "{said}");
             assert!(begun.elapsed() < Duration::from_secs(15), "{lines}");
         }
+        let started = std::fs::read_to_string(&started).unwrap();
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", started.trim())).unwrap_or_default();
+        assert!(state.is_empty() || state.contains(") Z "), "{state}");
     }
 }

@@ -16,7 +16,7 @@ use super::{output, show};
 pub(super) enum KeyCommand {
     /// Make a new host key, and print it or write it into a file; the record is not touched
     #[command(
-        after_help = "Examples:\n  bss-host key new --out new.key\n  bss-host key new | vault kv put secret/bss-host key=-"
+        after_help = "Examples:\n  bss-host key new --out new.key\n  bss-host key new | vault kv put secret/bss-host-next key=-"
     )]
     New {
         /// The file, which must not exist and will be readable by its owner alone; without it, the key is printed

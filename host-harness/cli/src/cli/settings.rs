@@ -29,6 +29,8 @@ enum Kind {
     Path,
     /// An address that may hold a password.
     Address,
+    /// A program and its arguments, of which the program alone is shown: an argument may say where a secret is, or be one.
+    Command,
     /// A proxy's address. No option has it: others can read a command's arguments.
     Proxy,
     /// Several texts, joined by commas. No option has it.
@@ -53,7 +55,7 @@ const fn setting(key: &'static str, variables: &'static [&'static str], kind: Ki
 pub(super) const SETTINGS: &[Setting] = &[
     setting("data-dir", &["BSS_DATA_DIR"], Kind::Path),
     setting("host-key-file", &["BSS_HOST_KEY_FILE"], Kind::Path),
-    setting("host-key-command", &["BSS_HOST_KEY_COMMAND"], Kind::Text),
+    setting("host-key-command", &["BSS_HOST_KEY_COMMAND"], Kind::Command),
     setting("plugin", &["BSS_PLUGIN"], Kind::Path),
     setting("log", &["BSS_LOG"], Kind::Text),
     setting("log-format", &["BSS_LOG_FORMAT"], Kind::Text),
@@ -72,6 +74,16 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("serve.at-once", &["BSS_RUN_AT_ONCE"], Kind::Text),
     setting("serve.alert-command", &["BSS_ALERT_COMMAND"], Kind::Path),
 ];
+
+/// The program of a command, with a mark for its arguments.
+fn program_of(command: &str) -> String {
+    let mut words = command.split_whitespace();
+    let program = words.next().unwrap_or_default();
+    match words.next() {
+        Some(_) => format!("{program} …"),
+        None => program.to_owned(),
+    }
+}
 
 impl Setting {
     /// The option's long name, and the command whose option it is; without one, all commands have it.
@@ -136,6 +148,7 @@ impl Setting {
                 |_| "(not a proxy's address)".to_owned(),
                 |proxy| proxy.to_string(),
             ),
+            Kind::Command => program_of(&text),
             Kind::Text | Kind::Path | Kind::List => text.into_owned(),
         }
     }
@@ -372,6 +385,6 @@ fn value_of(kind: Kind, value: &DeValue<'_>, folder: &Path) -> Result<OsString, 
             Ok(_) => Ok(text.into()),
             Err(error) => Err(error.to_string()),
         },
-        Kind::Text | Kind::Address | Kind::List => Ok(text.into()),
+        Kind::Text | Kind::Address | Kind::Command | Kind::List => Ok(text.into()),
     }
 }

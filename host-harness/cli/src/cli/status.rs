@@ -100,13 +100,14 @@ fn to_decide(status: &view::Status) -> String {
     )
 }
 
-/// What former host keys are still needed for, and what is to be done about it.
+/// What other host keys than the first are still needed for. No advice to rotate: on a host that lists the keys in another order than the
+/// others, it would seal everything with the wrong one.
 fn former_host_keys(status: &view::Status) -> String {
     match status.values_of_former_host_keys {
         None => String::new(),
-        Some(0) => "nothing: former keys are needed for older backups alone".to_owned(),
+        Some(0) => "no value on record".to_owned(),
         Some(values) => format!(
-            "{}: `bss-host key rotate` seals them again",
+            "{} on record; `bss-host key list` shows which",
             show::counted(values, "value")
         ),
     }

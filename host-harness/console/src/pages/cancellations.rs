@@ -35,10 +35,15 @@ pub(crate) async fn list(me: Me, query: Query) -> Answer {
         Some(_) => Vec::new(),
         None => latest_others(&me, filter.instance).await?,
     };
+    let of_instance = match filter.instance {
+        Some(instance) => format!("?instance={instance}"),
+        None => String::new(),
+    };
     let shown = context! {
         rows => rows(&me, &asked.rows).await?,
         is_queue => filter.state == Some(CancellationState::Requested),
-        is_moving => filter.instance.is_none() && is_moving(&recent),
+        is_moving => is_moving(&recent),
+        of_instance,
         recent => rows(&me, &recent).await?,
         states => house::words(CancellationState::ALL, CancellationState::word),
         instances => house::instances(&me).await?,
@@ -49,21 +54,28 @@ pub(crate) async fn list(me: Me, query: Query) -> Answer {
 }
 
 /// The latest cancellations that do not wait for a decision, for a page that shows them while licenses are returned.
-pub(crate) async fn recent(me: Me) -> Answer {
-    let recent = latest_others(&me, None).await?;
+pub(crate) async fn recent(me: Me, query: Query) -> Answer {
+    let instance = house::asked_instance(&me, &query).await?;
+    let recent = latest_others(&me, instance).await?;
     let shown = context! { recent => rows(&me, &recent).await? };
     me.part("cancellations_recent.html", shown, !is_moving(&recent))
 }
 
-/// The latest cancellations, at an instance or at all of them, without those that wait for a decision.
+/// The cancellations whose license is being returned, at an instance or at all of them, and then the latest others that do not wait for a
+/// decision.
 async fn latest_others(me: &Me, instance: Option<Uuid>) -> Result<Vec<Cancellation>, Failure> {
-    let filter = CancellationFilter {
+    let record = me.host().record();
+    let latest = Page::first(RECENT).in_order(SortOrder::Descending);
+    let mut filter = CancellationFilter {
         instance,
+        state: Some(CancellationState::Returning),
         ..CancellationFilter::default()
     };
-    let latest = Page::first(RECENT).in_order(SortOrder::Descending);
-    let mut recent = me.host().record().cancellations(&filter, &latest).await?.rows;
-    recent.retain(|cancellation| cancellation.state != CancellationState::Requested);
+    let mut recent = record.cancellations(&filter, &latest).await?.rows;
+    filter.state = None;
+    let mut others = record.cancellations(&filter, &latest).await?.rows;
+    others.retain(|cancellation| !cancellation.state.is_open());
+    recent.append(&mut others);
     Ok(recent)
 }
 

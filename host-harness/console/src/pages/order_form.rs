@@ -459,6 +459,7 @@ async fn filled(me: &Me, mut typed: Typed, rows: usize, key: &str, wrong: &Wrong
     }
     let country = countries::code(&typed.country).unwrap_or(typed.country.as_str());
     Ok(context! {
+        session => me.session().id,
         chosen => chosen.map(|chosen| chosen.id),
         is_list => !has_more && products.len() <= LISTED_MAX,
         instances,

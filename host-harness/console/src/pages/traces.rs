@@ -58,20 +58,35 @@ const SILENT: [&str; 2] = ["describe", "configure-instance"];
 /// Shows the last calls to vendors, those of a function, every one, or those that are looked for.
 pub(crate) async fn list(me: Me, query: Query) -> Answer {
     let find = query.text("find").unwrap_or_default();
+    let functions: Vec<_> = FUNCTIONS.into_iter().chain([EVERY_CALL]).collect();
     let asked = query.text("function").unwrap_or_default();
+    if !asked.is_empty() && !functions.contains(&asked.as_str()) {
+        return Err(Failure::odd_address("function"));
+    }
     let traces = kept(&me);
     let (name, of) = (find.clone(), asked.clone());
-    let calls = read(move || match (name.as_str(), of.as_str()) {
-        ("", "") => traces.last(LAST, |function| !SILENT.contains(&function)),
-        ("", EVERY_CALL) => traces.last(LAST, |_| true),
-        ("", of) => traces.last(LAST, |function| function == of),
-        (name, _) => traces.find(name),
+    let calls = read(move || match name.as_str() {
+        "" => traces.last(LAST, |function| is_asked(function, &of)),
+        // What somebody looks for by name is found whatever it is, unless a function was chosen, too.
+        name => {
+            let mut found = traces.find(name)?;
+            found.retain(|call| of.is_empty() || is_asked(call.root.text("function"), &of));
+            Ok(found)
+        }
     });
     let mut calls = shown(&me, calls.await?).await?;
     calls.reverse();
-    let functions: Vec<_> = FUNCTIONS.into_iter().chain([EVERY_CALL]).collect();
     me.page("traces.html", context! { calls, find, functions, asked })
         .await
+}
+
+/// Whether calls of a function are shown where `asked` was chosen.
+fn is_asked(function: &str, asked: &str) -> bool {
+    match asked {
+        "" => !SILENT.contains(&function),
+        EVERY_CALL => true,
+        asked => function == asked,
+    }
 }
 
 /// Shows a call.
@@ -100,7 +115,15 @@ async fn read(
 async fn shown(me: &Me, calls: Vec<CallTrace>) -> Result<Vec<Call>, Failure> {
     let calls = me.host().calls_of_owner(calls).await?;
     let views = me.host().call_trace_views(&calls).await?;
-    Ok(views.iter().map(Call::from).collect())
+    let named = views.iter().map(|view| {
+        let mut call = Call::from(view);
+        // A call whose first line was lost has no function.
+        if FUNCTIONS.contains(&call.function.as_str()) {
+            call.name = me.text(&format!("words.{}", call.function), &[]);
+        }
+        call
+    });
+    Ok(named.collect())
 }
 
 /// A call, as a page shows it.
@@ -110,6 +133,8 @@ struct Call {
     id: String,
     instance: String,
     function: String,
+    /// What the call was for, in words.
+    name: String,
     /// How it ended. Empty: that is not on record.
     outcome: String,
     begun_at_ms: i64,
@@ -151,6 +176,7 @@ impl From<&view::CallTrace> for Call {
             id: call.id.clone(),
             instance: call.instance.clone(),
             function: text(&root.fields, "function").to_owned(),
+            name: what(root),
             outcome: text(&root.fields, "outcome").to_owned(),
             begun_at_ms: i64::try_from(root.begun_at_us / 1_000).unwrap_or(i64::MAX),
             took: root.took_us.map(millis),

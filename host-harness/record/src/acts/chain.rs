@@ -95,20 +95,21 @@ pub(super) fn digest(before: &str, act: &RecordedAct) -> String {
 }
 
 /// The digest of the last act. Acts that are older than the chain are put through it as if they were in it.
-pub(super) async fn last(connection: &mut Connection) -> Result<String, RecordError> {
+pub(super) async fn last(connection: &mut Connection) -> Result<(i64, String), RecordError> {
     let row = connection
-        .sql("SELECT digest FROM acts ORDER BY number DESC LIMIT 1")
+        .sql("SELECT number, digest FROM acts ORDER BY number DESC LIMIT 1")
         .fetch_optional()
         .await?;
     let Some(row) = row else {
-        return Ok(String::new());
+        return Ok((0, String::new()));
     };
+    let number = row.try_get("number")?;
     if let Some(digest) = row.try_get("digest")? {
-        return Ok(digest);
+        return Ok((number, digest));
     }
     let mut walk = Walk::default();
     while walk.step(&mut *connection).await?.is_some() {}
-    Ok(walk.digest)
+    Ok((number, walk.digest))
 }
 
 /// Fails unless every act is as it was written.
