@@ -257,7 +257,8 @@ impl Record {
         self.readers.now()
     }
 
-    pub(crate) fn uptime(&self) -> Uptime {
+    /// The present by the clock that counts how much time has passed, by which leases are told.
+    pub fn uptime(&self) -> Uptime {
         self.readers.uptime()
     }
 

@@ -3,7 +3,6 @@
 use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
-use bss_model::clock::now_ms;
 use bss_model::{
     AssetFilter, AssetId, LicenseState, OrderId, Rows, Secret, SyncStatus, overdue_since_ms, with_causes,
 };
@@ -60,7 +59,7 @@ pub(crate) async fn list(Extension(caller): Extension<Caller>, uri: Uri) -> Resu
         state: query.word("state", LicenseState::ALL, LicenseState::word, &mut problems),
         since_ms: query.time_ms("sinceMs", &mut problems),
         until_ms: query.time_ms("untilMs", &mut problems),
-        open_since_ms: is_overdue.then(|| overdue_since_ms(now_ms())),
+        open_since_ms: is_overdue.then(|| overdue_since_ms(caller.host().record().now_ms())),
     };
     let page = lists::page(&mut query, &mut problems);
     query.end(&mut problems);

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use bss_model::clock::now_ms;
 use bss_model::{
     Advice, Asset, AssetFilter, ErrorKind, IdKind, LicenseSecrets, LicenseState, SortOrder, SyncStatus,
     is_returned_but_active, overdue_since_ms,
@@ -220,7 +219,7 @@ async fn list(host: &Host, list: ListAssets, json: bool) -> Outcome {
         state: list.state.map(LicenseState::from),
         since_ms: period.since_ms,
         until_ms: period.until_ms,
-        open_since_ms: list.overdue.then(|| overdue_since_ms(now_ms())),
+        open_since_ms: list.overdue.then(|| overdue_since_ms(host.record().now_ms())),
     };
     let assets = list
         .page

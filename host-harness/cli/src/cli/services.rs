@@ -364,9 +364,8 @@ async fn detach(host: &Host, instance: &str, json: bool) -> Outcome {
 
 async fn runs(host: &Host, instance: &str, form: Form) -> Outcome {
     let instance = host.named_instance(instance).await?;
-    host.record()
-        .end_dead_services_runs(bss_model::moment::uptime())
-        .await?;
+    let record = host.record();
+    record.end_dead_services_runs(record.uptime()).await?;
     let runs = pages::all(SortOrder::Descending, async |page| {
         host.record().services_runs(instance.id, page).await
     });

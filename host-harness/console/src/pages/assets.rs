@@ -3,7 +3,6 @@
 use std::num::NonZeroU32;
 
 use axum::extract::Path;
-use bss_model::clock::now_ms;
 use bss_model::{
     ActFilter, ApiScope, AssetFilter, CancellationFilter, CancellationState, ChargeFilter, LicenseState,
     MailFilter, Page, Requester, RequesterKind, Secret, SortOrder, SyncStatus, overdue_since_ms,
@@ -35,7 +34,7 @@ pub(crate) async fn list(me: Me, query: Query) -> Answer {
         product: query.text("product"),
         sync_status: query.word("syncStatus", SyncStatus::ALL, SyncStatus::word)?,
         state: query.word("state", LicenseState::ALL, LicenseState::word)?,
-        open_since_ms: is_overdue.then(|| overdue_since_ms(now_ms())),
+        open_since_ms: is_overdue.then(|| overdue_since_ms(me.host().record().now_ms())),
         ..AssetFilter::default()
     };
     let assets = me.host().record().assets(&filter, &query.page()).await?;
