@@ -78,7 +78,7 @@ fn a_host_key_is_rotated_as_the_manual_says_and_the_former_one_is_not_needed_any
     let (out, _) = shown(folder, DATA_DIR, &["status"]);
     assert_says(
         &out,
-        &["Sealed with former host keys", "3 values", "bss-host key rotate"],
+        &["Sealed with former host keys", "3 values", "bss-host key list"],
     );
 
     let rotated = told(folder, DATA_DIR, &["key", "rotate"]);
@@ -97,6 +97,7 @@ fn a_host_key_is_rotated_as_the_manual_says_and_the_former_one_is_not_needed_any
     hold(folder, &[&old]);
     let error = refused(folder, DATA_DIR, &["key", "list"], NO_ANSWER, "wrong-host-key");
     assert_says(text(&error["message"]), &[&new_id]);
+    assert_says(text(&error["advice"]), &[&new_id, "below the first one"]);
     let (out, _) = shown_with(folder, &new, &["audit", "list", "--act", "rotate-host-key"]);
     assert_says(&out, &["rotate host key"]);
 }

@@ -631,7 +631,7 @@ fn a_backup_is_restored_only_with_its_host_key_from_a_file_or_the_environment() 
     send_from(folder, "stranger", "stranger@host.example");
     directory_with_key(folder, "with-another", "stranger");
     let error = refused(folder, "with-another", &restore[..3], NO_ANSWER, "wrong-host-key");
-    assert_says(text(&error["advice"]), &["`host.key`", "`BSS_HOST_KEY`"]);
+    assert_says(text(&error["advice"]), &["add host key", "below the first one"]);
     assert_says(text(&error["message"]), &["`backup.db`"]);
     refused(folder, "with-another", &["record", "show"], REFUSED, "no-record");
     assert!(

@@ -267,12 +267,14 @@ async fn the_files_of_the_database_are_their_owners_alone_also_where_they_were_n
 #[tokio::test]
 async fn another_host_key_is_refused_before_anything_is_read() {
     let record = TestRecord::open().await;
+    let uses = record.host_key_uses().await.unwrap();
+    let id = uses.keys[0].id.to_string();
     let other = Arc::new(HostKey::generate().unwrap());
     let error = Record::open_with(record.path(), &HostKeySource::Given(other))
         .await
         .unwrap_err();
     assert!(matches!(error, RecordError::WrongHostKey { .. }), "{error:?}");
-    assert_eq!(error.diagnosis().advice, Some(Advice::RestoreHostKey));
+    assert_eq!(error.diagnosis().advice, Some(Advice::AddHostKey { id }));
 }
 
 #[tokio::test]
