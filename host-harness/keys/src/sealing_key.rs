@@ -1,4 +1,4 @@
-//! One key of 256 bits, and what it seals and opens.
+//! A key of 256 bits, and what it seals and opens.
 //!
 //! A sealed value says in its first byte how it is made, and that byte is authenticated, so that neither form can be passed
 //! off as the other:
@@ -27,7 +27,7 @@ const FORM_2: u8 = 2;
 /// What stands before the nonce in the second form.
 pub(crate) const PREFIX_BYTES: usize = 1 + KEY_ID_BYTES;
 
-/// One key of 256 bits.
+/// A key of 256 bits.
 pub(crate) struct SealingKey {
     bytes: Zeroizing<[u8; KEY_BYTES]>,
     id: KeyId,

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub enum ServerError {
     /// No PostgreSQL that is new enough is installed.
     #[error(
-        "no PostgreSQL {oldest} or later on this machine, in PATH or /usr/lib/postgresql; hint: `apt-get install postgresql` (Debian's package)"
+        "no PostgreSQL {oldest} or later on this machine, in PATH or /usr/lib/postgresql; Debian's package is `postgresql`"
     )]
     Missing {
         /// The oldest version that will do.
@@ -20,7 +20,7 @@ pub enum ServerError {
     #[error("a server does not run as root, and this machine has neither a user `postgres` nor `nobody`")]
     NoAccount,
     /// The directory of the server is too deep for the name of a socket.
-    #[error("`{}` is too long for the directory of a socket; hint: set TMPDIR to a shorter one", path.display())]
+    #[error("`{}` is too long for the directory of a socket, which TMPDIR names", path.display())]
     DeepDirectory {
         /// The directory.
         path: PathBuf,

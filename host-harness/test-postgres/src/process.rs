@@ -51,7 +51,7 @@ pub(crate) fn kill_all(server: &mut Child) -> io::Result<()> {
     if server.try_wait()?.is_some() {
         return Ok(());
     }
-    // It starts no more meanwhile.
+    // A stopped postmaster starts no more of them meanwhile.
     signal_child(server, Signal::STOP)?;
     for process in children(pid(server)?) {
         signal(process, Signal::KILL)?;

@@ -127,7 +127,7 @@ mod tests {
         let error = Programs::find_in(iter::empty(), root.path()).unwrap_err();
         assert!(matches!(error, ServerError::Missing { oldest: OLDEST }));
         assert!(
-            error.to_string().contains("apt-get install postgresql"),
+            error.to_string().contains("Debian's package is `postgresql`"),
             "{error}"
         );
     }

@@ -27,9 +27,9 @@ pub enum Point {
 /// What becomes of the connection then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Breakage {
-    /// It is closed, to both sides.
+    /// The connection is closed, to both sides.
     Cut,
-    /// It stays open to both sides, and nothing comes through: a machine or a cable is gone.
+    /// The connection stays open to both sides, and nothing comes through: a machine or a cable is gone.
     Silence,
 }
 

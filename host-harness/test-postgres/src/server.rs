@@ -157,7 +157,7 @@ impl Server {
                 self.directory.path().display().to_string(),
             ),
             ("max_connections", "300".to_owned()),
-            // Nobody needs a test's data after a power cut; the record takes such a server by this name alone.
+            // A test's data may be lost in a power cut; the record takes such a server by this name alone.
             ("fsync", "off".to_owned()),
             ("cluster_name", CLUSTER_NAME.to_owned()),
         ];

@@ -79,7 +79,7 @@ fn of_variable() -> Result<Option<Named>, Failure> {
 fn credential() -> Option<PathBuf> {
     let folder = std::env::var_os(CREDENTIALS_VARIABLE).filter(|folder| !folder.is_empty())?;
     let file = Path::new(&folder).join(CREDENTIAL);
-    // One that is there and can't be reached must not be passed over in silence.
+    // A credential that is there and can't be reached must not be passed over in silence.
     file.try_exists().unwrap_or(true).then_some(file)
 }
 

@@ -33,7 +33,7 @@ pub(super) struct HostKeyCommand {
 
 impl fmt::Display for HostKeyCommand {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Its arguments are nobody else's business.
+        // Arguments may say where a secret is, so they are not shown.
         write!(formatter, "the host key command `{}`", self.program)
     }
 }
@@ -134,7 +134,7 @@ fn printed(child: &mut Child, limit: Duration) -> Result<Zeroizing<Vec<u8>>, Str
 fn read_until(output: Option<ChildStdout>, limit: Duration) -> Result<Zeroizing<Vec<u8>>, String> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
-        // Nobody is there any more to be told once the time is over.
+        // Sending fails once the time is over, when nobody listens any more.
         let _ = sender.send(output.map_or_else(|| Ok(Zeroizing::default()), read));
     });
     match receiver.recv_timeout(limit) {

@@ -21,7 +21,7 @@ pub(crate) enum Pool {
     Postgres(PgPool, Arc<Told>),
 }
 
-/// One connection, in a transaction or not.
+/// A connection, in a transaction or not.
 #[derive(Debug)]
 pub(crate) struct Connection {
     held: Held,

@@ -264,7 +264,7 @@ mod tests {
             ("lib.rs", 1),
             ("mail_settings.rs", 1),
             ("requests.rs", 1),
-            // One function for the present and the former keys.
+            // The present and the former keys are sealed by a single function.
             ("webhooks.rs", 1),
         ];
         let mut found = BTreeMap::new();

@@ -65,7 +65,7 @@ async fn a_rotation_that_is_killed_between_two_batches_goes_on_where_it_was_and_
     let error = open(folder.path(), of(&[&new])).await.unwrap_err();
     assert!(needs(old.id())(&error), "{error:?}");
     let record = open(folder.path(), of(&[&new, &old])).await.unwrap();
-    // One that is left, and the checks.
+    // A webhook's keys are left, and the checks.
     assert_eq!(record.values_of_former_host_keys().await.unwrap(), Some(3));
     for webhook in &webhooks {
         assert_eq!(record.webhook_keys(*webhook).await.unwrap().len(), 1);

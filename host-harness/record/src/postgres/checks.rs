@@ -133,7 +133,7 @@ pub enum DatabaseWarning {
         "the database server waits for no standby (`synchronous_standby_names` is empty): what it has confirmed is lost where a standby takes over, unless its storage is replicated"
     )]
     NoSynchronousStandby,
-    /// One of the clocks is wrong.
+    /// The clock of the server or of this machine is wrong.
     #[error("the clocks of this machine and of the database server are {} s apart or more", difference.as_secs())]
     ClocksApart {
         /// How far at least.

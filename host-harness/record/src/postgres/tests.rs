@@ -41,7 +41,7 @@ async fn a_server_is_believed_that_has_a_certificate_of_its_name_and_a_named_aut
     let refused = [
         // The certificate is another name's.
         ("127.0.0.1", verified.clone()),
-        // It is of no authority that is trusted.
+        // The server's certificate is of no authority that is trusted.
         (
             "localhost",
             format!("sslmode=verify-full&sslrootcert={}", other.path().display()),

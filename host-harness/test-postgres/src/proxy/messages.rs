@@ -29,7 +29,7 @@ pub(super) struct Messages {
     are_typed: bool,
 }
 
-/// One message, as it was sent.
+/// A message, as it was sent.
 #[derive(Debug)]
 pub(super) struct Message {
     bytes: Vec<u8>,

@@ -56,7 +56,7 @@ async fn a_killed_server_comes_back_with_what_was_committed_and_nothing_else() {
         .unwrap();
     let mut open = connection.begin().await.unwrap();
     open.execute("INSERT INTO kept VALUES (2)").await.unwrap();
-    // One that is at work looks after no other process.
+    // A backend at work does not notice by itself that its postmaster is gone.
     let mut busy = PgConnection::connect(&url).await.unwrap();
     let busy = tokio::spawn(async move { busy.execute("DO 'BEGIN LOOP END LOOP; END'").await });
     let at_work = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'DO%'";

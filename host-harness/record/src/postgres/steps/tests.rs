@@ -32,7 +32,7 @@ UNION ALL
 SELECT 'trigger ' || name || ' ' || tbl_name FROM sqlite_master WHERE type = 'trigger'
 ORDER BY 1";
 
-/// The same of PostgreSQL.
+/// A line for each table, column, key, reference, index and trigger in PostgreSQL, as the query for SQLite has them.
 const TABLES_OF_POSTGRES: &str = "
 WITH tables AS (SELECT oid, relname AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
                 AND relname <> '_sqlx_migrations'),
