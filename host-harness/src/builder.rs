@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bss_keys::HostKeySource;
 use bss_model::{Actor, Advice, Diagnose, Diagnosis, DutiesChange, ErrorKind, ProxyRules};
-use bss_record::Record;
+use bss_record::{DatabaseAddress, Record, RecordError};
 use bss_sandbox::exchange_recording::Recorder;
 use bss_sandbox::limits::CallLimits;
 
@@ -65,6 +65,7 @@ pub struct HostBuilder {
     data_dir: PathBuf,
     plugin_file: Option<PathBuf>,
     host_key: HostKeySource,
+    database: Option<DatabaseAddress>,
     duties: DutiesChange,
     call_limits: CallLimits,
     recorder: Option<Recorder>,
@@ -95,6 +96,7 @@ impl HostBuilder {
             data_dir: data_dir.to_owned(),
             plugin_file: None,
             host_key: HostKeySource::default(),
+            database: None,
             duties: DutiesChange::default(),
             call_limits: CallLimits::default(),
             recorder: None,
@@ -118,6 +120,12 @@ impl HostBuilder {
             host_key: source,
             ..self
         }
+    }
+
+    /// Says in which database on a PostgreSQL server the record is, which many hosts may have open. Its host key is never made, and
+    /// its tables are brought up to date by [`Record::migrate_database`] alone. `None`, and without this: in the data directory.
+    pub fn database(self, database: Option<DatabaseAddress>) -> Self {
+        Self { database, ..self }
     }
 
     /// Says whether customers are mailed by the host, which the record keeps for everybody who opens it. Off, nothing is
@@ -165,7 +173,10 @@ impl HostBuilder {
     /// # Errors
     /// When there is no record (code `no-record`), when it can't be opened, or was restored and is to be refused then.
     pub async fn open(self) -> Result<Host, Error> {
-        let record = Record::open_with(&self.data_dir, &self.host_key).await?;
+        let record = match &self.database {
+            None => Record::open_with(&self.data_dir, &self.host_key).await?,
+            Some(database) => Record::open_database(&self.data_dir, &self.host_key, database).await?,
+        };
         self.on(record).await
     }
 
@@ -175,7 +186,10 @@ impl HostBuilder {
     /// # Errors
     /// When a record is there (code `record-is-there`) or was there, and when it can't be made.
     pub async fn create(self) -> Result<Host, Error> {
-        let record = Record::create(&self.data_dir, &self.host_key).await?;
+        let record = match &self.database {
+            None => Record::create(&self.data_dir, &self.host_key).await?,
+            Some(database) => Record::create_database(&self.data_dir, &self.host_key, database).await?,
+        };
         self.on(record).await
     }
 
@@ -186,7 +200,15 @@ impl HostBuilder {
     /// # Errors
     /// Like those two, except for `no-record` and `record-is-there`.
     pub async fn open_or_create(self) -> Result<Host, Error> {
-        let record = Record::open_or_create(&self.data_dir, &self.host_key).await?;
+        let record = match &self.database {
+            None => Record::open_or_create(&self.data_dir, &self.host_key).await?,
+            Some(database) => match Record::create_database(&self.data_dir, &self.host_key, database).await {
+                Err(RecordError::Exists { .. }) => {
+                    Record::open_database(&self.data_dir, &self.host_key, database).await?
+                }
+                made => made?,
+            },
+        };
         self.on(record).await
     }
 
@@ -222,6 +244,7 @@ impl fmt::Debug for HostBuilder {
             .field("data_dir", &self.data_dir)
             .field("plugin_file", &self.plugin_file)
             .field("host_key", &self.host_key)
+            .field("database", &self.database)
             .field("duties", &self.duties)
             .field("call_limits", &self.call_limits)
             .field("proxies", &self.proxies)

@@ -4,14 +4,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bss_model::{Actor, AddedPlugin, Instance, Owner, PluginDigest, ProxyRules};
+use bss_model::{Actor, AddedPlugin, Instance, Owner, PluginDigest, ProxyRules, with_causes};
 use bss_record::Record;
 use bss_sandbox::access_token_cache::AccessTokenCache;
 use bss_sandbox::call::CallContext;
 use bss_sandbox::call_event::CallListener;
 use bss_sandbox::exchange_recording::Recorder;
 use bss_sandbox::limits::CallLimits;
-use bss_sandbox::outbound_https::{ConnectionCounts, Egress, OutboundHttps};
+use bss_sandbox::outbound_https::{ConnectionCounts, Egress, OutboundHttps, Permit, Permitted};
 use bss_sandbox::plugin::Plugin;
 use bss_sandbox::seen_exchanges::SeenExchanges;
 
@@ -96,6 +96,19 @@ impl Host {
     pub fn heard_by(&self, listener: CallListener) -> Self {
         Self {
             listener,
+            ..self.clone()
+        }
+    }
+
+    /// The host whose requests to vendors leave only with a worker's permit. `None`: its lock is enough.
+    pub(crate) fn permitted_by(&self, permit: Option<bss_record::Permit>) -> Self {
+        let Some(permit) = permit else { return self.clone() };
+        let ask = move || {
+            let permit = permit.clone();
+            Box::pin(async move { permit.check().await.map_err(|error| with_causes(&error)) }) as Permitted
+        };
+        Self {
+            outbound: self.outbound.permitted_by(Permit::new(ask)),
             ..self.clone()
         }
     }

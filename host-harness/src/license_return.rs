@@ -170,7 +170,8 @@ impl Host {
         listener: CallListener,
     ) -> Result<Cancellation, ReturnError> {
         let worker = self.record().start_worker().await?;
-        let ran = self.attempts(worker.id(), cancellation_id, &listener).await;
+        let host = self.permitted_by(worker.permit());
+        let ran = host.attempts(worker.id(), cancellation_id, &listener).await;
         if let Err(error) = self.record().end_worker(worker).await {
             tracing::warn!(%error, "the worker of a return can't be removed from the record; its lease will expire");
         }

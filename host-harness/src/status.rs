@@ -28,6 +28,11 @@ impl Host {
             awaits_adoption: record.awaits_adoption().await?,
             open_alerts: self.open_alerts().await?,
             values_of_former_host_keys: record.values_of_former_host_keys().await?,
+            database_warnings: record
+                .database_warnings()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             disk_free_bytes: record.disk_free_bytes()?,
         })
     }

@@ -373,6 +373,8 @@ impl Host {
         let sent = tokio::select! {
             sent = self.keep_sending(worker.id(), stopped.clone()) => sent,
             () = given_up(&mut stopped) => Ok(()),
+            // Another worker sends them, and this one is given nothing more.
+            () = taken_for_dead(&worker) => Err(RecordError::WorkerLost),
         };
         // What could not be written down is left to the lease.
         sent?;
@@ -385,6 +387,13 @@ impl Host {
 async fn given_up(stopped: &mut watch::Receiver<bool>) {
     until_stopped(stopped).await;
     tokio::time::sleep(MAILS_LEFT_AFTER).await;
+}
+
+/// Waits until others take a worker for dead.
+async fn taken_for_dead(worker: &Worker) {
+    while !worker.is_lost() {
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// Warns the operator, once, of lines whose outcome has been open for too long. The lines stay as they are. What is over with
@@ -472,8 +481,8 @@ impl Work {
         let worker = host.record().start_worker().await?;
         let mut work = Self {
             worker_id: worker.id(),
+            host: host.permitted_by(worker.permit()),
             worker: Some(worker),
-            host: host.clone(),
             taking,
             at_once: at_once.max(1),
             share: share(at_once.max(1)),
@@ -529,6 +538,9 @@ impl Work {
 
     /// Takes as many lines as may be attempted now, and begins them.
     pub(crate) async fn take(&mut self) -> Result<(), RecordError> {
+        if self.worker.as_ref().is_some_and(Worker::is_lost) {
+            return Err(RecordError::WorkerLost);
+        }
         self.look_at_instances().await?;
         // In rounds, because one that takes lines of several instances may fill none of their shares.
         while self.take_round().await? > 0 {}

@@ -18,6 +18,7 @@ mod contact_doubts;
 mod csv_file;
 mod csv_lines;
 mod customers;
+mod database;
 mod demo;
 mod demo_console;
 mod exit_status;
@@ -74,6 +75,7 @@ mod trace;
 mod typed_ids;
 mod webhooks;
 mod worker;
+mod worker_list;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};

@@ -10,6 +10,8 @@
 //! | the database is another file | another file |
 //! | none of these | the record goes on |
 //!
+//! A record on a server shows by the database's epoch and by how many dispatches each host has seen counted; see `epochs` in `bss-record`.
+//!
 //! A record that was restored does not know what was done after its copy was made. So every purchase and every return that
 //! is open is in doubt, and every e-mail that waits is held back. Where the copy may run beside the original, nothing that is
 //! in doubt is bought until somebody adopts the record, and so says that no other copy goes on. An older database in the
@@ -30,8 +32,12 @@ pub enum Evidence {
     Outdated,
     /// The record was last opened on another machine.
     AnotherMachine,
-    /// The record was last opened in another file.
+    /// The record was last opened in another file, or in another database of a server.
     AnotherFile,
+    /// Another server took over the database, and may not have all that the former one had said was written.
+    Failover,
+    /// An operator has said that it was put back to an earlier moment.
+    Told,
 }
 
 stored_enum!(Evidence {
@@ -40,6 +46,8 @@ stored_enum!(Evidence {
     Outdated = "outdated", "older than what was done";
     AnotherMachine = "another_machine", "moved to another machine";
     AnotherFile = "another_file", "copied";
+    Failover = "failover", "after a failover of its server";
+    Told = "told", "put back to an earlier moment";
 });
 
 /// A place where a record is opened.
@@ -102,7 +110,7 @@ impl Evidence {
     pub fn may_have_an_original(self) -> bool {
         match self {
             Self::Backup | Self::NoWitness | Self::AnotherMachine | Self::AnotherFile => true,
-            Self::Outdated => false,
+            Self::Outdated | Self::Failover | Self::Told => false,
         }
     }
 }

@@ -44,7 +44,7 @@ impl Record {
     /// # Errors
     /// When the record can't be written.
     pub async fn save_alert_addresses(&self, emails: &[String], actor: &Actor) -> Result<(), RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         transaction
             .sql(
                 "INSERT INTO alert_settings (id, emails, saved_at_ms) VALUES (1, $1, $2)
@@ -76,7 +76,7 @@ impl Record {
         if to_tell.bind(1_i64).fetch_optional().await?.is_none() {
             return Ok(Vec::new());
         }
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let now_ms = self.now_ms();
         let rows = transaction
             .sql(TO_TELL)
@@ -104,7 +104,7 @@ impl Record {
         channel: AlertChannel,
         notices: &[AlertNotice],
     ) -> Result<(), RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         for notice in notices {
             transaction
                 .sql("UPDATE alert_notices SET told_at_ms = $3 WHERE alert = $1 AND channel = $2")
@@ -128,7 +128,7 @@ impl Record {
         notices: &[AlertNotice],
         next_try_at_ms: i64,
     ) -> Result<(), RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         for notice in notices {
             transaction
                 .sql("UPDATE alert_notices SET next_try_at_ms = $3 WHERE alert = $1 AND channel = $2")

@@ -236,7 +236,7 @@ impl Record {
         problem: Option<&Problem>,
     ) -> Result<(), RecordError> {
         let kind = AlertKind::InstanceHeld;
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         raise_about_instance(&mut transaction, kind, instance_id, problem).await?;
         transaction.commit().await?;
         Ok(())
@@ -274,7 +274,7 @@ impl Record {
         if known.len() == concerned.len() && concerned.iter().all(is_known) {
             return Ok(());
         }
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         for (instance, problem) in concerned {
             raise_about_instance(&mut transaction, kind, *instance, Some(problem)).await?;
         }
@@ -319,7 +319,7 @@ impl Record {
     /// # Errors
     /// When the record can't be written.
     pub async fn end_instance_held(&self, instance_id: Uuid) -> Result<(), RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         end(
             &mut transaction,
             AlertKind::InstanceHeld,
@@ -385,7 +385,7 @@ impl Record {
         of: Option<&Owner>,
         actor: &Actor,
     ) -> Result<u64, AcknowledgeError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let numbers = match choice {
             AlertChoice::Numbers(numbers) => {
                 for number in numbers {

@@ -94,7 +94,7 @@ impl Record {
             revoked_at_ms: None,
         };
         let key = ApiKey::generate(client.id)?;
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         if is_name_of_platform(&mut transaction, &client.name).await? {
             return Err(ApiClientError::NameTaken { name: client.name });
         }
@@ -144,7 +144,7 @@ impl Record {
         keep_former: Duration,
         actor: &Actor,
     ) -> Result<(ApiClient, Secret), ApiClientError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let client = usable(&mut transaction, name, owner).await?;
         let (key, now_ms) = (ApiKey::generate(client.id)?, self.now_ms());
         let former_key_until_ms =
@@ -181,7 +181,7 @@ impl Record {
         owner: Option<&Owner>,
         actor: &Actor,
     ) -> Result<ApiClient, ApiClientError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let client = usable(&mut transaction, name, owner).await?;
         let now_ms = self.now_ms();
         transaction.sql(
@@ -245,7 +245,7 @@ impl Record {
     /// # Errors
     /// When the record can't be written.
     pub async fn raise_api_keys_tried(&self, problem: &Problem) -> Result<(), RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         raise_happened(&mut transaction, AlertKind::ApiKeysTried, API, problem).await?;
         transaction.commit().await?;
         Ok(())

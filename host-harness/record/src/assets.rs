@@ -247,7 +247,7 @@ impl Record {
         let mut secrets = BTreeMap::new();
         // Other writers come in between: with many licenses, all of them at once would take longer than they wait.
         for assets in assets.chunks(ROWS_PER_STATEMENT) {
-            let mut transaction = self.writer.begin_write().await?;
+            let mut transaction = self.begin_write().await?;
             let read = self.read_license_secrets(&mut transaction, assets).await?;
             for (asset_id, (instance_id, _)) in &read {
                 let (act, subject) = (Act::ShowKeys, Subject::asset(*asset_id));
@@ -325,7 +325,7 @@ impl Record {
     }
 
     async fn retry(&self, asset_id: Uuid, ground: Ground, actor: &Actor) -> Result<(), RetryError> {
-        let mut transaction = self.writer.begin_write().await.map_err(RetryError::Record)?;
+        let mut transaction = self.begin_write().await.map_err(RetryError::Record)?;
         self.release_dead_workers(&mut transaction).await?;
         let row = transaction.sql(
             "SELECT sync_status, generation, assets.instance_id, customer_erased_at_ms IS NOT NULL AS is_erased

@@ -183,7 +183,7 @@ impl Record {
         ends: &[Waiting],
         results: &mut Vec<Result<Asset, FinishError>>,
     ) -> Result<(), FinishError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         for (end, _) in ends {
             match self.write_end(&mut transaction, end).await {
                 Err(FinishError::Record(error)) => return Err(error.into()),
@@ -195,7 +195,17 @@ impl Record {
     }
 
     async fn write_end_alone(&self, end: &AttemptEnd) -> Result<Asset, FinishError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut patience = self.patience();
+        loop {
+            match self.try_to_write_end(end).await {
+                Err(error) if patience.allows(&error).await => {}
+                written => return written,
+            }
+        }
+    }
+
+    async fn try_to_write_end(&self, end: &AttemptEnd) -> Result<Asset, FinishError> {
+        let mut transaction = self.begin_write().await?;
         let result = self.write_end(&mut transaction, end).await;
         if !matches!(result, Err(FinishError::Record(_))) {
             transaction.commit().await?;

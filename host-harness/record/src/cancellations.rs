@@ -177,7 +177,7 @@ impl Record {
         actor: &Actor,
     ) -> Result<Cancellation, CancelError> {
         let comment = short_enough(comment)?;
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         cancelable(&mut transaction, asset_id).await?;
         if let Some(last) = last(&mut transaction, asset_id).await?
             && last.state.is_open()
@@ -244,7 +244,7 @@ impl Record {
         actor: &Actor,
     ) -> Result<Cancellation, DecideError> {
         let comment = short_enough(comment)?;
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let before = read(&mut transaction, cancellation_id).await?;
         let before = before.ok_or(DecideError::NoCancellation { id: cancellation_id })?;
         if before.state != CancellationState::Requested {

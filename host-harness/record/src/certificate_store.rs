@@ -6,15 +6,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bss_keys::{
-    Caution, HostKey, HostKeyError, Identity, InspectError, InstalledCertificate, KeyWithCertificates,
-    PfxCode, Unusable, describe, read_pfx,
+    Caution, HostKeyError, Identity, InspectError, InstalledCertificate, KeyWithCertificates, PfxCode,
+    Unusable, describe, read_pfx,
 };
 use bss_model::clock::rfc3339;
 use bss_model::{Act, Actor, Advice, Diagnose, Diagnosis, ErrorKind, Owner, Subject, Thumbprint};
 use serde_json::{Value, json};
 
 use crate::acts::write_act;
-use crate::database::Pool;
 use crate::erasure::empty_log;
 use crate::mail_settings::mail_certificate;
 use crate::stored::owner_column;
@@ -180,22 +179,10 @@ impl Default for Stored {
 #[derive(Clone, Debug)]
 pub struct CertificateStore {
     owner: Option<Owner>,
-    readers: Pool,
-    writer: Pool,
-    host_key: Arc<HostKey>,
+    record: Record,
 }
 
 impl CertificateStore {
-    /// Wraps a record's database, which has been migrated.
-    pub(crate) fn new(owner: Option<Owner>, readers: Pool, writer: Pool, host_key: Arc<HostKey>) -> Self {
-        Self {
-            owner,
-            readers,
-            writer,
-            host_key,
-        }
-    }
-
     /// Installs the certificate of a PFX file with its private key and chain; or a certificate without one (PEM, DER or PKCS #7)
     /// that answers a request of [`CertificateStore::request`], or that was issued for the key of an installed one. A certificate that is installed already
     /// stays so; a longer chain replaces a shorter one.
@@ -231,7 +218,7 @@ impl CertificateStore {
         how: &Stored,
         actor: &Actor,
     ) -> Result<ImportedCertificate, ImportError> {
-        let now = self.writer.now_ms();
+        let now = self.record.writer.now_ms();
         let installed = describe(&found.leaf, &found.chain, now)?;
         if installed.has_expired(now) {
             return Err(ImportError::Expired {
@@ -242,6 +229,7 @@ impl CertificateStore {
             });
         }
         let sealed = self
+            .record
             .host_key
             .seal(&self.key_purpose(&installed.thumbprint), &found.private_key)?;
         self.store(&installed, &found, &sealed, how, actor).await?;
@@ -298,7 +286,7 @@ impl CertificateStore {
         actor: &Actor,
     ) -> Result<(), RecordError> {
         let thumbprint = installed.thumbprint.to_string();
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.record.begin_write().await?;
         let inserted = transaction.sql(
             "INSERT INTO certificates (owner, thumbprint, certificate, sealed_private_key, imported_at_ms)
              VALUES ($1, $2, $3, $4, $5) ON CONFLICT (owner, thumbprint) DO NOTHING",
@@ -362,6 +350,7 @@ impl CertificateStore {
     /// When the record can't be read.
     pub async fn list(&self) -> Result<Vec<InstalledCertificate>, RecordError> {
         let rows = self
+            .record
             .readers
             .sql("SELECT thumbprint, certificate, imported_at_ms FROM certificates WHERE owner = $1")
             .bind(self.owner())
@@ -386,6 +375,7 @@ impl CertificateStore {
     /// When the record can't be read.
     pub async fn get(&self, thumbprint: &Thumbprint) -> Result<Option<InstalledCertificate>, RecordError> {
         let row = self
+            .record
             .readers
             .sql("SELECT certificate, imported_at_ms FROM certificates WHERE owner = $1 AND thumbprint = $2")
             .bind(self.owner())
@@ -408,6 +398,7 @@ impl CertificateStore {
     /// When the record can't be read.
     pub async fn der(&self, thumbprint: &Thumbprint) -> Result<Option<Vec<u8>>, RecordError> {
         let der = self
+            .record
             .readers
             .sql("SELECT certificate FROM certificates WHERE owner = $1 AND thumbprint = $2")
             .bind(self.owner())
@@ -423,7 +414,7 @@ impl CertificateStore {
     /// # Errors
     /// When the record can't be read.
     pub async fn used_by(&self) -> Result<BTreeMap<Thumbprint, Vec<String>>, RecordError> {
-        let rows = self.readers.sql(
+        let rows = self.record.readers.sql(
             "SELECT thumbprint, name FROM instances WHERE owner = $1 AND thumbprint IS NOT NULL ORDER BY name",
         )
         .bind(self.owner())
@@ -444,7 +435,7 @@ impl CertificateStore {
     /// # Errors
     /// When it is not installed, or while an instance uses it.
     pub async fn remove(&self, thumbprint: &Thumbprint, actor: &Actor) -> Result<(), RemoveError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.record.begin_write().await?;
         let instances: Vec<String> = transaction
             .sql("SELECT name FROM instances WHERE owner = $1 AND thumbprint = $2 ORDER BY name")
             .bind(self.owner())
@@ -479,7 +470,7 @@ impl CertificateStore {
         let detail = owner.map_or(Value::Null, |owner| json!({ "owner": owner.as_str() }));
         write_act(&mut transaction, actor, act, &subject, None, detail).await?;
         transaction.commit().await?;
-        empty_log(&self.writer).await;
+        empty_log(&self.record.writer).await;
         Ok(())
     }
 
@@ -493,6 +484,7 @@ impl CertificateStore {
             thumbprint: *thumbprint,
         };
         let row = self
+            .record
             .readers
             .sql(
                 "SELECT certificate, sealed_private_key, imported_at_ms FROM certificates
@@ -509,13 +501,14 @@ impl CertificateStore {
         let imported_at_ms = row.try_get("imported_at_ms")?;
         let installed = self.describe(&leaf, &chain, imported_at_ms)?;
         let private_key = self
+            .record
             .host_key
             .open(&self.key_purpose(thumbprint), &column("sealed_private_key")?)?;
         Ok(Arc::new(Identity::new(installed, leaf, chain, &private_key)?))
     }
 
     async fn chain(&self, thumbprint: &str) -> Result<Vec<Vec<u8>>, RecordError> {
-        let chain = self.readers.sql(
+        let chain = self.record.readers.sql(
             "SELECT certificate FROM certificate_chains WHERE owner = $1 AND thumbprint = $2 ORDER BY position",
         )
         .bind(self.owner())
@@ -552,12 +545,10 @@ impl Record {
 
     /// The certificates of an owner. `None`: the operator's own.
     pub fn certificates_of(&self, owner: Option<&Owner>) -> CertificateStore {
-        CertificateStore::new(
-            owner.cloned(),
-            self.readers.clone(),
-            self.writer.clone(),
-            Arc::clone(&self.host_key),
-        )
+        CertificateStore {
+            owner: owner.cloned(),
+            record: self.clone(),
+        }
     }
 
     /// All installed certificates, whoever owns them, in the order of [`CertificateStore::list`].

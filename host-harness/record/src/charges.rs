@@ -202,7 +202,7 @@ impl Record {
         prefix: ChargePrefix,
         actor: &Actor,
     ) -> Result<ChargeSeries, ChargePrefixError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let instance = instance_of_series(&mut transaction, instance_id).await?;
         let before = series(&mut transaction, &instance).await?;
         if before.prefix == prefix && is_settled(&mut transaction, instance_id).await? {

@@ -80,7 +80,7 @@ impl Record {
         if let Some(field) = correction.invalid_field() {
             return Err(CorrectCustomerError::Invalid { field });
         }
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let orders = orders(&mut transaction, customer, instance).await?;
         let instances: BTreeSet<Uuid> = orders.iter().map(|order| order.instance_id).collect();
         if instances.len() > 1 {

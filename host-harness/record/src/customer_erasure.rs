@@ -200,7 +200,7 @@ impl Record {
         unsent: UnsentMails,
         actor: &Actor,
     ) -> Result<CustomerErasure, EraseCustomerError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         // An e-mail that a dead worker has taken is not being sent.
         self.release_dead_workers(&mut transaction).await?;
         let instances = instances_of(&mut transaction, scope).await?;

@@ -4,6 +4,7 @@
 pub(crate) mod builder;
 pub(crate) mod clock;
 pub(crate) mod connection;
+mod on_server;
 pub(crate) mod postgres;
 pub(crate) mod row;
 pub(crate) mod sqlite;
@@ -12,11 +13,10 @@ mod turn;
 mod value;
 
 pub(crate) use builder::Builder;
-#[cfg(test)]
-pub(crate) use connection::Transaction;
-pub(crate) use connection::{Connection, Pool};
+pub(crate) use connection::{Connection, Pool, Transaction};
 pub(crate) use row::Row;
 pub(crate) use statement::On;
+pub(crate) use turn::Epoch;
 
 #[cfg(test)]
 mod tests;

@@ -71,7 +71,7 @@ impl Record {
         let behind: Vec<String> = self.readers.sql(behind).scalars().await?;
         let mut has_more = false;
         for webhook in behind {
-            let mut transaction = self.writer.begin_write().await?;
+            let mut transaction = self.begin_write().await?;
             has_more |= make_of(&mut transaction, &webhook).await?;
             transaction.commit().await?;
         }
@@ -114,7 +114,7 @@ impl Record {
         if look.fetch_optional().await?.is_none() {
             return Ok(None);
         }
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let life = present_life(&mut transaction).await?;
         loop {
             let mut due = due(due_by_ms, self.now_ms(), busy);
@@ -174,7 +174,7 @@ impl Record {
         end: DeliveryOutcome,
     ) -> Result<(), RecordError> {
         let (delivery, now) = (&sent.delivery, self.now_ms());
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         transaction
             .sql(
                 "INSERT INTO delivery_attempts (delivery_id, number, at_ms, status, problem)
@@ -278,7 +278,7 @@ impl Record {
     /// # Errors
     /// When there is no such delivery, the receiver is off, or the record can't be written.
     pub async fn redeliver(&self, webhook: Uuid, delivery: Uuid, actor: &Actor) -> Result<(), WebhookError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         check_on(&mut transaction, webhook).await?;
         let again = transaction.sql(
             "UPDATE deliveries SET state = 'pending', tries = 0, generation = generation + 1, due_at_ms = $3, delivered_at_ms = NULL
@@ -304,7 +304,7 @@ impl Record {
     /// # Errors
     /// When there is no such receiver, it is off, or the record can't be written.
     pub async fn redeliver_failed(&self, webhook: Uuid, actor: &Actor) -> Result<u64, WebhookError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         check_on(&mut transaction, webhook).await?;
         let again = transaction.sql(
             "UPDATE deliveries SET state = 'pending', tries = 0, generation = generation + 1, due_at_ms = $2

@@ -37,7 +37,7 @@ impl Record {
         if change.of(before) == before {
             return Ok(());
         }
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let before = duties(&mut transaction).await?;
         let new = change.of(before);
         transaction

@@ -100,7 +100,7 @@ impl Record {
 
     /// Writes down that the host key is rotated, where anything is to be sealed again, and seals the first values.
     async fn begin_rotation(&self, actor: &Actor) -> Result<u64, RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let mut foreign = 0;
         for place in PLACES.iter().chain(CHECKS) {
             foreign += self.foreign_values(&mut transaction, place).await?;
@@ -136,7 +136,7 @@ impl Record {
         after: Option<&[String]>,
         at_once: usize,
     ) -> Result<Batch, RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let batch = self.seal_in(&mut transaction, place, after, at_once).await?;
         transaction.commit().await?;
         Ok(batch)
@@ -144,7 +144,7 @@ impl Record {
 
     /// Has the record be opened with the first key alone, unless a value still needs another one.
     async fn is_rotated(&self, values: &mut u64) -> Result<bool, RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         for place in PLACES {
             if self.foreign_values(&mut transaction, place).await? > 0 {
                 return Ok(false);

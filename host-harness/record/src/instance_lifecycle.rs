@@ -135,7 +135,7 @@ impl Record {
         if !is_instance_name(name) {
             return Err(RenameError::Name(invalid()));
         }
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let old = instance_to_change(&mut transaction, instance_id).await?;
         if old.name == name {
             return Ok(old);
@@ -178,7 +178,7 @@ impl Record {
         is_enabled: bool,
         actor: &Actor,
     ) -> Result<Instance, SaveError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let old = instance_to_change(&mut transaction, instance_id).await?;
         if old.is_disabled() != is_enabled {
             return Ok(old);
@@ -222,7 +222,7 @@ impl Record {
         instance_id: Uuid,
         actor: &Actor,
     ) -> Result<Instance, RemoveInstanceError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let old = instance_to_change(&mut transaction, instance_id).await?;
         if has_orders(&mut transaction, instance_id).await? {
             return Err(RemoveInstanceError::HasOrders { name: old.name });

@@ -42,7 +42,7 @@ impl Record {
                 })
             }
         };
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let old = instance_to_change(&mut transaction, instance_id).await?;
         let saved = Instance {
             reach: Reach {

@@ -260,7 +260,7 @@ impl Record {
             created_at_ms: self.now_ms(),
             disabled_at_ms: None,
         };
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         if let Some(digest) = instance.plugin
             && !is_trusted(&mut transaction, &digest).await?
         {
@@ -372,7 +372,7 @@ impl Record {
         new: SavedSettings,
         actor: &Actor,
     ) -> Result<Instance, SaveError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let old = instance_to_change(&mut transaction, instance_id).await?;
         if old.version != expected_version {
             let changed_by: Option<String> = transaction

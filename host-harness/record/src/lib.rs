@@ -20,6 +20,7 @@ mod database;
 mod deliveries;
 mod duties;
 mod earlier_attempts;
+mod epochs;
 mod erased_customers;
 mod erasure;
 mod file_system;
@@ -43,6 +44,7 @@ mod outcomes;
 mod own_files;
 mod paging;
 mod passing_time;
+mod patience;
 mod platforms;
 mod plugins;
 mod postgres;
@@ -57,6 +59,8 @@ mod refreshes;
 mod returns;
 mod runs;
 mod sellers;
+#[cfg(test)]
+mod server_failures;
 mod server_record;
 mod services;
 mod short_ids;
@@ -118,7 +122,7 @@ pub use services::ApplyError;
 pub use spending::{BeyondSpendingLimit, SpendingLimitError};
 pub use webhooks::WebhookError;
 pub use withdrawals::WithdrawError;
-pub use workers::{LivingWorker, WORKER_LEASE, Worker};
+pub use workers::{LivingWorker, Permit, WORKER_LEASE, Worker};
 
 use database::{Pool, sqlite};
 use host_keys::KEY_CHECK_PURPOSE;
@@ -146,8 +150,9 @@ pub struct Record {
     order_ids: Uuid,
     data_dir: Arc<Path>,
     ends: Arc<attempts::AttemptEnds>,
-    /// `None`: a server keeps the database, whose files are not this host's to watch.
-    dispatches: Option<Arc<provenance::Dispatches>>,
+    dispatches: Arc<provenance::Dispatches>,
+    /// What an operator should know of the database.
+    warnings: Arc<[DatabaseWarning]>,
     /// Held as long as the record is open.
     _in_use: Arc<File>,
 }
@@ -174,6 +179,7 @@ impl Record {
     /// key is missing or is another one, and when the database can't be opened.
     pub async fn open_with(data_dir: &Path, host_key: &HostKeySource) -> Result<Self, RecordError> {
         if own_files::is_missing(&data_dir.join(RECORD_FILE))? {
+            provenance::check_not_on_server(data_dir)?;
             return Err(no_record(data_dir));
         }
         Self::open_as(data_dir, host_key, Opening::Existing).await
@@ -204,6 +210,7 @@ impl Record {
         opening: Opening,
     ) -> Result<Self, RecordError> {
         let _lock = lock_directory(data_dir).await?;
+        provenance::check_not_on_server(data_dir)?;
         let is_new = own_files::is_missing(&data_dir.join(RECORD_FILE))?;
         match opening {
             Opening::Existing if is_new => return Err(no_record(data_dir)),
@@ -241,7 +248,8 @@ impl Record {
             order_ids,
             data_dir: data_dir.into(),
             ends: Arc::default(),
-            dispatches: Some(Arc::new(dispatches)),
+            dispatches: Arc::new(dispatches),
+            warnings: Arc::default(),
             _in_use: Arc::new(in_use),
         })
     }
@@ -260,6 +268,16 @@ impl Record {
     /// The present by the clock that counts how much time has passed, by which leases are told.
     pub fn uptime(&self) -> Uptime {
         self.readers.uptime()
+    }
+
+    /// Whether a server keeps the record, and not a file in the data directory.
+    pub fn is_on_server(&self) -> bool {
+        self.writer.is_postgres()
+    }
+
+    /// What an operator should know of the database, as it was when the record was opened. Empty: the record is a file.
+    pub fn database_warnings(&self) -> &[DatabaseWarning] {
+        &self.warnings
     }
 
     /// Whether the record was closed by [`Record::close`], of this value or of a clone.

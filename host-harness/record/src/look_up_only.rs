@@ -33,7 +33,7 @@ impl Record {
     /// # Errors
     /// When the record can't be written.
     pub async fn set_look_up_only(&self, time: Duration, actor: &Actor) -> Result<(), RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let before = transaction
             .sql("SELECT record, look_up_only_ms FROM provenance")
             .fetch_one()

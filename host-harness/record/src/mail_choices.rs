@@ -19,7 +19,7 @@ impl Record {
         choices: MailChoices,
         actor: &Actor,
     ) -> Result<(), RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         transaction
             .sql(
                 "INSERT INTO mail_choices (instance_id, on_return, per_order) VALUES ($1, $2, $3)

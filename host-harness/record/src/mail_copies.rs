@@ -128,7 +128,7 @@ impl Record {
                 address: address.to_owned(),
             });
         }
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let mut copies = Vec::with_capacity(mails.len());
         for mail in mails {
             let (instance_id, state) = check(&mut transaction, *mail).await?;

@@ -25,7 +25,7 @@ impl Record {
         settings: &MailSettings,
         actor: &Actor,
     ) -> Result<(), RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         self.write_mail_settings(&mut transaction, settings, actor)
             .await?;
         transaction.commit().await?;
@@ -45,7 +45,7 @@ impl Record {
         settings: &MailSettings,
         actor: &Actor,
     ) -> Result<bool, RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         if self.read_mail_settings(&mut *transaction).await?.as_ref() != Some(before) {
             return Ok(false);
         }

@@ -51,7 +51,7 @@ impl Record {
         was_the_try: bool,
         next_try_at_ms: impl Fn(u32) -> i64,
     ) -> Result<Option<MailStop>, RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let row = transaction
             .sql("SELECT problem, since_ms, tries, next_try_at_ms FROM mail_stop WHERE kind = $1")
             .bind(ALL)
@@ -92,7 +92,7 @@ impl Record {
     /// # Errors
     /// When the record can't be written.
     pub async fn end_mail_stop(&self) -> Result<bool, RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let was_there = end(&mut transaction).await?;
         transaction.commit().await?;
         Ok(was_there)
@@ -103,7 +103,7 @@ impl Record {
     /// # Errors
     /// When the record can't be written.
     pub async fn resume_mails(&self) -> Result<(), RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         resume(&mut transaction).await?;
         transaction.commit().await?;
         Ok(())

@@ -99,7 +99,7 @@ impl Record {
         new.check()?;
         let code = random_code()?;
         let operator_id = Uuid::new_v4();
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let written = transaction.sql(
             "INSERT INTO operators (id, name, role, may_reveal, created_at_ms) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (name) DO NOTHING",
@@ -142,7 +142,7 @@ impl Record {
         actor: &Actor,
     ) -> Result<(Operator, Secret), OperatorError> {
         let code = random_code()?;
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let operator = usable(&mut transaction, name).await?;
         invite(&mut transaction, operator.id, &code).await?;
         write_operator_act(&mut transaction, actor, Act::InviteOperator, &operator).await?;
@@ -169,7 +169,7 @@ impl Record {
         code: &Secret,
         password: &PasswordHash,
     ) -> Result<Operator, OperatorError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let operator = invited(&mut transaction, code)
             .await?
             .ok_or(OperatorError::NoInvitation)?;
@@ -204,7 +204,7 @@ impl Record {
         may_reveal: bool,
         actor: &Actor,
     ) -> Result<Operator, OperatorError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let operator = of_name(&mut transaction, name).await?;
         if (operator.role, operator.may_reveal) == (role, may_reveal) {
             return Ok(operator);
@@ -227,7 +227,7 @@ impl Record {
     /// # Errors
     /// When there is no such operator, or it was disabled before, and when the record can't be written.
     pub async fn disable_operator(&self, name: &str, actor: &Actor) -> Result<Operator, OperatorError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let operator = usable(&mut transaction, name).await?;
         transaction.sql(
             "UPDATE operators SET disabled_at_ms = $2, invitation_digest = NULL, invited_until_ms = NULL WHERE id = $1",
@@ -248,7 +248,7 @@ impl Record {
     /// # Errors
     /// When there is no such operator, and when the record can't be written.
     pub async fn enable_operator(&self, name: &str, actor: &Actor) -> Result<Operator, OperatorError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let operator = of_name(&mut transaction, name).await?;
         if operator.disabled_at_ms.is_none() {
             return Ok(operator);
@@ -321,7 +321,7 @@ impl Record {
         agent: &str,
     ) -> Result<Secret, OperatorError> {
         let (code, now_ms) = (random_code()?, self.now_ms());
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let is_same = transaction
             .sql("SELECT 1 FROM operators WHERE id = $1 AND password_hash = $2")
             .bind(operator.id.to_string())
@@ -421,7 +421,7 @@ impl Record {
         session: Uuid,
         actor: &Actor,
     ) -> Result<(), RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let name: Option<String> = transaction.sql(
             "SELECT name FROM operators WHERE id = $2 AND id IN (SELECT operator_id FROM operator_sessions WHERE id = $1)",
         )
@@ -713,7 +713,7 @@ mod tests {
         let (_folder, record) = record().await;
         let (_, _, session) = signed_in(&record).await;
         let (_, code) = record.invite_operator("maria", &me()).await.unwrap();
-        let mut transaction = record.writer.begin_write().await.unwrap();
+        let mut transaction = record.begin_write().await.unwrap();
         end_all(&mut transaction).await.unwrap();
         transaction.commit().await.unwrap();
         assert!(!is_alive(&record, &session).await);

@@ -315,8 +315,9 @@ impl Record {
     pub async fn place_order(&self, new: NewOrder, actor: &Actor) -> Result<Placed, PlaceError> {
         check(&new)?;
         let request_digest = request_digest(&new)?;
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         if let Some(order) = earlier(&mut transaction, &new, &request_digest).await? {
+            transaction.rollback().await?;
             return Ok(Placed::Known(order));
         }
         let written = self.write_order(&mut transaction, &new, &request_digest).await;
@@ -353,7 +354,7 @@ impl Record {
     pub async fn check_order(&self, new: NewOrder) -> Result<BTreeSet<NewLine>, PlaceError> {
         check(&new)?;
         let request_digest = request_digest(&new)?;
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let order = match earlier(&mut transaction, &new, &request_digest).await? {
             Some(order) => order,
             None => self.write_order(&mut transaction, &new, &request_digest).await?,

@@ -253,8 +253,9 @@ impl Record {
         if due == 0 || read_gate(&self.readers).await? == Gate::Closed {
             return Ok(Vec::new());
         }
-        let mut transaction = self.writer.begin_write().await?;
-        self.release_dead_workers(&mut transaction).await?;
+        let Some(mut transaction) = self.begin_taking(worker_id).await? else {
+            return Ok(Vec::new());
+        };
         let gate = read_gate(&mut *transaction).await?;
         let limit = match gate {
             Gate::Open => limit,
@@ -267,7 +268,6 @@ impl Record {
                 "UPDATE mails SET worker = $1, attempts = attempts + 1, waits_for_order = FALSE
              WHERE id IN (SELECT id FROM mails WHERE state = $2 AND due_at_ms <= $3 AND worker IS NULL
                           ORDER BY CASE WHEN $5 THEN attempts ELSE 0 END, due_at_ms, id LIMIT $4)
-               AND EXISTS (SELECT 1 FROM workers WHERE id = $1)
              RETURNING id",
             )
             .bind(worker_id.to_string())
@@ -403,6 +403,24 @@ impl Record {
         outcome: MailOutcome,
         due_at_ms: i64,
     ) -> Result<(), RecordError> {
+        // What was sent and is not on record is sent again.
+        let mut patience = self.patience();
+        loop {
+            let finished = self.try_to_finish_mail(worker_id, mail, outcome.clone(), due_at_ms);
+            match finished.await {
+                Err(error) if patience.allows(&error).await => {}
+                finished => return finished,
+            }
+        }
+    }
+
+    async fn try_to_finish_mail(
+        &self,
+        worker_id: Uuid,
+        mail: &MailToSend,
+        outcome: MailOutcome,
+        due_at_ms: i64,
+    ) -> Result<(), RecordError> {
         let now = self.now_ms();
         let tries = i64::from(!matches!(outcome, MailOutcome::Waits(_)));
         let (state, problem, due_at_ms, sent_at_ms) = match outcome {
@@ -413,7 +431,7 @@ impl Record {
             MailOutcome::Refused(problem) => (MailState::Failed, Some(problem), now, None),
         };
         let problem_text = problem.as_ref().map(to_json).transpose()?;
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         for mail in std::iter::once(mail).chain(&mail.others) {
             let finished = transaction.sql(
                 "UPDATE mails SET state = $3, problem = $4, due_at_ms = $5, sent_at_ms = $6, worker = NULL,
@@ -522,7 +540,7 @@ impl Record {
     }
 
     async fn make_one_due(&self, mail_id: Uuid, which: MadeDue, actor: &Actor) -> Result<(), RetryMailError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let state: Option<String> = transaction
             .sql("SELECT state FROM mails WHERE id = $1")
             .bind(mail_id.to_string())
@@ -570,7 +588,7 @@ impl Record {
     }
 
     async fn make_all_due(&self, which: MadeDue, actor: &Actor) -> Result<u64, RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let due = make_due(&mut transaction, which, actor).await?;
         transaction.commit().await?;
         Ok(due)

@@ -38,7 +38,7 @@ fn put_off() -> [(&'static str, &'static str, &'static str, &'static str); 5] {
 impl Record {
     /// Counts the time that has passed, and puts off by less what a clock that ran ahead has put off.
     pub(super) async fn count_time(&self) -> Result<(), RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let now = transaction.now();
         catch_up(&mut transaction, now, Duration::ZERO).await?;
         transaction.commit().await?;
@@ -56,7 +56,7 @@ impl Record {
             if look.fetch_optional().await?.is_none() {
                 continue;
             }
-            let mut transaction = self.writer.begin_write().await?;
+            let mut transaction = self.begin_write().await?;
             let pull = format!("UPDATE {table} SET {column} = $3 WHERE {condition}");
             let pulled = transaction
                 .composed(pull)

@@ -121,7 +121,7 @@ impl Record {
             former_key_until_ms: None,
             revoked_at_ms: None,
         };
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         if is_used(&mut transaction, &platform.name).await? {
             return Err(PlatformError::NameTaken { name: platform.name });
         }
@@ -175,7 +175,7 @@ impl Record {
         keep_former: Duration,
         actor: &Actor,
     ) -> Result<Platform, PlatformError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let former = usable(&mut transaction, name, owner).await?;
         let application_id = application_id.or(former.application_id);
         let application_id = application_id.ok_or_else(|| PlatformError::NoApplication {
@@ -222,7 +222,7 @@ impl Record {
         owner: Option<&Owner>,
         actor: &Actor,
     ) -> Result<Platform, PlatformError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let platform = Platform {
             revoked_at_ms: Some(self.now_ms()),
             former_key_until_ms: None,

@@ -113,7 +113,7 @@ impl Record {
     /// # Errors
     /// When the record can't be read or written.
     pub async fn add_plugin(&self, new: &NewPlugin<'_>, actor: &Actor) -> Result<AddedPlugin, RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         if let Some(known) = found(&mut transaction, &new.digest).await? {
             transaction
                 .sql("UPDATE plugins SET content = $2 WHERE sha256 = $1 AND content <> $2")
@@ -138,7 +138,7 @@ impl Record {
         digest: &PluginDigest,
         actor: &Actor,
     ) -> Result<Option<AddedPlugin>, RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let Some(plugin) = found(&mut transaction, digest).await? else {
             return Ok(None);
         };
@@ -159,7 +159,7 @@ impl Record {
         new: &NewPlugin<'_>,
         actor: &Actor,
     ) -> Result<AddedPlugin, RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         // Another process may have been faster.
         let first = transaction
             .sql(select!("ORDER BY number LIMIT 1"))
@@ -179,7 +179,7 @@ impl Record {
     /// # Errors
     /// When it is not on record, an instance has it, or the record can't be written.
     pub async fn remove_plugin(&self, digest: &PluginDigest, actor: &Actor) -> Result<(), RemovePluginError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let instances: Vec<String> = transaction
             .sql("SELECT name FROM instances WHERE plugin = $1 ORDER BY name")
             .bind(digest.to_string())

@@ -119,7 +119,7 @@ impl Record {
         choice: &Choice,
         actor: &Actor,
     ) -> Result<Decided, ProductError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let chosen = chosen(&mut transaction, instance_id, choice).await?;
         let refuses = |product: &&Product| product.discontinued && !decision.takes_discontinued();
         let refused = chosen.iter().filter(refuses).count();
@@ -199,7 +199,7 @@ impl Record {
         prices: &[NewPrice],
         actor: &Actor,
     ) -> Result<Vec<PriceChange>, ProductError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let changes = set_each(&mut transaction, instance_id, prices, actor).await?;
         transaction.commit().await?;
         Ok(changes)
@@ -215,7 +215,7 @@ impl Record {
         prices: &[NewPrice],
         actor: &Actor,
     ) -> Result<Vec<PriceChange>, ProductError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let changes = set_each(&mut transaction, instance_id, prices, actor).await?;
         transaction.rollback().await?;
         Ok(changes)
@@ -232,7 +232,7 @@ impl Record {
         currency: &str,
         actor: &Actor,
     ) -> Result<Vec<PriceChange>, ProductError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let changes = remove_each(&mut transaction, instance_id, codes, currency, actor).await?;
         transaction.commit().await?;
         Ok(changes)
@@ -249,7 +249,7 @@ impl Record {
         currency: &str,
         actor: &Actor,
     ) -> Result<Vec<PriceChange>, ProductError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let changes = remove_each(&mut transaction, instance_id, codes, currency, actor).await?;
         transaction.rollback().await?;
         Ok(changes)

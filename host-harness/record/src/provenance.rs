@@ -10,6 +10,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use aws_lc_rs::digest;
@@ -32,7 +33,7 @@ use super::own_files::{sync_directory_of, with_ending};
 use super::passing_time;
 use super::stored::{boot, certain, id, moment, optional, to_json, uptime_ms};
 use super::webhooks::switch_all_off;
-use super::{Record, RecordError};
+use super::{RECORD_FILE, Record, RecordError, own_files};
 use crate::database::{Builder, Connection, Pool, Row, sqlite};
 
 /// The file beside the database that counts the record's dispatches.
@@ -43,19 +44,22 @@ const PLACE_CHARS: usize = 16;
 const WITNESS_BYTES_MAX: u64 = 128;
 /// How much time must have passed until an opening of the record counts it. What is open counts it all the time.
 const COUNTED_WHEN_OPENED: Duration = Duration::from_secs(60 * 60);
+/// How long e-mails wait after a failover: a host that lives looks at the record every ten seconds.
+const MAILS_WAIT: Duration = Duration::from_secs(60);
+/// In the witness, in the place of the directory's identity: a server has the database.
+const ON_SERVER: &str = "server----------";
 /// The id of a Linux machine's installation (`machine-id(5)`).
 const MACHINE_ID: &str = "/etc/machine-id";
 
 /// The dispatches of a record that is open, and the files that show whether it is still in place.
 #[derive(Debug)]
 pub(super) struct Dispatches {
-    database: PathBuf,
-    /// The inode of the database when it was opened.
-    inode: u64,
+    /// The database's file, and its inode when it was opened. `None`: a server has it, whose files are not this host's to watch.
+    database: Option<(PathBuf, u64)>,
     witness: PathBuf,
     record: Uuid,
-    /// The digests of the identities of database and directory.
-    place: WitnessedPlace,
+    /// The digests of the identities of database and directory, or of a server's epoch.
+    place: Mutex<WitnessedPlace>,
     /// The highest number that this process has written to the witness.
     highest: AtomicI64,
     /// Whether the log has been told that the witness can't be written.
@@ -65,12 +69,57 @@ pub(super) struct Dispatches {
 impl Dispatches {
     /// Fails if the database was replaced since it was opened: what is written now would be lost.
     fn check_in_place(&self) -> Result<(), RecordError> {
-        match std::fs::metadata(&self.database) {
-            Ok(found) if found.ino() == self.inode => Ok(()),
+        let Some((database, inode)) = &self.database else {
+            return Ok(());
+        };
+        match std::fs::metadata(database) {
+            Ok(found) if found.ino() == *inode => Ok(()),
             _ => Err(RecordError::Replaced {
-                path: self.database.clone(),
+                path: database.clone(),
             }),
         }
+    }
+
+    /// The dispatches of a record on a server, as far as a witness has them.
+    pub(super) fn on_server(data_dir: &Path, record: Uuid, witnessed: Option<Witnessed>) -> Self {
+        let (epoch, highest) = witnessed.map_or_else(Default::default, |of| (of.epoch, of.highest));
+        Self {
+            database: None,
+            witness: data_dir.join(WITNESS_FILE),
+            record,
+            place: Mutex::new(WitnessedPlace::server(epoch)),
+            highest: AtomicI64::new(highest),
+            told: AtomicBool::new(false),
+        }
+    }
+
+    /// What this host has seen counted in a server's database.
+    pub(super) fn witnessed(&self) -> Witnessed {
+        Witnessed {
+            epoch: self.place().file,
+            highest: self.highest.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Goes on in an epoch of a server's database, which has counted so many dispatches.
+    ///
+    /// # Errors
+    /// When the witness can't be written.
+    pub(super) fn go_on_in(&self, epoch: &str, sequence: i64) -> Result<(), RecordError> {
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = WitnessedPlace::server(short(epoch));
+        self.highest.store(sequence, Ordering::Relaxed);
+        let (record, place) = (self.record, self.place());
+        let counted = Witness { record, sequence };
+        // A number of another epoch is not to be overtaken by one of this.
+        let _ = std::fs::remove_file(&self.witness);
+        write_witness(&self.witness, counted, &place).map_err(|source| RecordError::Directory {
+            path: self.witness.clone(),
+            source,
+        })
+    }
+
+    fn place(&self) -> WitnessedPlace {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Writes a committed number of dispatches to the witness. A witness that can't be written stops nothing: it shows a
@@ -83,7 +132,7 @@ impl Dispatches {
             record: self.record,
             sequence,
         };
-        if let Err(error) = write_witness(&self.witness, witness, &self.place)
+        if let Err(error) = write_witness(&self.witness, witness, &self.place())
             && !self.told.swap(true, Ordering::Relaxed)
         {
             tracing::warn!(%error, file = %self.witness.display(), "the number of the record's dispatches can't be written");
@@ -140,7 +189,7 @@ pub(super) async fn examine(
                     let counted = found.map_or(0, |found| found.sequence);
                     let sequence = known.sequence.max(counted).saturating_add(1);
                     let now = transaction.now();
-                    put_in_doubt(&mut transaction, &known, evidence, now).await?;
+                    put_in_doubt(&mut transaction, &known, evidence, &noticer(), now).await?;
                     settle_here(&mut transaction, sequence, &here, evidence, now).await?;
                     Provenance { sequence, ..known }
                 }
@@ -157,11 +206,10 @@ pub(super) async fn examine(
     }
     let place = WitnessedPlace::of(&here);
     let dispatches = Dispatches {
-        database: database.to_owned(),
-        inode,
+        database: Some((database.to_owned(), inode)),
         witness,
         record: now.record,
-        place,
+        place: Mutex::new(place),
         highest: AtomicI64::new(i64::MIN),
         told: AtomicBool::new(false),
     };
@@ -170,29 +218,89 @@ pub(super) async fn examine(
         record: now.record,
         sequence: now.sequence,
     };
-    write_witness(&dispatches.witness, counted, &dispatches.place).map_err(failed)?;
+    write_witness(&dispatches.witness, counted, &dispatches.place()).map_err(failed)?;
     dispatches.highest.store(now.sequence, Ordering::Relaxed);
     Ok(dispatches)
 }
 
-/// Gives a record that a server keeps its id, and counts the time. Which files the server has it in is the server's to know.
-pub(super) async fn begin_on_server(writer: &Pool) -> Result<(), RecordError> {
-    let mut transaction = writer.begin_write().await?;
-    let known = transaction
-        .sql("SELECT id FROM provenance")
-        .fetch_optional()
-        .await?;
-    if known.is_none() {
-        let nowhere = Place {
-            machine: None,
-            directory: None,
-            file: String::new(),
-        };
-        introduce(&mut transaction, &nowhere).await?;
+/// Gives a new record on a server its id. Which files the server has it in is the server's to know.
+pub(super) async fn introduce_on_server(transaction: &mut Connection) -> Result<(), RecordError> {
+    introduce(transaction, &nowhere()).await?;
+    Ok(())
+}
+
+/// The place of a record on a server.
+fn nowhere() -> Place {
+    Place {
+        machine: None,
+        directory: None,
+        file: String::new(),
     }
+}
+
+/// What the record knows of itself. `None`: it has no id yet.
+pub(super) async fn known(connection: &mut Connection) -> Result<Option<Provenance>, RecordError> {
+    let row = connection.sql("SELECT * FROM provenance").fetch_optional();
+    row.await?.as_ref().map(read_provenance).transpose()
+}
+
+/// Writes down that a record on a server may not know what was done, and has it go on from there.
+pub(super) async fn doubt_on_server(
+    transaction: &mut Connection,
+    known: &Provenance,
+    evidence: Evidence,
+    sequence: i64,
+) -> Result<(), RecordError> {
     let now = transaction.now();
-    passing_time::catch_up(&mut transaction, now, COUNTED_WHEN_OPENED).await?;
-    transaction.commit().await
+    put_in_doubt(transaction, known, evidence, &noticer(), now).await?;
+    settle_here(transaction, sequence, &nowhere(), evidence, now).await
+}
+
+/// Counts the time that has passed since a record was last open.
+pub(super) async fn count_when_opened(transaction: &mut Connection) -> Result<(), RecordError> {
+    let now = transaction.now();
+    passing_time::catch_up(transaction, now, COUNTED_WHEN_OPENED).await
+}
+
+/// What a host has seen counted in a server's database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Witnessed {
+    /// The digest of the epoch that it was in.
+    pub(super) epoch: String,
+    /// The highest number of a dispatch.
+    pub(super) highest: i64,
+}
+
+/// What a data directory's witness says of a record on a server: the record, and what was counted. `None`: there is no witness.
+///
+/// # Errors
+/// When it can't be read, and when the directory has a record of its own.
+pub(super) fn witnessed_on_server(data_dir: &Path) -> Result<Option<(Uuid, Witnessed)>, RecordError> {
+    let path = || data_dir.to_owned();
+    let witness = read_witness(&data_dir.join(WITNESS_FILE));
+    let witness = witness.map_err(|source| RecordError::Directory { path: path(), source })?;
+    let has_own = !own_files::is_missing(&data_dir.join(RECORD_FILE))?;
+    match witness {
+        Some((witness, Some(place))) if place.is_server() => Ok(Some((
+            witness.record,
+            Witnessed {
+                epoch: place.file,
+                highest: witness.sequence,
+            },
+        ))),
+        None if !has_own => Ok(None),
+        _ => Err(RecordError::InTheWay { path: path() }),
+    }
+}
+
+/// Fails if a server has the record of a data directory: what is in the directory is not it.
+pub(super) fn check_not_on_server(data_dir: &Path) -> Result<(), RecordError> {
+    match read_witness(&data_dir.join(WITNESS_FILE)) {
+        Ok(Some((_, Some(place)))) if place.is_server() => Err(RecordError::OnServer {
+            path: data_dir.to_owned(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The evidence where another process has the record open in the same directory. It is in place then, whatever its machine
@@ -266,6 +374,11 @@ pub(super) fn check_not_lost(data_dir: &Path) -> Result<(), RecordError> {
     }
 }
 
+/// Who notices what shows by itself.
+fn noticer() -> Actor {
+    Actor::host("record")
+}
+
 /// Gives a new record, or one that is older than this table, its id.
 async fn introduce(transaction: &mut Connection, here: &Place) -> Result<Provenance, RecordError> {
     let record = Uuid::new_v4();
@@ -306,6 +419,7 @@ async fn put_in_doubt(
     transaction: &mut Connection,
     known: &Provenance,
     evidence: Evidence,
+    actor: &Actor,
     now: Moment,
 ) -> Result<(), RecordError> {
     let problem = Problem::new(
@@ -315,15 +429,17 @@ async fn put_in_doubt(
     );
     let order_lines = begin_doubt(transaction, InDoubt::All, now, &problem).await?;
     let returns = doubt_returns(transaction, InDoubt::All, now, &problem).await?;
-    let mails = transaction
-        .sql("UPDATE mails SET state = $3, worker = NULL WHERE state IN ($1, $2)")
-        .bind(MailState::Pending.word())
-        .bind(MailState::Failed.word())
-        .bind(MailState::Held.word())
-        .execute()
-        .await?;
-    switch_all_off(&mut *transaction, &problem_of_webhooks(evidence)).await?;
-    operators::end_all(&mut *transaction).await?;
+    let mails = match evidence {
+        Evidence::Failover => {
+            put_mails_off(transaction, now).await?;
+            0
+        }
+        _ => {
+            switch_all_off(&mut *transaction, &problem_of_webhooks(evidence)).await?;
+            operators::end_all(&mut *transaction).await?;
+            hold_mails(transaction).await?
+        }
+    };
     let last_outcome = last_number(&mut *transaction).await?;
     transaction.sql(
         "INSERT INTO restorations (noticed_at_ms, evidence, order_lines, returns, mails, life, last_outcome)
@@ -343,7 +459,7 @@ async fn put_in_doubt(
     let detail = json!({
         "evidence": evidence.word(), "orderLines": order_lines, "returns": returns, "mails": mails,
     });
-    write_act(transaction, &Actor::host("record"), act, &subject, None, detail).await?;
+    write_act(transaction, actor, act, &subject, None, detail).await?;
     tracing::warn!(
         %evidence,
         order_lines,
@@ -352,6 +468,28 @@ async fn put_in_doubt(
         "the record was restored, copied or moved: order lines and returns are looked up first, and e-mails that may have \
          been sent are held back; `record show` says what to do"
     );
+    Ok(())
+}
+
+/// Holds back every e-mail that is not sent, and returns their number.
+async fn hold_mails(transaction: &mut Connection) -> Result<u64, RecordError> {
+    transaction
+        .sql("UPDATE mails SET state = $3, worker = NULL WHERE state IN ($1, $2)")
+        .bind(MailState::Pending.word())
+        .bind(MailState::Failed.word())
+        .bind(MailState::Held.word())
+        .execute()
+        .await
+}
+
+/// Puts every e-mail off that waits, until each host that lives has said whether it had sent what is forgotten now: then they are held.
+async fn put_mails_off(transaction: &mut Connection, now: Moment) -> Result<(), RecordError> {
+    transaction
+        .sql("UPDATE mails SET due_at_ms = $2, worker = NULL WHERE state = $1 AND due_at_ms < $2")
+        .bind(MailState::Pending.word())
+        .bind(now.wall_ms.saturating_add(millis(MAILS_WAIT)))
+        .execute()
+        .await?;
     Ok(())
 }
 
@@ -558,18 +696,14 @@ async fn remember_from(transaction: &mut Connection, moment: Moment) -> Result<(
 impl Record {
     /// Counts a dispatch in the transaction that begins it, unless the database was replaced.
     pub(super) async fn begin_dispatch(&self, transaction: &mut Connection) -> Result<i64, RecordError> {
-        if let Some(dispatches) = &self.dispatches {
-            dispatches.check_in_place()?;
-        }
+        self.dispatches.check_in_place()?;
         let counted = transaction.sql("UPDATE provenance SET sequence = sequence + 1 RETURNING sequence");
         counted.scalar().await
     }
 
     /// Tells the witness of a dispatch whose beginning is committed.
     pub(super) fn testify(&self, dispatch: i64) {
-        if let Some(dispatches) = &self.dispatches {
-            dispatches.testify(dispatch);
-        }
+        self.dispatches.testify(dispatch);
     }
 
     /// The restorations that were noticed, the latest first. They are few.
@@ -591,7 +725,7 @@ impl Record {
     /// # Errors
     /// When the record can't be written.
     pub async fn adopt(&self, actor: &Actor) -> Result<bool, RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let row = transaction
             .sql("SELECT record, awaits_adoption FROM provenance")
             .fetch_one()
@@ -630,6 +764,25 @@ impl Record {
         write_act(&mut transaction, actor, act, &subject, None, detail).await?;
         transaction.commit().await?;
         Ok(true)
+    }
+
+    /// Puts in doubt what is open, because somebody says that the record was put back to an earlier moment, which nothing shows.
+    ///
+    /// # Errors
+    /// When the record can't be written.
+    pub async fn say_restored(&self, actor: &Actor) -> Result<(), RecordError> {
+        let mut transaction = self.begin_write().await?;
+        let known = known(&mut transaction).await?.ok_or(RecordError::NoTables)?;
+        let now = transaction.now();
+        put_in_doubt(&mut transaction, &known, Evidence::Told, actor, now).await?;
+        let sequence = known.sequence.saturating_add(1);
+        transaction
+            .sql("UPDATE provenance SET sequence = $1")
+            .bind(sequence)
+            .execute()
+            .await?;
+        remember_from(&mut transaction, now).await?;
+        transaction.commit().await
     }
 
     /// Whether another copy of the record may go on, so that nothing in doubt is bought.
@@ -711,13 +864,27 @@ struct WitnessedPlace {
     directory: String,
 }
 
+/// The beginning of the digest of an identity.
+pub(super) fn short(identity: &str) -> String {
+    let digest = digest::digest(&digest::SHA256, identity.as_bytes());
+    let hex = HEXLOWER.encode(digest.as_ref());
+    hex.chars().take(PLACE_CHARS).collect()
+}
+
 impl WitnessedPlace {
+    /// The place of a database on a server, in the epoch of that digest.
+    fn server(epoch: String) -> Self {
+        Self {
+            file: epoch,
+            directory: ON_SERVER.to_owned(),
+        }
+    }
+
+    fn is_server(&self) -> bool {
+        self.directory == ON_SERVER
+    }
+
     fn of(place: &Place) -> Self {
-        let short = |identity: &str| {
-            let digest = digest::digest(&digest::SHA256, identity.as_bytes());
-            let hex = HEXLOWER.encode(digest.as_ref());
-            hex.chars().take(PLACE_CHARS).collect::<String>()
-        };
         Self {
             file: short(&place.file),
             directory: short(place.directory.as_deref().unwrap_or_default()),

@@ -184,7 +184,7 @@ async fn acts_of_two_hosts_are_one_chain_without_gaps_also_after_one_was_undone(
         );
         one.unwrap();
         other.unwrap();
-        let mut undone = hosts.one.writer.begin_write().await.unwrap();
+        let mut undone = hosts.one.begin_write().await.unwrap();
         let count = "UPDATE turn SET acts = acts + 1";
         undone.sql(count).execute().await.unwrap();
         undone.rollback().await.unwrap();
@@ -207,7 +207,7 @@ async fn a_worker_is_dead_to_other_hosts_when_its_lease_is_over_and_not_before()
         ),
     ] {
         hosts.one.writer.sql(lease).execute().await.unwrap();
-        let mut transaction = hosts.other.writer.begin_write().await.unwrap();
+        let mut transaction = hosts.other.begin_write().await.unwrap();
         hosts.other.release_dead_workers(&mut transaction).await.unwrap();
         transaction.commit().await.unwrap();
         let left = hosts.one.readers.sql("SELECT COUNT(*) FROM workers");
@@ -218,14 +218,14 @@ async fn a_worker_is_dead_to_other_hosts_when_its_lease_is_over_and_not_before()
 #[tokio::test]
 async fn the_time_of_a_turn_is_that_at_which_it_came_and_no_host_is_ahead_of_it() {
     let hosts = Hosts::new(true).await;
-    let first = hosts.one.writer.begin_write().await.unwrap();
+    let first = hosts.one.begin_write().await.unwrap();
     let wait = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         let began = first.now_ms();
         first.commit().await.unwrap();
         began
     };
-    let (began, second) = tokio::join!(wait, hosts.other.writer.begin_write());
+    let (began, second) = tokio::join!(wait, hosts.other.begin_write());
     let second = second.unwrap();
     assert!(second.now_ms() >= began + 300, "{} {began}", second.now_ms());
     assert_eq!(second.now(), second.now());

@@ -95,6 +95,36 @@ pub enum RecordError {
     /// A statement of a transaction failed, or its answer was not heard, and the transaction was to be kept.
     #[error("the record was not written: a part of the change failed before")]
     Unsound,
+    /// The server of the database did not answer in time.
+    #[error("the server of the record does not answer")]
+    NoAnswer,
+    /// The connection to the server was lost, or its answer, when a change was to be kept.
+    #[error("whether the record was written is not known: the server of the record did not say")]
+    Unheard(#[source] Box<RecordError>),
+    /// A worker that others took for dead, and whose work they go on with.
+    #[error("the worker was taken for dead, and others go on with what it had")]
+    WorkerLost,
+    /// A server has the record of the data directory, and no server was named.
+    #[error("the record of the data directory `{}` is on a server", path.display())]
+    OnServer {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A server was named, and the data directory has a record of its own.
+    #[error("the data directory `{}` has a record of its own, and another is on the server", path.display())]
+    InTheWay {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The record in the database is not the one that the data directory belongs to.
+    #[error("the database has another record than the one of the data directory `{}`", path.display())]
+    Another {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The database on the server has no record, or an older one's tables.
+    #[error("the database has no record of this version")]
+    NoTables,
     /// The writing task ended early. Its changes may be on record.
     #[error("the task that was writing to the record ended early")]
     TaskEnded,
@@ -152,6 +182,18 @@ impl Diagnose for RecordError {
             Self::Migration(_) => Diagnosis::new(ErrorKind::Damaged, "record-not-up-to-date")
                 .say("a record that was written by a newer version of this program needs that version"),
             Self::Database(_) => Diagnosis::new(ErrorKind::Unavailable, "record-unavailable"),
+            Self::NoAnswer => Diagnosis::new(ErrorKind::Unavailable, "record-unavailable"),
+            Self::Unheard(_) => Diagnosis::new(ErrorKind::Unavailable, "record-outcome-unknown")
+                .say("look whether it was written before you repeat it"),
+            Self::WorkerLost => Diagnosis::new(ErrorKind::Unavailable, "worker-lost"),
+            Self::OnServer { .. } => Diagnosis::new(ErrorKind::Conflict, "record-on-server")
+                .say("name its database: `--database-file FILE`, or the variable `BSS_DATABASE_URL`"),
+            Self::InTheWay { .. } => Diagnosis::new(ErrorKind::Conflict, "record-in-the-way")
+                .say("name another data directory, name no database, or move the record with `bss-host record copy`"),
+            Self::Another { .. } => Diagnosis::new(ErrorKind::Conflict, "record-is-another")
+                .say("name the database of this data directory's record, or another data directory"),
+            Self::NoTables => Diagnosis::new(ErrorKind::NotFound, "no-record")
+                .say("`bss-host init` makes the record in an empty database, and `bss-host record migrate` brings its tables up to date"),
             Self::Unsound => Diagnosis::new(ErrorKind::Unavailable, "record-change-failed"),
             Self::TaskEnded => Diagnosis::new(ErrorKind::Unavailable, "record-task-ended"),
             Self::InvalidCursor { .. } => {
@@ -185,6 +227,7 @@ impl RecordError {
 fn is_disk_full(error: &sqlx::Error) -> bool {
     const SQLITE_FULL: i32 = 13;
     primary_code(error) == Some(SQLITE_FULL)
+        || is_servers_disk_full(error)
         || matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull)
 }
 
@@ -196,10 +239,21 @@ fn is_corrupt(error: &sqlx::Error) -> bool {
     matches!(primary_code(error), Some(SQLITE_CORRUPT | SQLITE_NOTADB))
 }
 
-/// SQLite's result code without what an extended one adds in its higher bits.
+/// SQLite's result code without what an extended one adds in its higher bits. `None` of an error of PostgreSQL's, whose codes may
+/// consist of digits, too.
 fn primary_code(error: &sqlx::Error) -> Option<i32> {
-    let code = error.as_database_error()?.code()?;
+    let error = error.as_database_error()?;
+    let error = error.try_downcast_ref::<sqlx::sqlite::SqliteError>()?;
+    let code = sqlx::error::DatabaseError::code(error)?;
     Some(code.parse::<i32>().ok()? & 0xff)
+}
+
+/// Whether a PostgreSQL server's disk is full (`disk_full`, postgresql.org/docs/15/errcodes-appendix.html).
+fn is_servers_disk_full(error: &sqlx::Error) -> bool {
+    const DISK_FULL: &str = "53100";
+    let error = error.as_database_error();
+    let error = error.and_then(|error| error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>());
+    error.is_some_and(|error| error.code() == DISK_FULL)
 }
 
 impl From<UnknownWord> for RecordError {

@@ -115,7 +115,7 @@ impl Record {
         license_token_status: LicenseTokenStatus,
         return_status: ReturnStatus,
     ) -> Result<Asset, RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         if return_status == ReturnStatus::Successful && is_news(&mut transaction, asset_id).await? {
             tell(&mut transaction, OutcomeKind::ReturnedElsewhere, asset_id, None).await?;
         }

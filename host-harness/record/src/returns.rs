@@ -117,8 +117,9 @@ impl Record {
         if due.is_none() {
             return Ok(Vec::new());
         }
-        let mut transaction = self.writer.begin_write().await?;
-        self.release_dead_workers(&mut transaction).await?;
+        let Some(mut transaction) = self.begin_taking(worker).await? else {
+            return Ok(Vec::new());
+        };
         let mut query = due_returns();
         query.push(" AND c.due_at_ms <= ").push_bind(self.now_ms());
         if let Some(instance) = instance {
@@ -148,8 +149,9 @@ impl Record {
         worker: Uuid,
         cancellation_id: Uuid,
     ) -> Result<Option<TakenReturn>, RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
-        self.release_dead_workers(&mut transaction).await?;
+        let Some(mut transaction) = self.begin_taking(worker).await? else {
+            return Ok(None);
+        };
         let mut query = due_returns();
         query.push(" AND c.id = ").push_bind(cancellation_id.to_string());
         let row = transaction.build(&mut query).fetch_optional().await?;
@@ -180,7 +182,7 @@ impl Record {
     /// # Errors
     /// When the worker has not taken the return, or it is settled.
     pub async fn begin_return(&self, taken: &TakenReturn) -> Result<BegunReturn, BeginReturnError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let row = transaction.sql(
             "SELECT c.return_client_transaction_id, c.comment, a.client_transaction_id, a.transaction_id, a.license_token_id,
                     (SELECT awaits_adoption FROM provenance) AS awaits_adoption,
@@ -264,7 +266,23 @@ impl Record {
         outcome: &ReturnOutcome,
         due_at_ms: i64,
     ) -> Result<Cancellation, FinishReturnError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut patience = self.patience();
+        loop {
+            match self.try_to_finish_return(taken, number, outcome, due_at_ms).await {
+                Err(error) if patience.allows(&error).await => {}
+                finished => return finished,
+            }
+        }
+    }
+
+    async fn try_to_finish_return(
+        &self,
+        taken: &TakenReturn,
+        number: u32,
+        outcome: &ReturnOutcome,
+        due_at_ms: i64,
+    ) -> Result<Cancellation, FinishReturnError> {
+        let mut transaction = self.begin_write().await?;
         let (result, problem) = (outcome.result(), outcome.problem());
         let now = self.now();
         let finished = transaction.sql(

@@ -251,7 +251,7 @@ impl Record {
         acceptance: Acceptance,
         actor: &Actor,
     ) -> Result<Uuid, StartRunError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let instance: Option<String> = transaction
             .sql("SELECT name FROM instances WHERE id = $1")
             .bind(instance_id.to_string())
@@ -315,7 +315,7 @@ impl Record {
         if open.is_none() {
             return Ok(None);
         }
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         end_dead(&mut transaction, now).await?;
         let waiting = transaction
             .sql("SELECT * FROM services_runs WHERE state = 'not_started' ORDER BY asked_at_ms, id LIMIT 1")
@@ -342,7 +342,7 @@ impl Record {
         first_line: usize,
         lines: &[RunLogLine],
     ) -> Result<(), EndRunError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let now = self.uptime();
         let renewed = transaction.sql(
             "UPDATE services_runs SET lease_expires_at_ms = $3, progress = COALESCE($4, progress), lease_boot = $5,
@@ -381,7 +381,7 @@ impl Record {
         definition: ServicesDefinition,
         skipped: u32,
     ) -> Result<Difference, EndRunError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let state = match skipped {
             0 => RunState::Completed,
             _ => RunState::CompletedWithErrors,
@@ -425,7 +425,7 @@ impl Record {
         run: Uuid,
         lease: RunLease,
     ) -> Result<(), EndRunError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let instance_id = end(&mut transaction, run, lease, RunState::Completed).await?;
         transaction
             .sql("UPDATE services_runs SET unchanged = TRUE WHERE id = $1")
@@ -447,7 +447,7 @@ impl Record {
         lease: RunLease,
         reason: &Problem,
     ) -> Result<(), EndRunError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         end(&mut transaction, run, lease, RunState::Failed).await?;
         set_reason(&mut transaction, run, reason).await?;
         transaction.commit().await?;
@@ -474,7 +474,7 @@ impl Record {
         percent: u8,
         actor: &Actor,
     ) -> Result<(), RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let before = discontinue_percent(&mut transaction, instance_id).await?;
         if before == percent {
             return Ok(());
@@ -497,7 +497,7 @@ impl Record {
     /// # Errors
     /// When the record can't be written.
     pub async fn end_dead_services_runs(&self, at: Uptime) -> Result<usize, RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let ended = end_dead(&mut transaction, at).await?;
         transaction.commit().await?;
         Ok(ended)

@@ -41,7 +41,7 @@ impl Record {
         actor: &Actor,
     ) -> Result<(), SaveSellerError> {
         seller.map_or(Ok(()), Seller::check)?;
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         transaction
             .sql("DELETE FROM sellers WHERE instance_id = $1")
             .bind(instance_id.to_string())

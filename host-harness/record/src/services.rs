@@ -112,7 +112,7 @@ impl Record {
         instance_id: Uuid,
         definition: ServicesDefinition,
     ) -> Result<Difference, ApplyError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let difference = apply(&mut transaction, instance_id, &definition).await?;
         transaction.commit().await?;
         Ok(difference)

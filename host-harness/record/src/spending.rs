@@ -76,7 +76,7 @@ impl Record {
         {
             return Err(SpendingLimitError::OutOfRange { limit: limit.clone() });
         }
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let id = instance.id.to_string();
         transaction
             .sql("DELETE FROM spending_limits WHERE instance_id = $1")
@@ -117,7 +117,7 @@ impl Record {
         instance_id: Uuid,
         problem: &Problem,
     ) -> Result<(), RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let kind = AlertKind::SpendingLimit;
         alerts::raise_about_instance(&mut transaction, kind, instance_id, Some(problem)).await?;
         transaction.commit().await?;

@@ -35,8 +35,9 @@ impl Record {
         if is_idle && !is_a_lease_over(&self.readers).await? {
             return Ok(Vec::new());
         }
-        let mut transaction = self.writer.begin_write().await?;
-        self.release_dead_workers(&mut transaction).await?;
+        let Some(mut transaction) = self.begin_taking(worker).await? else {
+            return Ok(Vec::new());
+        };
         let mut query = due(
             concat!(
                 "SELECT assets.id, assets.instance_id, product_code, quantity, client_transaction_id, customer, reseller,
@@ -129,7 +130,7 @@ impl Record {
         if look.fetch_optional().await?.is_none() {
             return Ok(Vec::new());
         }
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let mark = format!("UPDATE assets SET overdue_told = TRUE WHERE {OVERDUE} RETURNING id, reason");
         let rows = transaction
             .composed(mark)

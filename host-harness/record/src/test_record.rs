@@ -63,7 +63,10 @@ pub(crate) async fn on_server(database: &Database<'_>, directory: &Path) -> Reco
     let source = HostKeySource::default();
     source.key(directory, true).unwrap();
     let address: DatabaseAddress = database.url().parse().unwrap();
-    Record::open_database(directory, &source, &address).await.unwrap()
+    match Record::create_database(directory, &source, &address).await {
+        Err(RecordError::Exists { .. }) => Record::open_database(directory, &source, &address).await.unwrap(),
+        made => made.unwrap(),
+    }
 }
 
 #[test]

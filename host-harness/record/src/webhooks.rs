@@ -91,7 +91,7 @@ impl Record {
         actor: &Actor,
     ) -> Result<(Webhook, WebhookKeys), WebhookError> {
         let keys = new_keys()?;
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let known: i64 = transaction.sql("SELECT COUNT(*) FROM webhooks").scalar().await?;
         if known >= WEBHOOKS_MAX {
             return Err(WebhookError::TooMany);
@@ -178,7 +178,7 @@ impl Record {
         actor: &Actor,
     ) -> Result<(Webhook, WebhookKeys), WebhookError> {
         let keys = new_keys()?;
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let until_ms = self.now_ms().saturating_add(millis(keep_former));
         let rotated = transaction.sql(
             "UPDATE webhooks SET sealed_former_keys = CASE WHEN $3 <= $4 THEN NULL
@@ -212,7 +212,7 @@ impl Record {
         state: WebhookState,
         actor: &Actor,
     ) -> Result<Webhook, WebhookError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let row = found(&mut transaction, webhook).await?;
         let before = read_webhook(&row)?;
         if before.state == state {
@@ -252,7 +252,7 @@ impl Record {
     /// # Errors
     /// When there is no such receiver, or the record can't be written.
     pub async fn remove_webhook(&self, webhook: Uuid, actor: &Actor) -> Result<Webhook, WebhookError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let removed = read_webhook(&found(&mut transaction, webhook).await?)?;
         for statement in [
             "DELETE FROM delivery_attempts WHERE delivery_id IN (SELECT id FROM deliveries WHERE webhook_id = $1)",

@@ -171,7 +171,7 @@ impl Record {
         basis: Basis,
         actor: &Actor,
     ) -> Result<Vec<LineWithdrawal>, WithdrawError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         self.release_dead_workers(&mut transaction).await?;
         let instance_id = instance_of(&mut transaction, order).await?;
         let word = match basis {

@@ -4,18 +4,20 @@ use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bss_keys::Foreign;
 use bss_model::clock::millis;
-use bss_model::{AlertKind, Problem};
+use bss_model::{AlertKind, Problem, with_causes};
 use uuid::Uuid;
 
 use super::alerts::raise_happened;
 use super::own_files::lock_file;
 use super::stored::id;
 use super::{Record, RecordError};
-use crate::database::{Connection, Pool};
+use crate::database::{Connection, Pool, Transaction};
 
 /// How long a worker may be silent before another takes over. By then a request that was under way when it died has
 /// reached the vendor or is lost; `LOOK_UP_ONLY` allows for the time that the vendor needs to carry it out.
@@ -30,15 +32,28 @@ const DIRECTORY: &str = "workers";
 /// The subject of the alert that a worker has died.
 const WORKERS: &str = "workers";
 
+/// How long before the end of its lease a worker of a server's record sends nothing more: a request that has left is with the vendor by
+/// then.
+const FENCE: Duration = Duration::from_secs(5);
+
+/// How long a worker waits to hear that its lease is good, before it sends nothing.
+const FENCE_ANSWER: Duration = Duration::from_secs(5);
+
 /// A worker that is alive, in any process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LivingWorker {
     /// The worker's id.
     pub id: Uuid,
+    /// The name of its machine. `None`: it is of an earlier version of the program.
+    pub machine: Option<String>,
     /// The id of its process.
     pub process_id: Option<i64>,
+    /// The version of its program.
+    pub version: Option<String>,
     /// When it was started, in milliseconds since 1970.
     pub started_at_ms: Option<i64>,
+    /// What it has under way: purchases and look-ups, returns, e-mails.
+    pub taken: u64,
 }
 
 /// A worker of this process. What it has taken belongs to no other worker while it lives; it renews its lease by
@@ -48,9 +63,13 @@ pub struct LivingWorker {
 /// end, and the lock on the worker's file, which the operating system holds as long as the process exists. The lease is
 /// told by the clock that nobody can set; a lease of another boot is over. So neither a clock that steps nor a machine
 /// that was asleep gives an asset to two workers.
+///
+/// With a record on a server there is no such lock. There the lease alone counts, by the database's clock, and the worker holds itself to
+/// it: see [`Permit`].
 #[derive(Debug)]
 pub struct Worker {
     id: Uuid,
+    permit: Option<Permit>,
     heartbeat: tokio::task::JoinHandle<()>,
     /// The worker's file and the lock on it. `None`: the database is a server's, by whose clock alone the lease is told.
     lock: Option<(PathBuf, File)>,
@@ -60,6 +79,83 @@ impl Worker {
     /// The worker's id in the record.
     pub fn id(&self) -> Uuid {
         self.id
+    }
+
+    /// What the worker has to ask before a request leaves. `None`: the lock on its file keeps others from what it has.
+    pub fn permit(&self) -> Option<Permit> {
+        self.permit.clone()
+    }
+
+    /// Whether others took the worker for dead, and go on with what it had: nothing is given to it any more.
+    pub fn is_lost(&self) -> bool {
+        self.permit
+            .as_ref()
+            .is_some_and(|permit| permit.lease.is_lost.load(Ordering::Relaxed))
+    }
+}
+
+/// The permit of a worker of a server's record to send requests, as long as its lease is good for a few seconds more: by the clock of its
+/// machine that nobody can set, and by the database, which knows of a machine that was asleep or a worker that was buried.
+///
+/// Between the answer and the request's way to the vendor, a process can still be stopped. The vendor then gets the request late, and
+/// the worker that has taken over meanwhile only looks up for as long as the record says.
+#[derive(Clone, Debug)]
+pub struct Permit {
+    record: Record,
+    worker: Uuid,
+    lease: Arc<Lease>,
+}
+
+/// What a worker knows of its own lease.
+#[derive(Debug)]
+struct Lease {
+    /// The end, reckoned from before the record was asked for it.
+    ends: Mutex<Instant>,
+    /// Whether others have taken over.
+    is_lost: AtomicBool,
+}
+
+impl Lease {
+    fn begun(asked: Instant) -> Self {
+        Self {
+            ends: Mutex::new(asked + WORKER_LEASE),
+            is_lost: AtomicBool::new(false),
+        }
+    }
+
+    fn renew(&self, asked: Instant) {
+        *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = asked + WORKER_LEASE;
+    }
+
+    fn is_good(&self) -> bool {
+        let ends = *self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.is_lost.load(Ordering::Relaxed) && Instant::now() + FENCE < ends
+    }
+}
+
+impl Permit {
+    /// Says that a request may leave.
+    ///
+    /// # Errors
+    /// When others have taken over or may soon, and when the record does not answer: nothing may be sent.
+    pub async fn check(&self) -> Result<(), RecordError> {
+        const IS_GOOD: &str = "SELECT COUNT(*) FROM workers WHERE id = $1
+             AND lease_ends_uptime_ms > CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT) + $2";
+        if !self.lease.is_good() {
+            return Err(RecordError::WorkerLost);
+        }
+        let asked = self
+            .record
+            .readers
+            .sql(IS_GOOD)
+            .bind(self.worker.to_string())
+            .bind(millis(FENCE));
+        let good = tokio::time::timeout(FENCE_ANSWER, asked.scalar::<i64>());
+        match good.await.map_err(|_| RecordError::NoAnswer)?? {
+            // An answer that took long, or a pause meanwhile, counts.
+            1 if self.lease.is_good() => Ok(()),
+            _ => Err(RecordError::WorkerLost),
+        }
     }
 }
 
@@ -87,19 +183,36 @@ impl Record {
             true => None,
             false => Some(self.lock_file_of(worker)?),
         };
+        let asked = Instant::now();
         self.begin_lease(worker).await?;
         self.count_time().await?;
-        let record = self.clone();
+        let permit = self.writer.is_postgres().then(|| Permit {
+            record: self.clone(),
+            worker,
+            lease: Arc::new(Lease::begun(asked)),
+        });
+        let (record, lease) = (
+            self.clone(),
+            permit.as_ref().map(|permit| Arc::clone(&permit.lease)),
+        );
         let heartbeat = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(RENEWAL).await;
-                match record.renew(worker).await {
-                    Ok(true) => {}
-                    Ok(false) => {
+                let asked = Instant::now();
+                match (record.renew(worker).await, &lease) {
+                    (Ok(true), None) => {}
+                    (Ok(true), Some(lease)) => lease.renew(asked),
+                    (Ok(false), None) => {
                         tracing::error!(%worker, "this worker was taken for dead; others go on with what it had, and it begins anew");
                     }
-                    Err(error) => {
-                        tracing::warn!(%error, %worker, "the lease of this worker can't be renewed");
+                    (Ok(false), Some(lease)) => {
+                        tracing::error!(%worker, "this worker was taken for dead, and sends nothing more; others go on with what it had");
+                        lease.is_lost.store(true, Ordering::Relaxed);
+                        return;
+                    }
+                    (Err(error), _) => {
+                        let error = with_causes(&error);
+                        tracing::warn!(error, %worker, "the lease of this worker can't be renewed");
                     }
                 }
                 if let Err(error) = record.count_time().await {
@@ -109,6 +222,7 @@ impl Record {
         });
         Ok(Worker {
             id: worker,
+            permit,
             heartbeat,
             lock,
         })
@@ -120,7 +234,7 @@ impl Record {
     /// When the record can't be written; the lease then ends by itself.
     pub async fn end_worker(&self, worker: Worker) -> Result<(), RecordError> {
         worker.heartbeat.abort();
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         forget(&mut transaction, worker.id).await?;
         transaction.commit().await?;
         Ok(())
@@ -141,15 +255,15 @@ impl Record {
 
     /// Begins a worker's lease, in its turn, so that the time is not one from before a wait.
     async fn begin_lease(&self, worker: Uuid) -> Result<(), RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         insert(&mut transaction, worker).await?;
         transaction.commit().await
     }
 
     /// Renews a worker's lease, in its turn. Returns whether the worker was still alive to the others: one that was taken for dead
-    /// gives up all that it has, and begins a lease anew.
+    /// gives up all that it has, and begins a lease anew where the lock on its file shows that it lives.
     async fn renew(&self, worker: Uuid) -> Result<bool, RecordError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.begin_write().await?;
         let now = transaction.uptime();
         let renewed = transaction
             .sql("UPDATE workers SET boot = $2, lease_ends_uptime_ms = $3 WHERE id = $1")
@@ -160,7 +274,9 @@ impl Record {
             .await?;
         if renewed == 0 {
             forget(&mut transaction, worker).await?;
-            insert(&mut transaction, worker).await?;
+            if !self.writer.is_postgres() {
+                insert(&mut transaction, worker).await?;
+            }
         }
         transaction.commit().await?;
         Ok(renewed > 0)
@@ -172,21 +288,44 @@ impl Record {
     /// When the record can't be read.
     pub async fn living_workers(&self) -> Result<Vec<LivingWorker>, RecordError> {
         let now = self.uptime();
-        let living = self.readers.sql(
-            "SELECT * FROM workers WHERE boot = $1 AND lease_ends_uptime_ms > $2 ORDER BY started_at_ms, id",
-        )
-        .bind(now.boot.0.to_string())
-        .bind(now.ms)
-        .fetch_all()
-        .await?;
+        let living = self
+            .readers
+            .sql(
+                "SELECT *, (SELECT COUNT(*) FROM assets WHERE worker = workers.id)
+                     + (SELECT COUNT(*) FROM mails WHERE worker = workers.id)
+                     + (SELECT COUNT(*) FROM cancellations WHERE worker = workers.id) AS taken
+             FROM workers WHERE boot = $1 AND lease_ends_uptime_ms > $2 ORDER BY started_at_ms, id",
+            )
+            .bind(now.boot.0.to_string())
+            .bind(now.ms)
+            .fetch_all()
+            .await?;
         let workers = living.iter().map(|row| {
             Ok(LivingWorker {
                 id: id(row, "id")?,
+                machine: row.try_get("machine")?,
                 process_id: row.try_get("process_id")?,
+                version: row.try_get("version")?,
                 started_at_ms: row.try_get("started_at_ms")?,
+                taken: u64::try_from(row.try_get::<i64, _>("taken")?).unwrap_or_default(),
             })
         });
         workers.collect()
+    }
+
+    /// Begins a transaction in which a worker takes something, and releases what dead workers had. `None`: the worker itself was taken
+    /// for dead, and gets nothing.
+    pub(super) async fn begin_taking(&self, worker: Uuid) -> Result<Option<Transaction>, RecordError> {
+        let mut transaction = self.begin_write().await?;
+        self.release_dead_workers(&mut transaction).await?;
+        let known = transaction
+            .sql("SELECT 1 FROM workers WHERE id = $1")
+            .bind(worker.to_string());
+        if known.fetch_optional().await?.is_some() {
+            return Ok(Some(transaction));
+        }
+        transaction.commit().await?;
+        Ok(None)
     }
 
     /// Releases what dead workers had taken.
@@ -236,14 +375,16 @@ async fn insert(transaction: &mut Connection, worker: Uuid) -> Result<(), Record
     let now = transaction.uptime();
     transaction
         .sql(
-            "INSERT INTO workers (id, boot, lease_ends_uptime_ms, process_id, started_at_ms)
-             VALUES ($1, $2, $3, $4, $5)",
+            "INSERT INTO workers (id, boot, lease_ends_uptime_ms, process_id, started_at_ms, machine, version)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(worker.to_string())
         .bind(now.boot.0.to_string())
         .bind(now.ms.saturating_add(millis(WORKER_LEASE)))
         .bind(std::process::id())
         .bind_now()
+        .bind(machine())
+        .bind(env!("CARGO_PKG_VERSION"))
         .execute()
         .await?;
     Ok(())
@@ -260,6 +401,13 @@ async fn forget(transaction: &mut Connection, worker: Uuid) -> Result<(), Record
         transaction.sql(free).bind(worker.to_string()).execute().await?;
     }
     Ok(())
+}
+
+/// The name of this machine (`proc_sys_kernel(5)`), where it has one.
+fn machine() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    let name = name.trim();
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 fn worker_file(directory: &Path, worker: Uuid) -> PathBuf {
@@ -318,7 +466,7 @@ mod tests {
     }
 
     async fn bury(record: &Record) {
-        let mut transaction = record.writer.begin_write().await.unwrap();
+        let mut transaction = record.begin_write().await.unwrap();
         record.release_dead_workers(&mut transaction).await.unwrap();
         transaction.commit().await.unwrap();
     }
@@ -412,7 +560,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_worker_that_was_taken_for_dead_gives_up_what_it_had_and_begins_anew() {
+    async fn a_worker_that_was_taken_for_dead_gives_up_what_it_had_and_begins_anew_where_its_lock_shows_that_it_lives()
+     {
         let folder = tempfile::tempdir().unwrap();
         let record = crate::test_record::open(folder.path()).await;
         crate::test_record::without_references(&record).await;
@@ -429,7 +578,8 @@ mod tests {
         assert!(!record.renew(worker.id()).await.unwrap());
         let taken = "SELECT COUNT(*) FROM cancellations WHERE worker IS NOT NULL";
         assert_eq!(record.writer.sql(taken).scalar::<i64>().await.unwrap(), 0);
-        assert_eq!(workers(&record).await, 1);
-        assert!(record.renew(worker.id()).await.unwrap());
+        let begins_anew = !record.is_on_server();
+        assert_eq!(workers(&record).await, i64::from(begins_anew));
+        assert_eq!(record.renew(worker.id()).await.unwrap(), begins_anew);
     }
 }

@@ -18,6 +18,7 @@ mod incoming;
 mod link;
 mod names;
 mod own_request;
+mod permit;
 mod policy;
 mod pool;
 mod quota;
@@ -54,6 +55,7 @@ use pool::{Client, Lease, Pool, Wanted};
 
 pub use egress::{Egress, NoWay};
 pub use own_request::NoAnswer;
+pub use permit::{Permit, Permitted};
 pub use policy::{Authority, AuthorityError, PermittedAuthority};
 pub use quota::{ConnectionCounts, ConnectionLimits};
 pub use secrets::{NotAHeader, SecretHeader};
@@ -68,6 +70,8 @@ pub struct OutboundHttps {
     transport: Option<Arc<dyn Transport>>,
     /// Records the calls, where there is one.
     recorder: Option<Recorder>,
+    /// Asked before each request leaves, where there is one.
+    permit: Option<Permit>,
 }
 
 impl Default for OutboundHttps {
@@ -91,6 +95,7 @@ impl OutboundHttps {
             pool: Arc::new(Pool::new(limits)),
             transport: None,
             recorder: None,
+            permit: None,
         }
     }
 
@@ -111,10 +116,20 @@ impl OutboundHttps {
         }
     }
 
+    /// The client with the same connections that asks before each request leaves.
+    #[must_use]
+    pub fn permitted_by(&self, permit: Permit) -> Self {
+        Self {
+            permit: Some(permit),
+            ..self.clone()
+        }
+    }
+
     /// A new client without connections, which records calls as this one does.
     pub fn without_connections(&self) -> Self {
         Self {
             recorder: self.recorder.clone(),
+            permit: self.permit.clone(),
             ..Self::default()
         }
     }
@@ -216,6 +231,13 @@ impl OutboundHttps {
             let leased = self.pool.lease(client, authority, slot, wanted, connect_by);
             let leased = leased.instrument(step!("connection")).await;
             let mut lease = leased.map_err(|failure| unconnected(failure, repeats))?;
+            // As late as can be: a request that waited for its connection may be somebody else's by now.
+            if let Some(permit) = &self.permit
+                && let Err(why) = permit.ask().await
+            {
+                lease.retire();
+                return Err(unconnected(ConnectFailure::NotPermitted(why), repeats));
+            }
             repeats = true;
             told.connected(authority, &lease);
             // A kept HTTP/1.1 connection that turns out to be closed is no try: it is gone, so the loop still ends.

@@ -45,7 +45,7 @@ pub struct Restoration {
     pub number: i64,
     /// When it was noticed, in milliseconds.
     pub noticed_at_ms: i64,
-    /// What showed it: `backup`, `no-witness`, `outdated`, `another-machine`, `another-file`.
+    /// What showed it: `backup`, `no-witness`, `outdated`, `another-machine`, `another-file`, `failover`, `told`.
     pub evidence: String,
     /// Order lines that are looked up before they are bought.
     pub order_lines: u64,
@@ -76,8 +76,10 @@ pub struct MadeRecord {
     pub id: Uuid,
     /// Whether the record was made now.
     pub is_new: bool,
-    /// The database.
-    pub file: PathBuf,
+    /// The database's file. `None`: a server keeps it.
+    pub file: Option<PathBuf>,
+    /// The address of the database on a server, without its password. `None`: it is in the file.
+    pub database: Option<String>,
     /// The file of the host key in the data directory. `None`: the key is kept elsewhere.
     pub host_key_file: Option<PathBuf>,
 }

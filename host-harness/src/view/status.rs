@@ -37,6 +37,8 @@ pub struct Status {
     pub open_alerts: u64,
     /// Values on record that still need another host key than the first. `None`: the host has one key.
     pub values_of_former_host_keys: Option<u64>,
+    /// What an operator should know of the database, where a server keeps it.
+    pub database_warnings: Vec<String>,
     /// Bytes that are free on the disk of the data directory, for whoever may write there.
     pub disk_free_bytes: u64,
 }
@@ -47,8 +49,14 @@ pub struct Status {
 pub struct Worker {
     /// The worker's id.
     pub id: Uuid,
+    /// The name of its machine. `None`: it was started by an older version.
+    pub machine: Option<String>,
     /// The id of its process. `None`: it was started by an older version.
     pub process_id: Option<i64>,
+    /// The version of its program. `None`: an older one.
+    pub version: Option<String>,
+    /// What it has under way: purchases and look-ups, returns, e-mails.
+    pub under_way: u64,
     /// When it was started, in milliseconds.
     pub started_at_ms: Option<i64>,
 }
@@ -57,7 +65,10 @@ impl From<&LivingWorker> for Worker {
     fn from(worker: &LivingWorker) -> Self {
         Self {
             id: worker.id,
+            machine: worker.machine.clone(),
             process_id: worker.process_id,
+            version: worker.version.clone(),
+            under_way: worker.taken,
             started_at_ms: worker.started_at_ms,
         }
     }

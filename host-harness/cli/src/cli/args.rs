@@ -41,6 +41,7 @@ use super::status::StatusArguments;
 use super::trace::TraceArguments;
 use super::webhooks::WebhookCommand;
 use super::worker::WorkerArguments;
+use super::worker_list::WorkerCommand;
 
 /// The host of service-manager plugins: configure an instance, fetch its services, order licenses.
 #[derive(Debug, Parser)]
@@ -74,6 +75,13 @@ pub(super) struct Arguments {
     /// The directory in which the host keeps its record, its certificates and the host key
     #[arg(long, global = true, default_value = "bss-data", value_name = "DIR")]
     pub(super) data_dir: PathBuf,
+    /// The address of the database on a PostgreSQL server that keeps the record for many hosts, as in
+    /// `postgres:///bss?host=/run/postgresql`; without it, the record is a file in the data directory
+    #[arg(long, global = true, value_name = "URL")]
+    pub(super) database: Option<String>,
+    /// A file whose first line is the address of the database, with its password
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) database_file: Option<PathBuf>,
     /// A file that holds the host key, such as a credential of systemd, or several keys, one a line, of which the first seals
     /// [default: host.key in the data directory]
     #[arg(long, global = true, value_name = "FILE")]
@@ -122,18 +130,12 @@ pub(super) enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Make a new data directory: its record and its host key. No other command makes one
-    Init(InitArguments),
+    #[command(flatten)]
+    OnRecord(RecordsCommand),
     #[command(flatten)]
     OnHost(HostCommand),
     /// Replay a recording to the plugin without a network, and show where the plugin's requests differ from the recording
     Replay(ReplayArguments),
-    /// Host keys: make one, show which the record needs, and seal everything again under another
-    #[command(subcommand)]
-    Key(KeyCommand),
-    /// The record of what was bought: back it up, restore it, verify it
-    #[command(subcommand)]
-    Record(RecordCommand),
     /// Check a certificate, its hostname and the hostname's CNAME record, before anything is installed
     Prerequisites(PrerequisitesArguments),
     /// Run a simulator of Microsoft until the command is interrupted; prints one JSON line when the simulator is ready
@@ -153,6 +155,19 @@ pub(super) enum Command {
     },
     /// Write the manual pages
     Man(ManArguments),
+}
+
+/// Commands about the record and its key, which open no host.
+#[derive(Debug, Subcommand)]
+pub(super) enum RecordsCommand {
+    /// Make a new data directory: its record and its host key. No other command makes one
+    Init(InitArguments),
+    /// Host keys: make one, show which the record needs, and seal everything again under another
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// The record of what was bought: back it up, restore it, verify it, move it to a server
+    #[command(subcommand)]
+    Record(RecordCommand),
 }
 
 /// Commands that open a host: its record is in the data directory, and its plugin may be called.
@@ -175,6 +190,9 @@ pub(super) enum HostCommand {
     Product(ProductCommand),
     /// Run the worker until it is interrupted: it buys ordered licenses, returns and refreshes licenses, sends e-mails, tells webhooks and reads catalogs
     Run(WorkerArguments),
+    /// Show the workers that are alive, on all hosts
+    #[command(subcommand)]
+    Worker(WorkerCommand),
     /// Serve the API over HTTPS until it is interrupted, with the worker beside it
     Serve(ServeArguments),
     /// Make, show and revoke clients of the API, and give them other keys
@@ -238,9 +256,7 @@ impl Command {
             // The option's value is shown.
             | Self::Config(_) => true,
             Self::OnHost(_)
-            | Self::Init(_)
-            | Self::Key(_)
-            | Self::Record(_)
+            | Self::OnRecord(_)
             | Self::Prerequisites(_)
             | Self::Simulator(_) => false,
             Self::Completions { .. } | Self::Man(_) => false,
@@ -252,7 +268,10 @@ impl Command {
         match self {
             Self::OnHost(HostCommand::Mail(command)) => command.takes_owner(),
             Self::OnHost(
-                HostCommand::Run(_) | HostCommand::Serve(_) | HostCommand::Alert(AlertCommand::Email { .. }),
+                HostCommand::Run(_)
+                | HostCommand::Worker(_)
+                | HostCommand::Serve(_)
+                | HostCommand::Alert(AlertCommand::Email { .. }),
             ) => false,
             other => other.opens_host(),
         }

@@ -2,16 +2,17 @@
 
 use host_harness::Host;
 
-use super::args::{Arguments, Command, HostCommand};
+use super::args::{Arguments, Command, HostCommand, RecordsCommand};
 use super::config::ConfigCommand;
+use super::database::Place;
 use super::failure::{Failure, Outcome};
 use super::host_keys::KeyCommand;
 use super::input::{pfx_code, read_pfx};
 use super::{
     alerts, api_clients, assets, audit, bench, certificates, charges, command_line, completions, config,
-    customers, demo, demo_console, find, host_key, host_keys, init, instances, mail, manual, operators,
-    orders, platforms, plugins, prerequisites, products, reconcile, record, replay, report, serve, services,
-    simulator, status, trace, webhooks, worker,
+    customers, database, demo, demo_console, find, host_key, host_keys, init, instances, mail, manual,
+    operators, orders, platforms, plugins, prerequisites, products, reconcile, record, replay, report, serve,
+    services, simulator, status, trace, webhooks, worker, worker_list,
 };
 
 /// Runs one command to its end.
@@ -28,6 +29,8 @@ async fn run_command(arguments: Arguments) -> Outcome {
     let Arguments {
         data_dir,
         settings,
+        database,
+        database_file,
         host_key_file,
         host_key_command,
         plugin,
@@ -61,17 +64,24 @@ async fn run_command(arguments: Arguments) -> Outcome {
         };
         host_key::source(&asked, &settings)
     };
+    let database = || {
+        let asked = database::Asked {
+            address: database,
+            file: database_file,
+        };
+        database::address(&asked, &settings)
+    };
     let command = match command {
         Command::OnHost(command) => command,
-        Command::Init(asked) => {
-            return init::run(&data_dir, &host_key()?, &asked, json).await;
+        Command::OnRecord(command) => {
+            let (host_key, database) = (host_key()?, database()?);
+            let place = Place {
+                data_dir: &data_dir,
+                host_key: &host_key,
+                database: database.as_ref(),
+            };
+            return on_record(place, command, json).await;
         }
-        Command::Record(command) => {
-            return record::run(&data_dir, &host_key()?, command, json).await;
-        }
-        Command::Key(KeyCommand::New { out }) => return host_keys::make(out.as_deref(), json),
-        Command::Key(KeyCommand::List) => return host_keys::list(&data_dir, &host_key()?, json).await,
-        Command::Key(KeyCommand::Rotate) => return host_keys::rotate(&data_dir, &host_key()?, json).await,
         Command::Replay(asked) => return replay::run(&asked, &data_dir, &plugin, json).await,
         Command::Prerequisites(asked) => {
             let code = pfx_code(asked.code_file.as_deref())?;
@@ -90,6 +100,7 @@ async fn run_command(arguments: Arguments) -> Outcome {
     let builder = Host::builder(&data_dir)
         .plugin_file(&plugin)
         .host_key(host_key()?)
+        .database(database()?)
         .proxies(settings.proxies()?);
     let builder = match &recording {
         Some(file) => builder.recording(replay::recorder(file)?),
@@ -107,6 +118,7 @@ async fn run_command(arguments: Arguments) -> Outcome {
         HostCommand::Services(command) => services::run(&host, command, json).await,
         HostCommand::Product(command) => products::run(&host, command, json).await,
         HostCommand::Run(worker) => worker::run(&host, &worker, json).await,
+        HostCommand::Worker(command) => worker_list::run(&host, &command, json).await,
         HostCommand::Serve(asked) => serve::run(&host, &data_dir, &asked, json).await,
         HostCommand::Operator(command) => operators::run(&host, command, json).await,
         HostCommand::ApiClient(command) => api_clients::run(&host, command, json).await,
@@ -125,5 +137,16 @@ async fn run_command(arguments: Arguments) -> Outcome {
         HostCommand::Webhook(command) => webhooks::run(&host, command, json).await,
         HostCommand::Audit(command) => audit::run(&host, command, json).await,
         HostCommand::Trace(asked) => trace::run(&host, &data_dir, &asked, json).await,
+    }
+}
+
+/// Runs a command about the record itself.
+async fn on_record(place: Place<'_>, command: RecordsCommand, json: bool) -> Outcome {
+    match command {
+        RecordsCommand::Init(asked) => init::run(place, &asked, json).await,
+        RecordsCommand::Record(command) => record::run(place, command, json).await,
+        RecordsCommand::Key(KeyCommand::New { out }) => host_keys::make(out.as_deref(), json),
+        RecordsCommand::Key(KeyCommand::List) => host_keys::list(place, json).await,
+        RecordsCommand::Key(KeyCommand::Rotate) => host_keys::rotate(place, json).await,
     }
 }

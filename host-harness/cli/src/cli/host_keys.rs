@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use host_harness::{HostKey, HostKeySource, Record, view};
+use host_harness::{HostKey, view};
 use serde::Serialize;
 
+use super::database::Place;
 use super::exit_status::ExitStatus;
 use super::failure::Outcome;
 use super::input::operator;
@@ -67,8 +68,8 @@ pub(super) fn make(out: Option<&Path>, json: bool) -> Outcome {
 }
 
 /// Shows which keys the record needs.
-pub(super) async fn list(data_dir: &Path, source: &HostKeySource, json: bool) -> Outcome {
-    let record = Record::open_with(data_dir, source).await?;
+pub(super) async fn list(place: Place<'_>, json: bool) -> Outcome {
+    let record = place.open().await?;
     let keys = view::HostKeys::from(&record.host_key_uses().await?);
     if json {
         show::json(&keys)?;
@@ -98,8 +99,8 @@ fn table(keys: &view::HostKeys) -> Table {
 }
 
 /// Seals everything again under the first key.
-pub(super) async fn rotate(data_dir: &Path, source: &HostKeySource, json: bool) -> Outcome {
-    let record = Record::open_with(data_dir, source).await?;
+pub(super) async fn rotate(place: Place<'_>, json: bool) -> Outcome {
+    let record = place.open().await?;
     let told = |values| tracing::info!(values, "sealed again");
     let rotation = record.rotate_host_key(&operator(), told).await?;
     let rotated = view::RotatedHostKey::from(&rotation);

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use bss_model::Diagnose as _;
 use clap::Args;
-use host_harness::{HostKeySource, RECORD_FILE, Record, view};
+use host_harness::{RECORD_FILE, view};
 
+use super::database::Place;
 use super::exit_status::ExitStatus;
 use super::failure::Outcome;
 use super::{output, show};
@@ -21,25 +22,24 @@ pub(super) struct InitArguments {
 }
 
 /// Makes the record and the host key.
-pub(super) async fn run(
-    data_dir: &Path,
-    source: &HostKeySource,
-    asked: &InitArguments,
-    json: bool,
-) -> Outcome {
-    let key = source.file(data_dir);
+pub(super) async fn run(place: Place<'_>, asked: &InitArguments, json: bool) -> Outcome {
+    let key = place.host_key.file(place.data_dir);
     let had_key = key.as_ref().is_some_and(|key| key.exists());
-    let (record, is_new) = match Record::create(data_dir, source).await {
+    let (record, is_new) = match place.create().await {
         Ok(record) => (record, true),
         Err(error) if asked.if_missing && error.diagnosis().code == "record-is-there" => {
-            (Record::open_with(data_dir, source).await?, false)
+            (place.open().await?, false)
         }
         Err(error) => return Err(error.into()),
     };
     let view = view::MadeRecord {
         id: record.id().await?,
         is_new,
-        file: absolute(&data_dir.join(RECORD_FILE)),
+        file: match place.database {
+            Some(_) => None,
+            None => Some(absolute(&place.data_dir.join(RECORD_FILE))),
+        },
+        database: place.database.map(ToString::to_string),
         host_key_file: key.as_deref().map(absolute),
     };
     match json {
@@ -50,20 +50,28 @@ pub(super) async fn run(
 }
 
 fn show_made(made: &view::MadeRecord, had_key: bool) {
+    let at = match (&made.file, &made.database) {
+        (Some(file), _) => file.display().to_string(),
+        (None, database) => database.clone().unwrap_or_default(),
+    };
     if !made.is_new {
-        output::line(format!("the record is there already: {}", made.file.display()));
+        output::line(format!("the record is there already: {at}"));
         return;
     }
-    output::line(format!("made the record   {}", made.file.display()));
+    output::line(format!("made the record   {at}"));
     match &made.host_key_file {
         Some(key) if had_key => output::line(format!("took the host key {}", key.display())),
         Some(key) => output::line(format!("made the host key {}", key.display())),
         None => output::line("the host key is the one that was given, and in no file here"),
     }
-    output::note(
+    let backup = match made.database {
+        Some(_) => "the server's operator backs the database up",
+        None => "`bss-host record backup FILE` writes the record's",
+    };
+    output::note(format!(
         "the record and the host key belong together: without the key, nobody can read a product key, a certificate or a secret of the \
-         record. Keep a copy of each, in two places: `bss-host record backup FILE` writes the record's",
-    );
+         record. Keep a copy of each, in two places: {backup}",
+    ));
 }
 
 fn absolute(path: &Path) -> PathBuf {

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use bss_model::{Advice, purchase_rule};
 use clap::Subcommand;
-use host_harness::{HostKeySource, Record, RecordError, Verified, verify_backup, view};
+use host_harness::{Record, RecordError, Verified, verify_backup, view};
 
 use super::audit::sha256;
 use super::customers::again_note;
+use super::database::Place;
 use super::exit_status::ExitStatus;
 use super::failure::{Outcome, words};
 use super::input::operator;
@@ -43,6 +44,10 @@ pub(super) enum RecordCommand {
         #[arg(long, value_name = "HEX", requires = "file", value_parser = sha256)]
         sha256: Option<String>,
     },
+    /// Bring the tables of a database on a server up to date; a record in a data directory is whenever it is opened
+    Migrate,
+    /// Say that the record was put back to an earlier moment, by a copy of its files or a snapshot: what is open is looked up before it is bought
+    Restored,
     /// Say that no other copy of this record is in use, so that what is in doubt is bought once it has been looked up
     Adopt,
     /// Set how long a purchase or a return in doubt is only looked up before it is sent again
@@ -55,28 +60,62 @@ pub(super) enum RecordCommand {
     Show,
 }
 
-pub(super) async fn run(data_dir: &Path, key: &HostKeySource, command: RecordCommand, json: bool) -> Outcome {
-    let open = || Record::open_with(data_dir, key);
+pub(super) async fn run(place: Place<'_>, command: RecordCommand, json: bool) -> Outcome {
     match command {
-        RecordCommand::Backup { file } => backup(&open().await?, &file, json).await,
+        RecordCommand::Backup { file } => {
+            place.in_directory(
+                "back the database up with the server's own programs, such as `pg_basebackup` or `pg_dump`",
+            )?;
+            backup(&place.open().await?, &file, json).await
+        }
         RecordCommand::Restore {
             file,
             sha256,
             replace,
-        } => restore(data_dir, key, &file, sha256.as_deref(), replace, json).await,
+        } => {
+            place.in_directory(
+                "restore the database with the server's own programs, and tell this program with `bss-host record restored`",
+            )?;
+            restore(place, &file, sha256.as_deref(), replace, json).await
+        }
         RecordCommand::Verify { file, sha256 } => {
             let verified = match file {
                 Some(file) => verify_backup(&file, sha256.as_deref()).await?,
-                None => open().await?.verify().await?,
+                None => {
+                    place.in_directory("`pg_amcheck` verifies the database's files")?;
+                    place.open().await?.verify().await?
+                }
             };
             show_verified(&verified, json)
         }
-        RecordCommand::Adopt => adopt(&open().await?, json).await,
+        RecordCommand::Migrate => migrate(place, json).await,
+        RecordCommand::Restored => restored(&place.open().await?, json).await,
+        RecordCommand::Adopt => adopt(&place.open().await?, json).await,
         RecordCommand::Set { look_up_only } => {
-            set(&open().await?, Duration::from_secs(look_up_only), json).await
+            set(&place.open().await?, Duration::from_secs(look_up_only), json).await
         }
-        RecordCommand::Show => show_record(&open().await?, json).await,
+        RecordCommand::Show => show_record(&place.open().await?, json).await,
     }
+}
+
+/// Brings the tables of a database up to date, which opening it does not do: other hosts have it open.
+async fn migrate(place: Place<'_>, json: bool) -> Outcome {
+    let Some(database) = place.database else {
+        // Opening a record in a data directory does.
+        let record = place.open().await?;
+        return show_record(&record, json).await;
+    };
+    Record::migrate_database(database).await?;
+    if json {
+        return Ok(ExitStatus::Done);
+    }
+    output::line("the tables of the database are up to date");
+    Ok(ExitStatus::Done)
+}
+
+async fn restored(record: &Record, json: bool) -> Outcome {
+    record.say_restored(&operator()).await?;
+    show_record(record, json).await
 }
 
 async fn backup(record: &Record, file: &Path, json: bool) -> Outcome {
@@ -94,15 +133,8 @@ async fn backup(record: &Record, file: &Path, json: bool) -> Outcome {
     Ok(ExitStatus::Done)
 }
 
-async fn restore(
-    data_dir: &Path,
-    key: &HostKeySource,
-    file: &Path,
-    sha256: Option<&str>,
-    replace: bool,
-    json: bool,
-) -> Outcome {
-    let restored = Record::restore_with(data_dir, key, file, sha256, replace).await?;
+async fn restore(place: Place<'_>, file: &Path, sha256: Option<&str>, replace: bool, json: bool) -> Outcome {
+    let restored = Record::restore_with(place.data_dir, place.host_key, file, sha256, replace).await?;
     let view = view::RestoredRecord::from(&restored);
     if json {
         show::json(&view)?;
@@ -117,7 +149,7 @@ async fn restore(
         copy_note(true);
         hold_note(restoration.mails);
     }
-    again_note(customers_again(&Record::open_with(data_dir, key).await?).await?);
+    again_note(customers_again(&place.open().await?).await?);
     output::note(
         "orders that were placed after the backup are not in it: have the platform place them again, with their keys",
     );

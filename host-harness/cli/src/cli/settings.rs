@@ -54,6 +54,8 @@ const fn setting(key: &'static str, variables: &'static [&'static str], kind: Ki
 /// All settings, in the order in which they are shown.
 pub(super) const SETTINGS: &[Setting] = &[
     setting("data-dir", &["BSS_DATA_DIR"], Kind::Path),
+    setting("database", &["BSS_DATABASE_URL"], Kind::Address),
+    setting("database-file", &["BSS_DATABASE_URL_FILE"], Kind::Path),
     setting("host-key-file", &["BSS_HOST_KEY_FILE"], Kind::Path),
     setting("host-key-command", &["BSS_HOST_KEY_COMMAND"], Kind::Command),
     setting("plugin", &["BSS_PLUGIN"], Kind::Path),

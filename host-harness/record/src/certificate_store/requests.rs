@@ -105,7 +105,7 @@ impl CertificateStore {
     /// # Errors
     /// When a name can't stand in a certificate, or nothing can be made or stored.
     pub async fn make(&self, new: &NewCertificate, actor: &Actor) -> Result<MadeCertificate, MakeError> {
-        let (new, now_ms) = (new.clone(), self.writer.now_ms());
+        let (new, now_ms) = (new.clone(), self.record.writer.now_ms());
         let key = made(move || make_self_signed(&new, now_ms)).await?;
         let found = match_certificates(key.private_key, vec![key.signed.clone()]).await;
         let found = found.map_err(ImportError::from)?;
@@ -131,11 +131,12 @@ impl CertificateStore {
     ) -> Result<CertificateRequest, MakeError> {
         let new = new.clone();
         let key = made(move || make_request(&new)).await?;
-        let request = read(key.signed, self.writer.now_ms())?;
+        let request = read(key.signed, self.record.writer.now_ms())?;
         let sealed = self
+            .record
             .host_key
             .seal(&self.request_purpose(&request.public_key), &key.private_key)?;
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.record.begin_write().await?;
         transaction.sql(
             "INSERT INTO certificate_requests (owner, public_key, request, sealed_private_key, created_at_ms)
              VALUES ($1, $2, $3, $4, $5)",
@@ -160,6 +161,7 @@ impl CertificateStore {
     /// When the record can't be read.
     pub async fn requests(&self) -> Result<Vec<CertificateRequest>, RecordError> {
         let rows = self
+            .record
             .readers
             .sql(
                 "SELECT request, created_at_ms FROM certificate_requests WHERE owner = $1
@@ -182,7 +184,7 @@ impl CertificateStore {
         public_key: &Thumbprint,
         actor: &Actor,
     ) -> Result<(), RemoveRequestError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.record.begin_write().await?;
         let removed = transaction
             .sql("DELETE FROM certificate_requests WHERE owner = $1 AND public_key = $2")
             .bind(self.owner())
@@ -197,7 +199,7 @@ impl CertificateStore {
         let detail = self.detail(json!({}));
         write_act(&mut transaction, actor, act, &subject, None, detail).await?;
         transaction.commit().await?;
-        empty_log(&self.writer).await;
+        empty_log(&self.record.writer).await;
         Ok(())
     }
 
@@ -227,7 +229,7 @@ impl CertificateStore {
             };
             let imported = self.install(found, &stored, actor).await?;
             if answers.is_some() {
-                empty_log(&self.writer).await;
+                empty_log(&self.record.writer).await;
             }
             return Ok(Some(imported));
         }
@@ -240,13 +242,18 @@ impl CertificateStore {
         public_key: &Thumbprint,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, ImportError> {
         let sealed: Option<Vec<u8>> = self
+            .record
             .readers
             .sql("SELECT sealed_private_key FROM certificate_requests WHERE owner = $1 AND public_key = $2")
             .bind(self.owner())
             .bind(public_key.to_string())
             .scalar_optional()
             .await?;
-        let open = |sealed: Vec<u8>| self.host_key.open(&self.request_purpose(public_key), &sealed);
+        let open = |sealed: Vec<u8>| {
+            self.record
+                .host_key
+                .open(&self.request_purpose(public_key), &sealed)
+        };
         Ok(sealed.map(open).transpose()?)
     }
 
@@ -256,6 +263,7 @@ impl CertificateStore {
         public_key: &Thumbprint,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, ImportError> {
         let rows = self
+            .record
             .readers
             .sql("SELECT thumbprint, certificate, sealed_private_key FROM certificates WHERE owner = $1")
             .bind(self.owner())
@@ -266,7 +274,11 @@ impl CertificateStore {
             if public_key_thumbprint(&column("certificate")?).as_ref() == Some(public_key) {
                 let thumbprint = stored::thumbprint(row, "thumbprint")?;
                 let sealed = column("sealed_private_key")?;
-                return Ok(Some(self.host_key.open(&self.key_purpose(&thumbprint), &sealed)?));
+                return Ok(Some(
+                    self.record
+                        .host_key
+                        .open(&self.key_purpose(&thumbprint), &sealed)?,
+                ));
             }
         }
         Ok(None)

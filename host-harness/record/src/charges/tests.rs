@@ -6,7 +6,7 @@ const INSTANCE: Uuid = Uuid::from_u128(9);
 /// A connection in a transaction, on which an asset of an instance has been charged.
 async fn charged(record: &Record) -> crate::database::Transaction {
     crate::test_record::without_references(record).await;
-    let mut connection = record.writer.begin_write().await.unwrap();
+    let mut connection = record.begin_write().await.unwrap();
     // Without foreign keys, the instance, the order and the asset need no rows of their own.
     let rows = [
         "INSERT INTO charge_series (instance_id, prefix, last_charge) VALUES ($2, 'ESD', 7)",

@@ -21,10 +21,12 @@ pub(crate) enum Clock {
     Stopped(i64),
 }
 
-/// A time that the database has told.
+/// What the database has told of itself: its time, and its epoch.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     last: Mutex<Option<(i64, Instant)>>,
+    /// The epoch in which this program goes on. `None`: it has not written yet.
+    epoch: Mutex<Option<String>>,
     /// Whether nobody waits for a turn, which tests show to be needed.
     #[cfg(test)]
     pub(crate) is_turn_skipped: std::sync::atomic::AtomicBool,
@@ -35,6 +37,16 @@ impl Told {
     /// the database's.
     pub(super) fn note(&self, now_ms: i64) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((now_ms, Instant::now()));
+    }
+
+    /// Notes the epoch in which this program goes on.
+    pub(super) fn note_epoch(&self, epoch: String) {
+        *self.epoch.lock().unwrap_or_else(PoisonError::into_inner) = Some(epoch);
+    }
+
+    /// The epoch in which this program goes on. `None`: it has not written yet.
+    pub(super) fn epoch(&self) -> Option<String> {
+        self.epoch.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn now_ms(&self) -> i64 {

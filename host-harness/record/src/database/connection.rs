@@ -7,11 +7,12 @@ use bss_model::moment::{Moment, Uptime};
 use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnection, PgPool, Postgres};
+use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::sqlite::{Sqlite, SqliteConnection, SqlitePool};
 
 use super::clock::{Clock, Told};
-use super::turn::{BEGIN_WRITE, take_turn};
+use super::on_server::{self, OnServer};
+use super::turn::{Epoch, Turn};
 use crate::record_error::RecordError;
 
 /// Connections that are used in turn. Cheap to clone.
@@ -29,6 +30,10 @@ pub(crate) struct Connection {
     /// Whether a statement failed, or its answer was not heard to the end. PostgreSQL has given the transaction up then, and
     /// answers COMMIT with ROLLBACK and no error.
     is_unsound: bool,
+    /// An epoch of the database that this program does not go on in yet: what follows from it has to be written before anything else.
+    unsettled: Option<Epoch>,
+    /// The turn, where a server has the database and the transaction writes.
+    turn: Option<(Turn, Arc<Told>)>,
 }
 
 /// How the connection is held: what it goes back to when it is dropped.
@@ -37,8 +42,7 @@ enum Held {
     Sqlite(PoolConnection<Sqlite>),
     SqliteAlone(SqliteConnection),
     SqliteTransaction(sqlx::Transaction<'static, Sqlite>),
-    Postgres(PoolConnection<Postgres>),
-    PostgresTransaction(sqlx::Transaction<'static, Postgres>),
+    Postgres(OnServer),
 }
 
 /// The driver's own connection.
@@ -59,7 +63,7 @@ impl Pool {
     pub(crate) async fn acquire(&self) -> Result<Connection, RecordError> {
         let held = match self {
             Self::Sqlite(pool) => Held::Sqlite(pool.acquire().await?),
-            Self::Postgres(pool, _) => Held::Postgres(pool.acquire().await?),
+            Self::Postgres(pool, _) => Held::Postgres(OnServer::of(pool).await?),
         };
         Ok(Connection::of(held, self.clock()))
     }
@@ -72,13 +76,18 @@ impl Pool {
         const ONE_MOMENT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
         let held = match self {
             Self::Sqlite(pool) => Held::SqliteTransaction(pool.begin().await?),
-            Self::Postgres(pool, _) => Held::PostgresTransaction(pool.begin_with(ONE_MOMENT).await?),
+            Self::Postgres(pool, _) => {
+                let mut begun = OnServer::of(pool).await?;
+                begun.begin(ONE_MOMENT).await?;
+                Held::Postgres(begun)
+            }
         };
         Ok(Transaction(Connection::of(held, self.clock())))
     }
 
     /// Begins a transaction that will write. SQLite must know that from the start: a transaction that turns to writing
-    /// later can fail because another has written meanwhile.
+    /// later can fail because another has written meanwhile. With a server, the epoch has to be
+    /// [settled](Transaction::unsettled) before anything is committed.
     ///
     /// # Errors
     /// Like [`Pool::acquire`], and when another transaction writes for too long.
@@ -89,9 +98,14 @@ impl Pool {
                 Connection::of(Held::SqliteTransaction(begun), Clock::Machine)
             }
             Self::Postgres(pool, told) => {
-                let mut begun = pool.begin_with(BEGIN_WRITE).await?;
-                let now_ms = take_turn(&mut begun, told).await?;
-                Connection::of(Held::PostgresTransaction(begun), Clock::Stopped(now_ms))
+                let mut begun = OnServer::of(pool).await?;
+                let turn = begun.take_turn(told).await?;
+                told.note(turn.now_ms);
+                let is_known = told.epoch().as_deref() == Some(turn.epoch.now.as_str());
+                let mut connection = Connection::of(Held::Postgres(begun), Clock::Stopped(turn.now_ms));
+                connection.unsettled = (!is_known).then(|| turn.epoch.clone());
+                connection.turn = Some((turn, Arc::clone(told)));
+                connection
             }
         }))
     }
@@ -130,6 +144,13 @@ impl Pool {
         self.clock().uptime()
     }
 
+    /// Goes on in an epoch of a server's database, once what follows from it is committed.
+    pub(crate) fn go_on_in(&self, epoch: Epoch) {
+        if let Self::Postgres(_, told) = self {
+            told.note_epoch(epoch.now);
+        }
+    }
+
     /// Whether a server keeps the database, and not a file of this host.
     pub(crate) fn is_postgres(&self) -> bool {
         matches!(self, Self::Postgres(..))
@@ -157,6 +178,8 @@ impl Connection {
             held,
             clock,
             is_unsound: false,
+            unsettled: None,
+            turn: None,
         }
     }
 
@@ -176,7 +199,7 @@ impl Connection {
     }
 
     pub(super) fn is_postgres(&self) -> bool {
-        matches!(self.held, Held::Postgres(_) | Held::PostgresTransaction(_))
+        matches!(self.held, Held::Postgres(_))
     }
 
     /// A connection to a file of SQLite's that is in no pool.
@@ -188,16 +211,16 @@ impl Connection {
     /// connection is unsound, until the one who runs the statement has heard its answer to the end and says so.
     pub(super) fn for_statement(&mut self) -> (Driver<'_>, Soundness<'_>) {
         let was_unsound = std::mem::replace(&mut self.is_unsound, true);
-        let driver = match &mut self.held {
-            Held::Sqlite(connection) => Driver::Sqlite(connection),
-            Held::SqliteAlone(connection) => Driver::Sqlite(connection),
-            Held::SqliteTransaction(transaction) => Driver::Sqlite(transaction),
-            Held::Postgres(connection) => Driver::Postgres(connection),
-            Held::PostgresTransaction(transaction) => Driver::Postgres(transaction),
+        let (driver, is_lost) = match &mut self.held {
+            Held::Sqlite(connection) => (Driver::Sqlite(connection), None),
+            Held::SqliteAlone(connection) => (Driver::Sqlite(connection), None),
+            Held::SqliteTransaction(transaction) => (Driver::Sqlite(transaction), None),
+            Held::Postgres(held) => (Driver::Postgres(&mut held.connection), Some(&mut held.is_lost)),
         };
         let soundness = Soundness {
             is_unsound: &mut self.is_unsound,
             was_unsound,
+            is_lost,
         };
         (driver, soundness)
     }
@@ -210,9 +233,8 @@ impl Connection {
         match self.held {
             Held::Sqlite(connection) => connection.close().await?,
             Held::SqliteAlone(connection) => connection.close().await?,
-            Held::Postgres(connection) => connection.close().await?,
+            Held::Postgres(held) => held.close(),
             Held::SqliteTransaction(transaction) => transaction.rollback().await?,
-            Held::PostgresTransaction(transaction) => transaction.rollback().await?,
         }
         Ok(())
     }
@@ -222,9 +244,28 @@ impl Connection {
 pub(super) struct Soundness<'c> {
     is_unsound: &'c mut bool,
     was_unsound: bool,
+    /// Whether the connection is lost, where a server is at its other end.
+    is_lost: Option<&'c mut bool>,
 }
 
 impl Soundness<'_> {
+    /// Waits for the answer of the statement, for as long as a server may take.
+    ///
+    /// # Errors
+    /// The answer's own, and when it does not come.
+    pub(super) async fn answered<T, E>(
+        &mut self,
+        answer: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, RecordError>
+    where
+        RecordError: From<E>,
+    {
+        match &mut self.is_lost {
+            Some(is_lost) => on_server::answered(is_lost, answer).await,
+            None => Ok(answer.await?),
+        }
+    }
+
     /// Says that the statement's answer was heard to its end, and is no error.
     pub(super) fn heard(self) {
         *self.is_unsound = self.was_unsound;
@@ -235,20 +276,29 @@ impl Transaction {
     /// Makes what was written last.
     ///
     /// # Errors
-    /// When the database does not say that it did, and when a statement of the transaction failed: nothing was written
-    /// then.
+    /// When the database does not say that it did: whether it has is not known of a server. When a statement of the transaction
+    /// failed: nothing was written then.
     pub(crate) async fn commit(self) -> Result<(), RecordError> {
-        if self.0.is_unsound {
+        if self.0.is_unsound || self.0.unsettled.is_some() {
             self.rollback().await?;
             return Err(RecordError::Unsound);
         }
         match self.0.held {
             Held::SqliteTransaction(transaction) => transaction.commit().await?,
-            Held::PostgresTransaction(transaction) => transaction.commit().await?,
+            Held::Postgres(held) => {
+                let (turn, told) = self.0.turn.unzip();
+                held.commit(turn.as_ref(), &told.unwrap_or_default()).await?;
+            }
             // No transaction is held so.
-            Held::Sqlite(_) | Held::SqliteAlone(_) | Held::Postgres(_) => return Err(RecordError::Unsound),
+            Held::Sqlite(_) | Held::SqliteAlone(_) => return Err(RecordError::Unsound),
         }
         Ok(())
+    }
+
+    /// The epoch of the database, where this program does not go on in it yet. Whoever asks writes what follows from it, commits, and
+    /// [goes on](Pool::go_on_in).
+    pub(crate) fn unsettled(&mut self) -> Option<Epoch> {
+        self.0.unsettled.take()
     }
 
     /// Undoes what was written.
@@ -256,7 +306,10 @@ impl Transaction {
     /// # Errors
     /// When the database can't be asked to. It is undone when the connection ends.
     pub(crate) async fn rollback(self) -> Result<(), RecordError> {
-        self.0.close().await
+        match self.0.held {
+            Held::Postgres(held) => held.rollback().await,
+            _ => self.0.close().await,
+        }
     }
 }
 

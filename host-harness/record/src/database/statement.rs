@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
 use super::builder::{Builder, numbered};
 use super::connection::{Connection, Driver, Pool, Soundness, Transaction};
+use super::on_server::{OnServer, answered};
 use super::row::{Readable, Row};
 use super::value::{Bound, Value, for_postgres, for_sqlite};
 use crate::record_error::RecordError;
@@ -136,16 +137,20 @@ macro_rules! run {
         match on {
             On::Pool(Pool::Sqlite(pool)) => $sqlite(on_sqlite(sql, values, is_kept)?.$function(pool).await?),
             On::Pool(Pool::Postgres(pool, _)) => {
-                $postgres(on_postgres(sql, values, is_kept)?.$function(pool).await?)
+                let mut held = OnServer::of(pool).await?;
+                let answer = on_postgres(sql, values, is_kept)?.$function(&mut *held.connection);
+                $postgres(answered(&mut held.is_lost, answer).await?)
             }
             On::Connection(connection) => {
-                let (driver, soundness) = connection.for_statement();
+                let (driver, mut soundness) = connection.for_statement();
                 let answer = match driver {
                     Driver::Sqlite(driver) => {
-                        $sqlite(on_sqlite(sql, values, is_kept)?.$function(driver).await?)
+                        let answer = on_sqlite(sql, values, is_kept)?.$function(driver);
+                        $sqlite(soundness.answered(answer).await?)
                     }
                     Driver::Postgres(driver) => {
-                        $postgres(on_postgres(sql, values, is_kept)?.$function(driver).await?)
+                        let answer = on_postgres(sql, values, is_kept)?.$function(driver);
+                        $postgres(soundness.answered(answer).await?)
                     }
                 };
                 soundness.heard();
@@ -279,13 +284,13 @@ fn heard_to_the_end<'c>(
     soundness: Soundness<'c>,
 ) -> BoxStream<'c, Result<Row, RecordError>> {
     let next = |(mut rows, soundness): (BoxStream<'c, _>, Option<Soundness<'c>>)| async move {
-        match rows.next().await {
-            Some(Ok(row)) => Some((Ok(row), (rows, soundness))),
-            Some(Err(error)) => Some((Err(error), (rows, None))),
-            None => {
-                if let Some(_soundness) = soundness {
-                    Soundness::heard(_soundness)
-                }
+        let mut soundness = soundness?;
+        let row = soundness.answered(async { Ok::<_, RecordError>(rows.next().await) });
+        match row.await {
+            Ok(Some(Ok(row))) => Some((Ok(row), (rows, Some(soundness)))),
+            Ok(Some(Err(error))) | Err(error) => Some((Err(error), (rows, None))),
+            Ok(None) => {
+                soundness.heard();
                 None
             }
         }

@@ -84,7 +84,7 @@ impl Shelf {
 
     /// Adds a row to every list. `$1` is the number, `$2` the id, `$3` the instance, `$4` the customer, `$5` the time.
     async fn add(&self, number: i64) {
-        let mut transaction = self.record.writer.begin_write().await.unwrap();
+        let mut transaction = self.record.begin_write().await.unwrap();
         for statement in [
             "INSERT INTO orders (id, instance_id, idempotency_key, request_digest, customer, customer_id, contact, placed_at_ms)
              VALUES ($2, $3, 'key-' || $1, '', '{\"id\":\"' || $4 || '\",\"name\":\"n\",\"country\":\"GR\"}', $4,

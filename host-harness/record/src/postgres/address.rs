@@ -35,6 +35,7 @@ const PARAMETERS: [&str; 6] = [
 pub struct DatabaseAddress {
     options: PgConnectOptions,
     shown: String,
+    has_password: bool,
 }
 
 /// Why a text is no address of a database. Nothing of the text is repeated: in one that is written wrongly, the password may
@@ -100,12 +101,21 @@ impl fmt::Display for DatabaseAddress {
 
 impl fmt::Debug for DatabaseAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { options: _, shown } = self;
+        let Self {
+            options: _,
+            shown,
+            has_password: _,
+        } = self;
         f.debug_tuple("DatabaseAddress").field(shown).finish()
     }
 }
 
 impl DatabaseAddress {
+    /// Whether the address itself holds a password.
+    pub fn has_password(&self) -> bool {
+        self.has_password
+    }
+
     /// What a connection is made with.
     pub(crate) fn options(&self) -> PgConnectOptions {
         self.options.clone()
@@ -153,7 +163,11 @@ impl FromStr for DatabaseAddress {
             options = options.statement_cache_capacity(capacity.parse().map_err(unusable)?);
         }
         let shown = format!("database `{}` on {server}, port {port}", database.escape_debug());
-        Ok(Self { options, shown })
+        Ok(Self {
+            options,
+            shown,
+            has_password: url.password().is_some(),
+        })
     }
 }
 

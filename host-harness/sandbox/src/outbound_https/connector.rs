@@ -75,6 +75,8 @@ pub(super) enum ConnectFailure {
         "the server refused the instance's certificate with the TLS alert {0:?} before a request could be sent"
     )]
     CertificateRefused(AlertDescription),
+    #[error("the request may not leave any more: {0}")]
+    NotPermitted(String),
 }
 
 impl ConnectFailure {

@@ -197,7 +197,9 @@ fn of_connecting(failure: &ConnectFailure) -> Error {
             _ => Error::DestinationUnavailable,
         },
         // No code says more of a proxy and that nothing was sent; the host tells the rest beside it.
-        ConnectFailure::Proxy { .. } | ConnectFailure::ClosedAtOnce => Error::DestinationUnavailable,
+        ConnectFailure::Proxy { .. } | ConnectFailure::ClosedAtOnce | ConnectFailure::NotPermitted(_) => {
+            Error::DestinationUnavailable
+        }
         ConnectFailure::CertificateRefused(alert) => alert_received(*alert),
         ConnectFailure::Handshake(error) => match find::<TlsError>(error) {
             Some(TlsError::AlertReceived(alert)) => alert_received(*alert),
