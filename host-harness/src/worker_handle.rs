@@ -100,9 +100,9 @@ async fn supervise(
     let mut pause = FIRST_PAUSE;
     loop {
         let begun = tokio::time::Instant::now();
-        let (worker, options, mut its_end) = (host.clone(), options.clone(), stopped.clone());
+        let (worker, its_options, mut its_end) = (host.clone(), options.clone(), stopped.clone());
         // In a task of its own, so that a panic ends it and not the supervisor.
-        let work = tokio::spawn(async move { worker.work(&options, until_stopped(&mut its_end)).await });
+        let work = tokio::spawn(async move { worker.work(&its_options, until_stopped(&mut its_end)).await });
         match work.await {
             Ok(Ok(())) => return,
             // A closed host has nothing that could be tried again.
@@ -115,6 +115,7 @@ async fn supervise(
             Err(_) => return,
         }
         failures.fetch_add(1, Ordering::Relaxed);
+        options.pulse.beat();
         if begun.elapsed() > RECOVERED_AFTER {
             pause = FIRST_PAUSE;
         }

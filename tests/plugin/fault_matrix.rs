@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::component::component as real_component;
 use crate::guests::{component, module};
+use crate::record_place;
 use crate::scenario::{INSTANCE, Scenario, actor, order_request, silent};
 use crate::trusted_plugin::trusting;
 
@@ -74,7 +75,7 @@ fn troubles() -> Vec<(Trouble, AttemptResult)> {
 
 /// A host with nothing open yet, as after a restart.
 async fn restarted(scenario: &Scenario) -> Host {
-    let host = Host::open(&scenario.folder.path().join("bss"), real_component()).await;
+    let host = record_place::open(&scenario.folder.path().join("bss"), real_component()).await;
     trusting(host.expect("the host opens"), real_component()).await
 }
 
@@ -242,7 +243,7 @@ async fn a_plugin_that_breaks_off_before_it_asks_leaves_nothing_in_doubt_and_the
         let (order, asset) = placed(&scenario).await;
         let file = scenario.folder.path().join("broken.wasm");
         std::fs::write(&file, component(&module(body))).expect("the plugin is written");
-        let broken = Host::open(&scenario.folder.path().join("bss"), &file).await;
+        let broken = record_place::open(&scenario.folder.path().join("bss"), &file).await;
         let broken = trusting(broken.expect("the host opens"), &file).await;
         first_attempt_only(&broken, order, asset).await;
         let host = restarted(&scenario).await;

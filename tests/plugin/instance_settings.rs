@@ -7,6 +7,7 @@ use bss_simulator::CertificateRequest;
 use host_harness::Host;
 
 use crate::component::component;
+use crate::record_place;
 use crate::scenario::{INSTANCE, Scenario, credentials, problems, selection};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,7 +109,9 @@ async fn a_second_start_of_the_host_finds_what_the_first_one_saved() {
         .await
         .expect("the instance");
     let folder = scenario.folder.path().join("bss");
-    let again = Host::open(&folder, component()).await.expect("the host opens");
+    let again = record_place::open(&folder, component())
+        .await
+        .expect("the host opens");
     let after = again.named_instance(INSTANCE).await.expect("the instance");
     assert_eq!(before, after);
 }

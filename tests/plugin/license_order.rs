@@ -11,6 +11,7 @@ use host_harness::{Host, PlaceError};
 use crate::component::{bss_host, component};
 use crate::guests::{quantity_teller, seller};
 use crate::record_cli::{ORIGINAL, alter};
+use crate::record_place;
 use crate::scenario::{DONE, INSTANCE, Scenario, actor, assert_ends, order_request, silent};
 
 /// Checks that every license that Microsoft issued is on exactly one asset, and the other way round.
@@ -135,7 +136,7 @@ async fn an_unknown_outcome_stays_open_until_microsoft_can_be_asked() {
     );
     faults.clear();
     // As after a crash: another start of the host goes on with the order.
-    let host = Host::open(&scenario.folder.path().join("bss"), component())
+    let host = record_place::open(&scenario.folder.path().join("bss"), component())
         .await
         .expect("the host opens");
     let assets = host
@@ -299,7 +300,7 @@ async fn an_order_is_not_placed_where_no_plugin_could_buy_it() {
     let database = scenario.folder.path().join(ORIGINAL).join(RECORD_FILE);
     alter(&database, "DELETE FROM plugins").await;
     let missing = scenario.folder.path().join("missing.wasm");
-    let host = Host::open(&scenario.folder.path().join("bss"), &missing).await;
+    let host = record_place::open(&scenario.folder.path().join("bss"), &missing).await;
     let host = host.expect("the host opens");
     let placed = host
         .place_order(INSTANCE, order_request(&offers[0], 1), &actor())

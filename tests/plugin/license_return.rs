@@ -14,6 +14,7 @@ use jiff::SignedDuration;
 
 use crate::component::component;
 use crate::guests;
+use crate::record_place;
 use crate::scenario::{PRICE, Scenario, actor, at_once, requester, silent};
 use crate::trusted_plugin::trusting;
 
@@ -311,7 +312,7 @@ async fn a_return_stays_open_until_microsoft_can_be_asked() {
     assert_eq!(faults.requests_seen(Operation::Return), 1);
     faults.clear();
     // As after a crash: another start of the host goes on with the return.
-    let again = Host::open(&scenario.folder.path().join("bss"), component()).await;
+    let again = record_place::open(&scenario.folder.path().join("bss"), component()).await;
     let done = run(&again.expect("the host opens"), &open).await;
     assert_returned(&scenario, &asset, &done).await;
     assert_eq!(faults.requests_seen(Operation::Return), 1);
@@ -584,7 +585,7 @@ async fn with_plugin(scenario: &Scenario, name: &str, component: Vec<u8>) -> Hos
     let file: PathBuf = scenario.folder.path().join(name);
     std::fs::write(&file, component).expect("the guest is written");
     let data_dir: &Path = &scenario.folder.path().join("bss");
-    let host = Host::open(data_dir, &file).await.expect("the host opens");
+    let host = record_place::open(data_dir, &file).await.expect("the host opens");
     trusting(host, &file).await
 }
 

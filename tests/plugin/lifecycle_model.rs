@@ -14,6 +14,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::component::component;
+use crate::record_place;
 use crate::scenario::{INSTANCE, PRICE, Scenario, actor, at_once, order_request, requester, silent};
 
 /// An act of somebody's, or a fault.
@@ -243,7 +244,9 @@ impl World {
             }
             Act::Restart => {
                 let data = self.scenario.folder.path().join("bss");
-                self.host = Host::open(&data, component()).await.expect("the host opens");
+                self.host = record_place::open(&data, component())
+                    .await
+                    .expect("the host opens");
             }
         }
     }

@@ -55,6 +55,7 @@ mod proxies;
 mod readme;
 mod readme_section;
 mod record_cli;
+mod record_place;
 mod replay;
 mod sandbox;
 mod sandbox_leaks;

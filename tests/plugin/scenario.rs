@@ -22,6 +22,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::component::{bss_host, component, keep_compiled};
+use crate::record_place;
 
 /// The instance that most tests use.
 pub(crate) const INSTANCE: &str = "esd";
@@ -69,7 +70,9 @@ impl Scenario {
 
     /// A host that knows nothing yet, beside a Microsoft that a test has started its own way.
     pub(crate) async fn with(folder: TempDir, microsoft: Simulator) -> Self {
-        let host = Host::builder(folder.path().join("bss"))
+        let data_dir = folder.path().join("bss");
+        record_place::prepare(&data_dir).await;
+        let host = record_place::builder(&data_dir)
             .plugin_file(component())
             .open_or_create()
             .await
@@ -185,6 +188,7 @@ impl Scenario {
             .arg(self.folder.path().join("bss"))
             .env("BSS_PLUGIN", component())
             .env_remove("SUDO_UID");
+        record_place::tell(&mut command, &self.folder.path().join("bss"));
         // The proxies of whoever runs the tests lead to no simulator.
         for variable in ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
             command.env_remove(variable);

@@ -15,6 +15,7 @@ use crate::cli::assert_fails;
 use crate::component::{bss_host, component, initialize};
 use crate::guests::{FormGuest, component as guest_component, module};
 use crate::record_cli::{ORIGINAL, alter};
+use crate::record_place;
 use crate::scenario::{
     DONE, INSTANCE, NO_ANSWER, REFUSED, Scenario, USAGE, actor, assert_ends, give_plugin, order_request,
     silent,
@@ -82,7 +83,9 @@ async fn sharing(scenario: &Scenario, thumbprint: Thumbprint) -> ConfigureError 
 
 async fn open(scenario: &Scenario, plugin: &Path) -> Host {
     let data_dir = scenario.folder.path().join("bss");
-    Host::open(&data_dir, plugin).await.expect("the host opens")
+    record_place::open(&data_dir, plugin)
+        .await
+        .expect("the host opens")
 }
 
 /// The name of the first field of the form that the instance's plugin answers with.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bss_model::ErrorKind;
 use clap::Args;
@@ -55,6 +56,9 @@ impl Work {
         record::copy_note(host.record().awaits_adoption().await?);
         record::hold_note(host.record().held_mails().await?);
         mail::stop_note(host.record().mail_stop().await?.as_ref());
+        for warning in host.record().database_warnings() {
+            output::note(warning);
+        }
         let voice = Voice::start(host, json).await?;
         let ran = Arc::new(Mutex::new(Ran::default()));
         let pulse = Arc::new(Pulse::default());
@@ -100,7 +104,15 @@ pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) ->
         false => {
             manager.ready("looking for work");
             let feeding = manager.feed(Some(Arc::clone(&work.pulse)));
-            host.work(&work.options, stop).await?;
+            match host.record().is_on_server() {
+                // A server that is gone for a while is no reason to end: other hosts would all end with this one.
+                true => {
+                    let worker = host.start_worker(work.options.clone());
+                    stop.await;
+                    worker.stop(Duration::MAX).await;
+                }
+                false => host.work(&work.options, stop).await?,
+            }
             drop(feeding);
             Unfinished::default()
         }

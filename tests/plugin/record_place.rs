@@ -1,0 +1,119 @@
+//! Where the records of scenarios are: in their data directories, or on a PostgreSQL server where `BSS_TEST_RECORD=postgres` asks for that.
+
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bss_keys::HostKeySource;
+use bss_test_postgres::{ServerError, shared};
+use host_harness::{DatabaseAddress, Host, HostBuilder, Record, RecordError};
+
+/// The variable by which the program knows its database.
+const VARIABLE: &str = "BSS_DATABASE_URL";
+
+#[derive(Debug, thiserror::Error)]
+enum PrepareError {
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Whether records are on a server.
+pub(crate) fn is_on_server() -> bool {
+    std::env::var_os("BSS_TEST_RECORD").is_some_and(|engine| engine == "postgres")
+}
+
+/// Makes a database for the record of a data directory, and the host key, where a server has it. Call it once for a directory.
+pub(crate) async fn prepare(data_dir: &Path) {
+    if !is_on_server() {
+        return;
+    }
+    let migrate = async |url: String| -> Result<(), PrepareError> {
+        Record::migrate_database(&url.parse().expect("an address")).await?;
+        Ok(())
+    };
+    let server = shared().expect("PostgreSQL starts");
+    let database = server.database_like("record", migrate).await.expect("a database");
+    // Dropped with the server, when the program ends.
+    let database = Box::leak(Box::new(database));
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data_dir);
+    made.expect("the data directory");
+    HostKeySource::default()
+        .key(data_dir, true)
+        .expect("the host key");
+    std::fs::write(note(data_dir), database.url()).expect("a note");
+}
+
+/// A builder of a host on the record of a data directory, wherever that is.
+pub(crate) fn builder(data_dir: &Path) -> HostBuilder {
+    let address = url(data_dir).map(|url| url.parse::<DatabaseAddress>().expect("an address"));
+    Host::builder(data_dir).database(address)
+}
+
+/// A host on the record of a data directory that is there, wherever that is.
+pub(crate) async fn open(data_dir: &Path, plugin: &Path) -> Result<Host, host_harness::Error> {
+    builder(data_dir).plugin_file(plugin).open().await
+}
+
+/// Tells a command where the record of a data directory is.
+pub(crate) fn tell(command: &mut Command, data_dir: &Path) {
+    match url(data_dir) {
+        Some(url) => command.env(VARIABLE, url),
+        None => command.env_remove(VARIABLE),
+    };
+}
+
+fn url(data_dir: &Path) -> Option<String> {
+    std::fs::read_to_string(note(data_dir)).ok()
+}
+
+/// The file beside a data directory that says which database is its record's.
+fn note(data_dir: &Path) -> PathBuf {
+    data_dir.with_extension("database")
+}
+
+/// What is run a second time, on a server: all that buys, looks up, returns, mails, reads catalogs and shows. What is about files of
+/// SQLite's, about one process, or starts programs of its own is left out.
+const ON_SERVER: &[&str] = &[
+    "alerts_cli::",
+    "audit_cli::",
+    "canary::",
+    "catalog_rules::",
+    "certificate_rotation::",
+    "failure_classes::",
+    "fault_matrix::",
+    "in_doubt::",
+    "instance_settings::",
+    "instances_cli::",
+    "interworks::",
+    "license_order::",
+    "license_refresh::",
+    "license_return::",
+    "lifecycle_model::",
+    "mail_cli::",
+    "money_cli::",
+    "second_vendor::",
+    "services_definition::",
+    "services_runs::",
+    "trusted_plugin::",
+    "vendors_answers::",
+    "worker::",
+];
+
+#[test]
+fn what_buys_returns_and_shows_does_so_on_a_postgresql_server_too() {
+    let tests = std::env::current_exe().expect("the tests' program");
+    let run = Command::new(tests)
+        .args(ON_SERVER)
+        .args(["--skip", "record_place::"])
+        .env("BSS_TEST_RECORD", "postgres")
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success(), "{said}");
+    assert!(!said.contains(" 0 passed"), "{said}");
+}
