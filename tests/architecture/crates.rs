@@ -23,7 +23,7 @@ const SHOP: (&str, &str) = ("example-shop", "host-harness");
 const ARROWS_OF_TESTS: [(&str, &[&str]); 4] = [
     ("bss-record", &["bss-test-postgres"]),
     ("example-shop", &["bss-simulator"]),
-    ("host-harness", &["bss-simulator"]),
+    ("host-harness", &["bss-simulator", "bss-test-postgres"]),
     (
         "microsoft-esd",
         &[

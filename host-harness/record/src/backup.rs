@@ -86,6 +86,11 @@ pub enum BackupError {
         /// The directory.
         path: PathBuf,
     },
+    /// A server keeps the record's database.
+    #[error(
+        "a server keeps the database of the record, which is no file that could be copied or looked through here"
+    )]
+    OnServer,
     /// The record failed.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -113,6 +118,8 @@ impl Diagnose for BackupError {
             }
             Self::InUse { .. } => Diagnosis::new(ErrorKind::Conflict, "record-in-use")
                 .say("stop all workers and other programs that use it"),
+            Self::OnServer => Diagnosis::new(ErrorKind::Refused, "record-on-server")
+                .say("use the backups and the checks of that server"),
             Self::Record(error) => error.diagnosis(),
         }
     }
@@ -149,8 +156,9 @@ impl Record {
     /// is not in it.
     ///
     /// # Errors
-    /// When the file exists or can't be written, and when the record can't be read.
+    /// When the file exists or can't be written, when the record can't be read, and when a server keeps it.
     pub async fn backup(&self, file: &Path) -> Result<Verified, BackupError> {
+        self.check_is_file()?;
         let failed = |source| unwritable(file, source);
         if file.exists() {
             return Err(BackupError::Exists {
@@ -180,6 +188,13 @@ impl Record {
         verify_backup(file, None).await
     }
 
+    fn check_is_file(&self) -> Result<(), BackupError> {
+        match self.readers.is_postgres() {
+            true => Err(BackupError::OnServer),
+            false => Ok(()),
+        }
+    }
+
     async fn copy_into(&self, file: &Path) -> Result<(), BackupError> {
         let absolute = absolute(file).map_err(|source| unwritable(file, source))?;
         // SQLite takes a name as text.
@@ -206,8 +221,9 @@ impl Record {
     /// Verifies the record itself: its pages, its indexes, and that what refers to something refers to what is there.
     ///
     /// # Errors
-    /// When anything is wrong with it.
+    /// When anything is wrong with it, and when a server keeps it.
     pub async fn verify(&self) -> Result<Verified, BackupError> {
+        self.check_is_file()?;
         let path = self.data_dir.join(RECORD_FILE);
         let mut connection = self.readers.acquire().await?;
         let verified = verify(&mut connection, &path, None).await;
@@ -488,5 +504,23 @@ fn unsound(path: &Path, error: &RecordError) -> BackupError {
     BackupError::Unsound {
         path: path.to_owned(),
         what,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_record;
+
+    #[tokio::test]
+    async fn a_record_on_a_server_is_neither_backed_up_nor_looked_through_here_and_no_file_is_made() {
+        let (folder, beside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let database = test_record::database().await;
+        let record = test_record::on_server(&database, folder.path()).await;
+        let backup = record.backup(&beside.path().join("backup.db")).await;
+        for refused in [backup, record.verify().await] {
+            assert_eq!(refused.unwrap_err().diagnosis().code, "record-on-server");
+        }
+        assert_eq!(fs::read_dir(beside.path()).unwrap().count(), 0);
     }
 }

@@ -86,7 +86,7 @@ const CHARGES_BY_NUMBER: &str = concat!(
         "charges.charged_at_ms",
         "charges JOIN orders ON orders.id = charges.order_id"
     ),
-    "charges.prefix = $2 AND charges.number = $4 ORDER BY at_ms DESC LIMIT $3"
+    "charges.prefix = $2 AND charges.number = CAST($4 AS BIGINT) ORDER BY at_ms DESC LIMIT $3"
 );
 const CREDITS_BY_NUMBER: &str = concat!(
     found!(
@@ -94,7 +94,7 @@ const CREDITS_BY_NUMBER: &str = concat!(
         "credits.credited_at_ms",
         "credits JOIN orders ON orders.id = credits.order_id"
     ),
-    "credits.prefix = $2 AND credits.number = $4 ORDER BY at_ms DESC LIMIT $3"
+    "credits.prefix = $2 AND credits.number = CAST($4 AS BIGINT) ORDER BY at_ms DESC LIMIT $3"
 );
 const ASSETS_BY_KEY: &str = concat!(
     found!(
@@ -121,12 +121,13 @@ const ASSETS_BY_PURCHASE: &str = concat!(
      ORDER BY at_ms DESC LIMIT $3"
 );
 /// A problem is stored as JSON, in which only quotation marks, backslashes and control characters are escaped; ids have none.
+/// PostgreSQL's JSON functions, by which an erasure leaves the id in place, put a space behind each colon.
 const ASSETS_BY_EXCHANGE: &str = concat!(
     found!("assets.id", "assets.created_at_ms", "assets JOIN orders ON orders.id = assets.order_id"),
     "assets.id IN (
-         SELECT asset_id FROM attempts WHERE lower(problem) LIKE '%\"correlation_id\":\"' || lower($2) || '%' ESCAPE '\\'
+         SELECT asset_id FROM attempts WHERE replace(lower(problem), '\": \"', '\":\"') LIKE '%\"correlation_id\":\"' || lower($2) || '%' ESCAPE '\\'
          UNION SELECT asset_id FROM cancellations JOIN return_attempts ON return_attempts.cancellation_id = cancellations.id
-         WHERE lower(return_attempts.problem) LIKE '%\"correlation_id\":\"' || lower($2) || '%' ESCAPE '\\')
+         WHERE replace(lower(return_attempts.problem), '\": \"', '\":\"') LIKE '%\"correlation_id\":\"' || lower($2) || '%' ESCAPE '\\')
      ORDER BY at_ms DESC LIMIT $3"
 );
 /// Orders whose customer, contact or idempotency key may be like the text, the latest first.
@@ -496,5 +497,49 @@ mod tests {
         assert_eq!(plain_part("παπαδοπουλοσ"), "");
         assert_eq!(plain_part("1\"23"), "23");
         assert_eq!(escaped(r"50%_\"), r"50\%\_\\");
+    }
+
+    const ROWS: [&str; 4] = [
+        "INSERT INTO instances (id, owner, name, currency, options, reach, standing, version, settings, authorities, services_entity_tag,
+                                created_at_ms)
+         VALUES ($1, '', 'esd', 'EUR', '{}', '{}', 'ready', 1, '{}', '[]', '', 1)",
+        "INSERT INTO orders (id, instance_id, request_digest, customer, customer_id, contact, placed_at_ms)
+         VALUES ($1, $1, '', '{\"id\":\"c\",\"name\":\"n\",\"country\":\"GR\"}', 'c', NULL, 1)",
+        "INSERT INTO assets (id, instance_id, order_id, position, product_code, product_name, generation, customer_id, client_transaction_id,
+                             status, sync_status, return_status, created_at_ms, wanted_since_ms)
+         VALUES ($1, $1, $1, 1, 'p', 'P', 0, 'c', $1, 'active', 'unsynchronised', 'none', 1, 1)",
+        "INSERT INTO charges (instance_id, prefix, number, order_id, customer_id, charged_at_ms) VALUES ($1, 'ESD', 7, $1, 'c', 1)",
+    ];
+
+    #[tokio::test]
+    async fn charges_are_found_by_number_and_exchanges_by_the_vendor_s_id_however_the_engine_spells_json() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = crate::test_record::open(folder.path()).await;
+        crate::test_record::without_references(&record).await;
+        let id = uuid::Uuid::from_u128(7);
+        for row in ROWS {
+            let row = record.writer.sql(row).bind(id.to_string());
+            row.execute().await.unwrap();
+        }
+        let found = record.find("ESD-000007", None, 9).await.unwrap().found;
+        let found: Vec<_> = found.iter().map(|found| (found.kind, found.by)).collect();
+        assert_eq!(found, [(FoundKind::Charge, FoundBy::Id)]);
+        for (number, problem) in [
+            (1_i64, r#"{"correlation_id":"Exchange-1"}"#),
+            (2, r#"{"correlation_id": "Exchange-2"}"#),
+        ] {
+            let attempt = record.writer.sql(
+                "INSERT INTO attempts (asset_id, number, client_transaction_id, begun_at_ms, problem) VALUES ($1, $2, $1, 1, $3)",
+            );
+            let attempt = attempt.bind(id.to_string()).bind(number).bind(problem);
+            attempt.execute().await.unwrap();
+            let found = record
+                .find(&format!("exchange-{number}"), None, 9)
+                .await
+                .unwrap()
+                .found;
+            assert_eq!(found.len(), 1, "{problem}");
+            assert_eq!(found[0].by, FoundBy::CorrelationId);
+        }
     }
 }

@@ -341,12 +341,12 @@ fn select(place: &Place, other_than: Option<&[u8]>) -> Builder {
 fn push_condition(query: &mut Builder, place: &Place, other_than: Option<&[u8]>) {
     query.push(" WHERE ").push(place.column).push(" IS NOT NULL");
     if let (Form::Bytes, Some(prefix)) = (place.form, other_than) {
-        let length = i64::try_from(prefix.len()).unwrap_or(i64::MAX);
         query
             .push(" AND substr(")
             .push(place.column)
             .push(", 1, ")
-            .push_bind(length)
+            // Not bound: PostgreSQL counts the bytes of this by 32 bits.
+            .push(prefix.len())
             .push(") <> ")
             .push_bind(prefix.to_vec());
     }

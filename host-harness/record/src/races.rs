@@ -1,5 +1,7 @@
 //! Tests of two hosts at one database at the same time: what each of them gets with the turn, and what goes wrong without it.
 
+mod sales;
+
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::atomic::Ordering;
@@ -35,7 +37,8 @@ const ROWS: [&str; 4] = [
 ];
 
 impl Hosts {
-    async fn new(turns: bool) -> Self {
+    /// Two hosts with one database that has no rows.
+    async fn empty() -> Self {
         let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let database = test_record::database().await;
         let one = test_record::on_server(&database, directories[0].path()).await;
@@ -45,25 +48,35 @@ impl Hosts {
         )
         .unwrap();
         let other = test_record::on_server(&database, directories[1].path()).await;
-        test_record::without_references(&one).await;
-        for number in 1..=6_i64 {
-            for row in ROWS {
-                let row = one.writer.sql(row).bind(Uuid::from_u128(9).to_string());
-                let row = row.bind(id_of(number).to_string()).bind(number);
-                row.execute().await.unwrap();
-            }
-        }
-        for host in [&one, &other] {
-            let Pool::Postgres(_, told) = &host.writer else {
-                unreachable!("the record of a server");
-            };
-            told.is_turn_skipped.store(!turns, Ordering::Relaxed);
-        }
         Self {
             one,
             other,
             _database: database,
             _directories: directories,
+        }
+    }
+
+    async fn new(turns: bool) -> Self {
+        let hosts = Self::empty().await;
+        test_record::without_references(&hosts.one).await;
+        for number in 1..=6_i64 {
+            for row in ROWS {
+                let row = hosts.one.writer.sql(row).bind(Uuid::from_u128(9).to_string());
+                let row = row.bind(id_of(number).to_string()).bind(number);
+                row.execute().await.unwrap();
+            }
+        }
+        hosts.take_turns(turns);
+        hosts
+    }
+
+    /// Says whether the hosts take turns from now on.
+    fn take_turns(&self, turns: bool) {
+        for host in [&self.one, &self.other] {
+            let Pool::Postgres(_, told) = &host.writer else {
+                unreachable!("the record of a server");
+            };
+            told.is_turn_skipped.store(!turns, Ordering::Relaxed);
         }
     }
 

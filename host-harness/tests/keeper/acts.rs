@@ -12,14 +12,13 @@ use bss_model::{
     Page, PluginDigest, Reach, RecordedAct, SavedSettings, Secret, Seller, SmtpProtection, SmtpServer,
     Spending, Subject, SubjectKind, Thumbprint, UnsentMails, WebhookState,
 };
-use bss_record::{RECORD_FILE, Record};
+use bss_record::Record;
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 use uuid::Uuid;
 
 use crate::cancellations::customer;
 use crate::certificates::{RSA_KEY, client_params, good, make, pfx};
-use crate::charges::{buy, euros, execute};
+use crate::charges::{buy, euros};
 use crate::customers;
 use crate::orders::{KEY, LINK, order, shop};
 use crate::record::{TestRecord, actor, new_instance, settings};
@@ -198,7 +197,7 @@ impl Site {
             requested.push((asset, request.unwrap().id));
         }
         let is_copy = "UPDATE provenance SET awaits_adoption = TRUE";
-        execute(&record.path().join(RECORD_FILE), is_copy).await;
+        record.database().execute(is_copy).await;
         for trusted_or_removed in [[7; 32], [9; 32]] {
             crate::plugins::add(&record, PluginDigest::new(trusted_or_removed), &actor())
                 .await
@@ -220,7 +219,7 @@ impl Site {
         };
         let (mail, sent) = (mail_about(assets[1]).await, mail_about(assets[2]).await);
         let is_sent = "UPDATE mails SET state = 'sent', sent_at_ms = 1 WHERE position = 3";
-        execute(&record.path().join(RECORD_FILE), is_sent).await;
+        record.database().execute(is_sent).await;
         let request = record.certificates().request(&new_certificate(), &actor()).await;
         let disabled = new_instance(&record, "disabled").await.id;
         record
@@ -784,33 +783,6 @@ async fn since(record: &Record, after: Option<i64>) -> Vec<RecordedAct> {
     acts(record, filter).await
 }
 
-/// All rows of the database.
-async fn rows(record: &TestRecord) -> Vec<String> {
-    let url = record.path().join(RECORD_FILE);
-    let mut connection = SqliteConnection::connect(url.to_str().unwrap()).await.unwrap();
-    let tables: Vec<String> = sqlx::query_scalar("SELECT name FROM sqlite_master WHERE type = 'table'")
-        .fetch_all(&mut connection)
-        .await
-        .unwrap();
-    let mut rows = Vec::new();
-    for table in tables {
-        let columns: String = sqlx::query_scalar(
-            "SELECT group_concat('quote(\"' || name || '\")', ' || '','' || ') FROM pragma_table_info($1)",
-        )
-        .bind(&table)
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
-        let query = format!("SELECT '{table}: ' || {columns} FROM {table}");
-        let read: Vec<String> = sqlx::query_scalar(AssertSqlSafe(query))
-            .fetch_all(&mut connection)
-            .await
-            .unwrap();
-        rows.extend(read);
-    }
-    rows
-}
-
 #[tokio::test]
 async fn each_act_is_on_record_once_with_who_did_it_to_what() {
     let site = Site::open().await;
@@ -850,13 +822,18 @@ async fn each_act_is_on_record_once_with_who_did_it_to_what() {
 #[tokio::test]
 async fn a_change_whose_act_can_not_be_written_is_not_made() {
     let site = Site::open().await;
-    let refuse = "CREATE TRIGGER no_act BEFORE INSERT ON acts BEGIN SELECT RAISE(ABORT, 'no act'); END";
-    execute(&site.record.path().join(RECORD_FILE), refuse).await;
-    let before = rows(&site.record).await;
+    site.record
+        .database()
+        .execute_on(
+            "CREATE TRIGGER no_act BEFORE INSERT ON acts BEGIN SELECT RAISE(ABORT, 'no act'); END",
+            "CREATE TRIGGER no_act BEFORE INSERT ON acts FOR EACH ROW EXECUTE FUNCTION refuse_change('no act')",
+        )
+        .await;
+    let before = site.record.database().rows().await;
     for &act in EVERY_ACT {
         let error = site.perform(act, &actor()).await.unwrap_err();
         assert!(cause(&*error).contains("no act"), "{act}: {error:?}");
-        assert!(rows(&site.record).await == before, "{act}");
+        assert!(site.record.database().rows().await == before, "{act}");
     }
 }
 
@@ -866,7 +843,7 @@ async fn an_act_that_is_refused_or_changes_nothing_leaves_none() {
     for &act in EVERY_ACT {
         site.perform(act, &actor()).await.unwrap();
     }
-    let before = rows(&site.record).await;
+    let before = site.record.database().rows().await;
     // Acts that are done already are answered with what they made, and write nothing.
     let answered = [
         Act::ImportCertificate,
@@ -883,7 +860,7 @@ async fn an_act_that_is_refused_or_changes_nothing_leaves_none() {
     ];
     for act in answered {
         site.perform(act, &actor()).await.unwrap();
-        assert!(rows(&site.record).await == before, "{act}");
+        assert!(site.record.database().rows().await == before, "{act}");
     }
     let published = Choice::Codes(vec!["a".to_owned()]);
     let decided = site
@@ -921,7 +898,7 @@ async fn an_act_that_is_refused_or_changes_nothing_leaves_none() {
         .check_order(order(site.instance, &[("a", 1)]))
         .await
         .unwrap();
-    assert!(rows(record).await == before, "nothing was changed");
+    assert!(record.database().rows().await == before, "nothing was changed");
 }
 
 #[tokio::test]
@@ -964,7 +941,10 @@ async fn acts_hold_no_secret() {
     for &act in EVERY_ACT {
         site.perform(act, &actor()).await.unwrap();
     }
-    let acts: Vec<String> = rows(&site.record)
+    let acts: Vec<String> = site
+        .record
+        .database()
+        .rows()
         .await
         .into_iter()
         .filter(|row| row.starts_with("acts: "))
@@ -1079,7 +1059,7 @@ async fn acts_are_found_by_subject_instance_kind_actor_and_time_and_page_by_page
 async fn an_act_that_is_altered_removed_or_added_shows() {
     let site = Site::open().await;
     let record: &Record = &site.record;
-    let database = site.record.path().join(RECORD_FILE);
+    let database = site.record.database();
     let before = record.verify_acts(None).await.unwrap();
     assert_eq!(before.acts, acts(record, ActFilter::default()).await.len() as u64);
     site.perform(Act::PlaceOrder, &actor()).await.unwrap();
@@ -1102,24 +1082,20 @@ async fn an_act_that_is_altered_removed_or_added_shows() {
             "UPDATE acts SET number = 2 WHERE number = -2",
         ),
     ] {
-        execute(&database, change).await;
+        database.execute(change).await;
         assert_eq!(code().await, "acts-altered", "{change}");
-        execute(&database, back).await;
+        database.execute(back).await;
         assert_eq!(record.verify_acts(None).await.unwrap(), after, "{back}");
     }
-    execute(
-        &database,
-        "UPDATE acts SET digest = NULL WHERE number = (SELECT MAX(number) FROM acts)",
-    )
-    .await;
+    database
+        .execute("UPDATE acts SET digest = NULL WHERE number = (SELECT MAX(number) FROM acts)")
+        .await;
     assert_eq!(code().await, "acts-altered");
-    execute(
-        &database,
-        "DELETE FROM acts WHERE number = (SELECT MAX(number) FROM acts)",
-    )
-    .await;
+    database
+        .execute("DELETE FROM acts WHERE number = (SELECT MAX(number) FROM acts)")
+        .await;
     assert_eq!(code().await, "acts-missing");
-    execute(&database, "UPDATE turn SET acts = acts - 1").await;
+    database.execute("UPDATE turn SET acts = acts - 1").await;
     assert_eq!(
         record.verify_acts(None).await.unwrap(),
         before,
@@ -1133,15 +1109,13 @@ async fn an_act_that_is_altered_removed_or_added_shows() {
 async fn acts_from_before_the_chain_are_covered_by_the_first_that_is_in_it() {
     let site = Site::open().await;
     let record: &Record = &site.record;
-    let database = site.record.path().join(RECORD_FILE);
-    execute(&database, "UPDATE acts SET digest = NULL").await;
+    let database = site.record.database();
+    database.execute("UPDATE acts SET digest = NULL").await;
     site.perform(Act::PlaceOrder, &actor()).await.unwrap();
     assert!(record.verify_acts(None).await.is_ok());
-    execute(
-        &database,
-        "UPDATE acts SET actor_name = 'another' WHERE number = 1",
-    )
-    .await;
+    database
+        .execute("UPDATE acts SET actor_name = 'another' WHERE number = 1")
+        .await;
     assert_eq!(
         record.verify_acts(None).await.unwrap_err().diagnosis().code,
         "acts-altered"

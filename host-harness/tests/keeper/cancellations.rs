@@ -6,14 +6,11 @@ use bss_model::{
     RequesterKind, ReturnOutcome, ReturnResult, ReturnStatus, SyncStatus, TakenReturn,
     is_returned_but_active, return_client_transaction_id,
 };
-use bss_record::{
-    BeginReturnError, CancelError, DecideError, FinishReturnError, RECORD_FILE, Record, RefreshRecordError,
-};
-use sqlx::{Connection as _, SqliteConnection};
+use bss_record::{BeginReturnError, CancelError, DecideError, FinishReturnError, Record, RefreshRecordError};
 use uuid::Uuid;
 
 use crate::orders::{begin, license, order, problem, shop};
-use crate::record::{TestRecord, actor, writing};
+use crate::record::{TestRecord, actor};
 
 const COMMENT: &str = "not needed";
 /// A moment beyond the time of any test.
@@ -248,17 +245,12 @@ async fn an_asset_has_one_open_cancellation() {
         }
     }
     // The database itself refuses a second open cancellation, whatever a program believes.
-    let file = record.path().join(RECORD_FILE);
-    let mut database = SqliteConnection::connect(&file.display().to_string())
-        .await
-        .unwrap();
-    let copied = sqlx::query(
+    let copied = record.database().try_execute(
         "INSERT INTO cancellations SELECT 'another', asset_id, 2, 'requested', requester_kind, requester_name,
          comment, requested_at_ms, NULL, NULL, NULL, 'another', NULL, NULL, NULL, 0 FROM cancellations",
-    )
-    .execute(&mut database)
-    .await;
-    assert!(copied.unwrap_err().to_string().contains("UNIQUE"), "a second one");
+    );
+    let error = copied.await.unwrap_err().into_database_error().unwrap();
+    assert!(error.is_unique_violation(), "a second one: {error}");
 }
 
 #[tokio::test]
@@ -503,15 +495,8 @@ async fn a_crash_during_a_return_leaves_the_intent_and_the_next_worker_asks_firs
     // The worker dies, and its lease runs out.
     let dead_id = dead.id();
     drop(dead);
-    let file = record.path().join(RECORD_FILE);
-    let mut database = SqliteConnection::connect(&file.display().to_string())
-        .await
-        .unwrap();
-    sqlx::query("UPDATE workers SET lease_ends_uptime_ms = 0 WHERE id = $1")
-        .bind(dead_id.to_string())
-        .execute(&mut database)
-        .await
-        .unwrap();
+    let ends = format!("UPDATE workers SET lease_ends_uptime_ms = 0 WHERE id = '{dead_id}'");
+    record.database().execute(&ends).await;
     let taken = next.take_returns(worker.id(), 10, None, &[]).await.unwrap();
     assert_eq!(taken.len(), 1);
     let begun = next.begin_return(&taken[0]).await.unwrap();
@@ -529,7 +514,7 @@ async fn a_worker_that_has_nothing_to_return_waits_for_no_writer() {
     let made = returning(&record, ids[1]).await;
     let waits = taken(&record, worker.id(), &made).await;
     record.leave_return(&waits, i64::MAX).await.unwrap();
-    let writer = writing(&record).await;
+    let writer = record.database().writing().await;
     let returns = record.take_returns(worker.id(), 10, None, &[]).await;
     assert_eq!(returns.unwrap(), []);
     drop(writer);

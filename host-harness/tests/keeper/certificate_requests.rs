@@ -2,8 +2,7 @@
 
 use bss_keys::{NewCertificate, PfxCode, SignatureAlgorithm, to_pem};
 use bss_model::{Act, ActFilter, Diagnose as _, Thumbprint};
-use bss_record::{ImportError, ImportedCertificate, MakeError, RECORD_FILE, Record, RemoveRequestError};
-use sqlx::{Connection as _, SqliteConnection};
+use bss_record::{ImportError, ImportedCertificate, MakeError, Record, RemoveRequestError};
 use tempfile::TempDir;
 
 use crate::certificate_store::{contains, now_ms};
@@ -268,20 +267,14 @@ async fn an_answer_that_can_not_be_used_is_installed_and_says_why() {
 
 #[tokio::test]
 async fn a_removed_request_and_its_key_are_in_no_file() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let request = record.certificates().request(&new(), &actor()).await.unwrap();
     let kept = record.certificates().request(&new(), &actor()).await.unwrap();
-    let file = record.path().join(RECORD_FILE);
-    let mut database = SqliteConnection::connect(&file.display().to_string())
-        .await
-        .unwrap();
-    let sealed: Vec<u8> =
-        sqlx::query_scalar("SELECT sealed_private_key FROM certificate_requests WHERE public_key = $1")
-            .bind(request.public_key.to_string())
-            .fetch_one(&mut database)
-            .await
-            .unwrap();
-    database.close().await.unwrap();
+    let sealed = format!(
+        "SELECT sealed_private_key FROM certificate_requests WHERE public_key = '{}'",
+        request.public_key
+    );
+    let sealed: Vec<u8> = record.database().value(&sealed).await;
     let piece = &sealed[sealed.len() / 2..][..40];
     let is_there = || {
         files_of(record.path())

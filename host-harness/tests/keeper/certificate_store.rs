@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use bss_keys::{InspectError, InstalledCertificate, KeyKind, PfxCode, PfxError, SignatureAlgorithm};
 use bss_model::{Diagnose as _, Thumbprint};
-use bss_record::{IdentityError, ImportError, RECORD_FILE, Record, RemoveError};
+use bss_record::{IdentityError, ImportError, Record, RemoveError};
 use rcgen::{BasicConstraints, IsCa, KeyPair, KeyUsagePurpose};
-use sqlx::{Connection as _, SqliteConnection};
 
 use crate::certificates::{Made, RSA_KEY, client_params, good, make, odd_pfx, openssl, pfx, pfx_with};
 use crate::record::{TestRecord, actor, files_of, ready_instance, settings};
@@ -481,27 +480,17 @@ async fn a_certificate_in_use_is_not_removed_and_one_that_is_not_is() {
 
 #[tokio::test]
 async fn a_removed_private_key_is_in_no_file_not_even_sealed() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let mut installed = Vec::new();
     for name in ["one", "two", "three"] {
         let file = pfx(&make(&client_params(name), &RSA_KEY), "code");
         installed.push(import(&record, &file, "code").await.unwrap().thumbprint);
     }
     let mut sealed = Vec::new();
-    let file = record.path().join(RECORD_FILE);
-    let mut database = SqliteConnection::connect(&file.display().to_string())
-        .await
-        .unwrap();
     for thumbprint in &installed {
-        let blob: Vec<u8> =
-            sqlx::query_scalar("SELECT sealed_private_key FROM certificates WHERE thumbprint = $1")
-                .bind(thumbprint.to_string())
-                .fetch_one(&mut database)
-                .await
-                .unwrap();
-        sealed.push(blob);
+        let key = format!("SELECT sealed_private_key FROM certificates WHERE thumbprint = '{thumbprint}'");
+        sealed.push(record.database().value::<Vec<u8>>(&key).await);
     }
-    database.close().await.unwrap();
     // Some from the middle and the end too: a page that was freed begins with a number of SQLite's own.
     let pieces = |blob: &[u8]| [0, blob.len() / 2, blob.len() - 40].map(|at| blob[at..at + 40].to_vec());
     let found = |blob: &[u8]| {
@@ -564,8 +553,7 @@ async fn nothing_secret_is_in_clear_in_the_data_directory_or_in_debug_output() {
         PfxCode::new(code),
         *record
     );
-    let mut places = files_of(record.path());
-    assert!(places.iter().any(|(name, _)| name.contains("record.db")));
+    let mut places = record.all_written().await;
     // The search must find what is there in clear.
     let clear = |needle: &[u8]| places.iter().any(|(_, bytes)| contains(bytes, needle));
     assert!(clear(&made.leaf_der[..48]), "the certificate itself is public");

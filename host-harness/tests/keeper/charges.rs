@@ -243,8 +243,10 @@ async fn a_record_that_can_not_charge_takes_no_license_either() {
     let asset_id = placed.lines[0].asset_id;
     let begun = begin(&record, asset_id).await;
     let asset = record.asset(asset_id).await.unwrap().unwrap();
-    let path = record.path().join("record.db");
-    execute(&path, "ALTER TABLE mails RENAME TO elsewhere").await;
+    record
+        .database()
+        .execute("ALTER TABLE mails RENAME TO elsewhere")
+        .await;
     let licensed = || AttemptOutcome::Licensed(license(asset.client_transaction_id, "t-1"));
     let error = record
         .finish_attempt(asset_id, begun.number, licensed(), 0)
@@ -261,19 +263,13 @@ async fn a_record_that_can_not_charge_takes_no_license_either() {
     );
     assert_eq!(charges_of(&record, placed.id).await, []);
 
-    execute(&path, "ALTER TABLE elsewhere RENAME TO mails").await;
+    record
+        .database()
+        .execute("ALTER TABLE elsewhere RENAME TO mails")
+        .await;
     record
         .finish_attempt(asset_id, begun.number, licensed(), 0)
         .await
         .unwrap();
     assert_eq!(numbers(&charges_of(&record, placed.id).await), ["ESD-000001"]);
-}
-
-/// Runs a statement on a record's database behind the record's back.
-pub(crate) async fn execute(path: &std::path::Path, statement: &'static str) {
-    use sqlx::ConnectOptions as _;
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
-    let mut connection = options.connect().await.unwrap();
-    sqlx::query(statement).execute(&mut connection).await.unwrap();
-    sqlx::Connection::close(connection).await.unwrap();
 }

@@ -4,10 +4,10 @@ use bss_model::{
     AttemptOutcome, Contact, CustomerCorrection, CustomerFilter, FoundBy, FoundKind, IdKind, InstanceId,
     MailOutcome, Owner, Page, Party, Problem, SortOrder,
 };
-use bss_record::{RECORD_FILE, Record};
+use bss_record::Record;
 use uuid::Uuid;
 
-use crate::charges::{buy, execute};
+use crate::charges::buy;
 use crate::orders::{KEY, begin, license, order, problem, sell, shop};
 use crate::record::{TestRecord, actor, ready_instance};
 use crate::services::{definition, product};
@@ -190,11 +190,10 @@ async fn more_than_is_asked_for_is_said_and_an_owner_finds_nothing_of_others() {
     let owner = "tenant".parse::<Owner>().unwrap();
     assert_eq!(record.find("alike", Some(&owner), 9).await.unwrap().found, []);
     let theirs = ready_instance(&record, "theirs", None).await.id;
-    execute(
-        &record.path().join(RECORD_FILE),
-        "UPDATE instances SET owner = 'tenant' WHERE name = 'theirs'",
-    )
-    .await;
+    record
+        .database()
+        .execute("UPDATE instances SET owner = 'tenant' WHERE name = 'theirs'")
+        .await;
     let offered = definition(vec![product("a", "Office")]);
     record.apply_services_definition(theirs, offered).await.unwrap();
     sell(&record, theirs, &["a"]).await;

@@ -13,10 +13,11 @@ use bss_record::{BackupError, FinishError, Record, RecordError};
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use crate::certificate_store::contains;
 use crate::charges::buy;
 use crate::orders::{KEY, begin, license, order, shop};
-use crate::record::{actor, files_of, new_instance, settings};
-use crate::restorations::{copy, make_private};
+use crate::record::{TestRecord, actor, files_of, new_instance, settings};
+use crate::restorations::make_private;
 
 /// A host key of others, the first of which seals.
 fn of(keys: &[&HostKey]) -> HostKeySource {
@@ -200,16 +201,13 @@ async fn rotations(record: &Record) -> usize {
 
 #[tokio::test]
 async fn after_a_rotation_everything_opens_with_the_new_key_alone_and_is_found_as_before() {
-    let (folder, [old, new]) = (folder(), new_keys());
-    let record = opened(folder.path(), &of(&[&old])).await;
+    let [old, new] = new_keys();
+    let record = TestRecord::with_key(&of(&[&old])).await;
     let shop = Shop::fill(&record).await;
     let before = shop.open(&record).await;
-    let backup = folder.path().join("backup.db");
-    record.backup(&backup).await.unwrap();
     assert_eq!(record.values_of_former_host_keys().await.unwrap(), None);
-    record.close().await;
 
-    let record = opened(folder.path(), &of(&[&new, &old])).await;
+    let record = record.with_other_keys(&of(&[&new, &old])).await;
     let uses = record.host_key_uses().await.unwrap();
     let sealed: u64 = uses.keys.iter().map(|key| key.values).sum();
     // Two licenses have two values each, a webhook the former keys as well; and each place that there is has one at least.
@@ -219,22 +217,39 @@ async fn after_a_rotation_everything_opens_with_the_new_key_alone_and_is_found_a
     assert_eq!(shop.open(&record).await, before);
     let again = record.rotate_host_key(&actor(), |_| {}).await.unwrap();
     assert_eq!((again.values, rotations(&record).await), (0, 1));
-    record.close().await;
 
-    let record = opened(folder.path(), &of(&[&new])).await;
+    let record = record.with_other_keys(&of(&[&new])).await;
     assert_eq!(shop.open(&record).await, before);
     let found = record.find(KEY, None, 10).await.unwrap();
     assert_eq!(found.found.len(), 1, "{found:?}");
-    record.close().await;
-    // Nothing in the files names the former key, but for the backup, which needs it.
-    std::fs::rename(&backup, folder.path().with_extension("backup")).unwrap();
-    let id = u32::from_str_radix(&old.id().to_string(), 16)
+    for (name, content) in record.all_written().await {
+        assert!(!names_key(&content, &old), "{name}");
+    }
+}
+
+/// Whether something sealed with a key is in there.
+fn names_key(content: &[u8], key: &HostKey) -> bool {
+    let id = u32::from_str_radix(&key.id().to_string(), 16)
         .unwrap()
         .to_be_bytes();
-    let prefix = [&[2], &id[..]].concat();
+    contains(content, &[&[2], &id[..]].concat())
+}
+
+#[tokio::test]
+async fn after_a_rotation_nothing_in_the_files_names_the_former_key_but_a_backup_which_needs_it() {
+    let (folder, [old, new]) = (folder(), new_keys());
+    let record = opened(folder.path(), &of(&[&old])).await;
+    let shop = Shop::fill(&record).await;
+    let before = shop.open(&record).await;
+    let backup = folder.path().join("backup.db");
+    record.backup(&backup).await.unwrap();
+    record.close().await;
+    let record = opened(folder.path(), &of(&[&new, &old])).await;
+    record.rotate_host_key(&actor(), |_| {}).await.unwrap();
+    record.close().await;
+    std::fs::rename(&backup, folder.path().with_extension("backup")).unwrap();
     for (name, content) in files_of(folder.path()) {
-        let is_there = content.windows(prefix.len()).any(|bytes| bytes == prefix);
-        assert!(!is_there, "{name}");
+        assert!(!names_key(&content, &old), "{name}");
     }
     let backup = folder.path().with_extension("backup");
     let other = folder_beside(&folder);
@@ -262,15 +277,12 @@ fn folder_beside(folder: &TempDir) -> std::path::PathBuf {
 
 #[tokio::test]
 async fn a_rotation_may_be_stopped_at_any_point_and_repeated() {
-    let (original, [old, new]) = (folder(), new_keys());
-    let record = opened(original.path(), &of(&[&old])).await;
-    let shop = Shop::fill(&record).await;
-    let before = shop.open(&record).await;
-    record.close().await;
+    let [old, new] = new_keys();
     for stop_after in 0..6 {
-        let folder = folder();
-        copy(original.path(), folder.path());
-        let record = opened(folder.path(), &of(&[&new, &old])).await;
+        let record = TestRecord::with_key(&of(&[&old])).await;
+        let shop = Shop::fill(&record).await;
+        let before = shop.open(&record).await;
+        let record = record.with_other_keys(&of(&[&new, &old])).await;
         let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
         {
             let who = actor();
@@ -287,23 +299,20 @@ async fn a_rotation_may_be_stopped_at_any_point_and_repeated() {
             }
         }
         assert_eq!(shop.open(&record).await, before, "after {stop_after}");
-        record.close().await;
-        let record = opened(folder.path(), &of(&[&new, &old])).await;
+        let record = record.with_other_keys(&of(&[&new, &old])).await;
         assert_eq!(shop.open(&record).await, before, "after {stop_after}");
         record.rotate_host_key(&actor(), |_| {}).await.unwrap();
-        record.close().await;
-        let record = opened(folder.path(), &of(&[&new])).await;
+        let record = record.with_other_keys(&of(&[&new])).await;
         assert_eq!(shop.open(&record).await, before, "after {stop_after}");
     }
 }
 
 #[tokio::test]
 async fn a_product_key_is_known_as_another_assets_before_and_after_a_rotation() {
-    let (folder, [old, new]) = (folder(), new_keys());
-    let record = opened(folder.path(), &of(&[&old])).await;
+    let [old, new] = new_keys();
+    let record = TestRecord::with_key(&of(&[&old])).await;
     let shop = Shop::fill(&record).await;
-    record.close().await;
-    let record = opened(folder.path(), &of(&[&new, &old])).await;
+    let record = record.with_other_keys(&of(&[&new, &old])).await;
     let begun = begin(&record, shop.assets[2]).await;
     for is_rotated in [false, true] {
         if is_rotated {

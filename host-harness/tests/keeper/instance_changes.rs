@@ -15,7 +15,6 @@ use crate::acts::install;
 use crate::charges::euros;
 use crate::orders::{begin, order, problem, shop};
 use crate::record::{TestRecord, actor, new_instance, ready_instance, settings};
-use crate::restorations::make_private;
 use crate::runs::lease;
 use crate::services::{definition, product};
 
@@ -162,10 +161,7 @@ async fn an_order_that_is_placed_again_with_its_key_after_a_rename_is_the_same_a
 async fn an_order_after_a_rename_has_the_ids_that_its_key_has_at_an_instance_of_the_first_name() {
     let key = Arc::new(HostKey::generate().unwrap());
     let ids = async |renames: &[&str]| {
-        let directory = tempfile::tempdir().unwrap();
-        make_private(directory.path());
-        let source = HostKeySource::Given(Arc::clone(&key));
-        let record = Record::open_or_create(directory.path(), &source).await.unwrap();
+        let record = TestRecord::with_key(&HostKeySource::Given(Arc::clone(&key))).await;
         let instance = shop(&record).await;
         for name in renames {
             record.rename_instance(instance, name, &actor()).await.unwrap();
@@ -329,7 +325,9 @@ async fn an_instance_without_orders_is_removed_with_all_that_it_has_and_its_cert
     assert_eq!(acts.last().map(|act| act.act), Some(Act::RemoveInstance));
     assert!(acts.len() > 3, "what was done to it stays on record");
     record.verify_acts(None).await.unwrap();
-    record.verify().await.unwrap();
+    if record.database().is_file() {
+        record.verify().await.unwrap();
+    }
     new_instance(&record, "esd").await;
     let gone = record.remove_instance(instance.id, &actor()).await;
     assert!(

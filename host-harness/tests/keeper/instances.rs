@@ -9,7 +9,7 @@ use bss_model::{
 use bss_record::{CreateError, SaveError};
 
 use crate::acts::install;
-use crate::record::{TestRecord, actor, files_of, new_instance, settings};
+use crate::record::{TestRecord, actor, new_instance, settings};
 
 #[tokio::test]
 async fn a_new_instance_needs_credentials_and_is_there_after_opening_again() {
@@ -245,8 +245,8 @@ async fn the_password_of_a_proxy_that_was_replaced_is_in_no_file() {
     else {
         panic!("{:?}", saved.reach)
     };
-    let is_found = || {
-        let files = files_of(record.path());
+    let is_found = async || {
+        let files = record.all_written().await;
         let has = |bytes: &[u8]| {
             bytes
                 .windows(sealed.len())
@@ -254,10 +254,10 @@ async fn the_password_of_a_proxy_that_was_replaced_is_in_no_file() {
         };
         files.iter().any(|(_, bytes)| has(bytes))
     };
-    assert!(is_found());
+    assert!(is_found().await);
     record
         .set_instance_proxy(instance.id, &ProxyChoice::Direct, &actor())
         .await
         .unwrap();
-    assert!(!is_found());
+    assert!(!is_found().await);
 }

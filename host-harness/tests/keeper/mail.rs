@@ -8,14 +8,15 @@ use bss_model::{
     Contact, Mail, MailDelivery, MailFilter, MailSettings, MailState, NewLine, NewOrder, Page, Party,
     PluginDigest, SavedSettings, SmtpProtection,
 };
-use bss_record::{PlaceError, RECORD_FILE, Worker};
+use bss_record::{PlaceError, Worker};
 use host_harness::Host;
 use host_harness::mail::{MailRound, MailSettingsError, TestMailError, check_templates, write_templates};
 use mail_parser::{Message, MessageParser};
 use uuid::Uuid;
 
 use crate::certificate_store::contains;
-use crate::charges::{buy, execute};
+use crate::charges::buy;
+use crate::database::Database;
 use crate::orders::{KEY, LINK, order, shop};
 use crate::quantities::sell_whole;
 use crate::record::{actor, files_of, settings};
@@ -836,7 +837,9 @@ async fn a_mail_whose_license_is_given_back_while_it_waits_for_its_turn_is_not_s
     // The license is given back as soon as a worker has taken its mail.
     let given_back = "CREATE TRIGGER given_back AFTER UPDATE OF worker ON mails WHEN NEW.worker IS NOT NULL
         BEGIN UPDATE mails SET state = 'withdrawn', worker = NULL WHERE id = NEW.id; END";
-    execute(&shop.path("bss").join(RECORD_FILE), given_back).await;
+    Database::in_directory(&shop.path("bss"))
+        .execute(given_back)
+        .await;
     assert_eq!(shop.send().await, MailRound::default());
     assert_eq!(server.taken().len(), 0);
     let states: Vec<_> = shop.mails().await.iter().map(|mail| mail.state).collect();

@@ -6,14 +6,14 @@ use bss_keys::PfxCode;
 use bss_model::{
     AccessTokenLogin, Contact, Mail, MailDelivery, MailSettings, MailState, MailStop, SmtpServer,
 };
-use bss_record::{PlaceError, RECORD_FILE, RecordError, RemoveError};
+use bss_record::{PlaceError, RecordError, RemoveError};
 use bss_simulator::{CertificateRequest, Operation, Simulator, SimulatorOptions};
 use host_harness::mail::{MailRound, MailSettingsError};
 use host_harness::{Diagnose as _, WorkOptions};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::charges::execute;
+use crate::database::Database;
 use crate::mail::{Shop, later, message_id, refused, sent};
 use crate::orders::order;
 use crate::record::actor;
@@ -81,7 +81,7 @@ async fn configure(
 /// Lets the time come at which one e-mail is tried.
 async fn let_try_come(shop: &Shop) {
     let come = "UPDATE mail_stop SET next_try_at_ms = 0";
-    execute(&shop.path("bss").join(RECORD_FILE), come).await;
+    Database::in_directory(&shop.path("bss")).execute(come).await;
 }
 
 async fn silent_at_quit() -> MailServer {
@@ -573,7 +573,7 @@ async fn an_e_mail_to_an_address_of_before_the_rule_fails_with_a_reason_and_stop
     let shop = Shop::with(&server).await;
     shop.place(1, |_| ()).await;
     let of_before = r#"UPDATE orders SET contact = json_set(contact, '$.email', '"it dept"@customer.test')"#;
-    execute(&shop.path("bss").join(RECORD_FILE), of_before).await;
+    Database::in_directory(&shop.path("bss")).execute(of_before).await;
     shop.place(1, |_| ()).await;
     let round = shop.send().await;
     assert_eq!((round.sent, round.refused, round.later), (1, 1, 0));

@@ -15,6 +15,7 @@ mod certificates;
 mod charges;
 mod chosen_mails;
 mod customers;
+mod database;
 mod finding;
 mod host_keys;
 mod instance_changes;

@@ -11,7 +11,7 @@ use bss_record::{FinishError, PlaceError, Record};
 use uuid::Uuid;
 
 use crate::certificate_store::contains;
-use crate::record::{TestRecord, actor, files_of, new_instance, ready_instance};
+use crate::record::{TestRecord, actor, new_instance, ready_instance};
 use crate::services::{definition, product};
 
 pub(crate) async fn shop(record: &Record) -> Uuid {
@@ -432,7 +432,7 @@ async fn a_license_is_kept_whole_and_its_secrets_sealed() {
         (Some(PURCHASED_AT_MS), Some(RETURNABLE_UNTIL_MS))
     );
 
-    let mut places = files_of(record.path());
+    let mut places = record.all_written().await;
     places.push((
         "Debug".to_owned(),
         format!("{debug} {asset:?} {secrets:?}").into_bytes(),

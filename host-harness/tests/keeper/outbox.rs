@@ -6,12 +6,11 @@ use bss_model::{
     AttemptOutcome, Mail, MailDelivery, MailFilter, MailOutcome, MailSettings, MailState, MailToSend, Page,
     Secret, SmtpProtection, SmtpServer,
 };
-use bss_record::{RECORD_FILE, Record, RetryMailError, Worker};
-use sqlx::{Connection as _, SqliteConnection};
+use bss_record::{Record, RetryMailError, Worker};
 use uuid::Uuid;
 
 use crate::certificate_store::contains;
-use crate::charges::{buy, execute, orders};
+use crate::charges::{buy, orders};
 use crate::orders::{KEY, LINK, begin, license, problem};
 use crate::record::{TestRecord, actor, files_of};
 
@@ -129,11 +128,10 @@ async fn what_a_worker_had_is_free_when_it_has_ended_or_died_and_not_before() {
 
     // The second worker's process is gone, and so is its lease.
     drop(second);
-    execute(
-        &record.path().join("record.db"),
-        "UPDATE workers SET lease_ends_uptime_ms = 0",
-    )
-    .await;
+    record
+        .database()
+        .execute("UPDATE workers SET lease_ends_uptime_ms = 0")
+        .await;
     let third = record.start_worker().await.unwrap();
     let mail = take_one(&record, &third).await;
     assert_eq!((mail.id, mail.attempts), (taken.id, 3));
@@ -270,11 +268,8 @@ async fn a_late_worker_can_say_that_a_mail_was_sent_but_not_that_it_was_not() {
     assert_eq!(mails(&record).await[0].state, MailState::Sent);
 }
 
-#[tokio::test]
-async fn mail_settings_are_kept_whole_and_their_password_sealed() {
-    let record = TestRecord::open().await;
-    assert_eq!(record.mail_settings().await.unwrap(), None);
-    let settings = MailSettings {
+fn settings_with_a_password() -> MailSettings {
+    MailSettings {
         from: "shop@host.example".to_owned(),
         delivery: MailDelivery::Smtp(SmtpServer {
             host: "mail.example".to_owned(),
@@ -287,25 +282,33 @@ async fn mail_settings_are_kept_whole_and_their_password_sealed() {
             access_token: None,
         }),
         templates: Some("templates".into()),
-    };
+    }
+}
+
+#[tokio::test]
+async fn mail_settings_are_kept_whole_and_their_password_sealed() {
+    let record = TestRecord::open().await;
+    assert_eq!(record.mail_settings().await.unwrap(), None);
+    let settings = settings_with_a_password();
     record.save_mail_settings(&settings, &actor()).await.unwrap();
     let again = record.opened_again().await;
     assert_eq!(again.mail_settings().await.unwrap(), Some(settings.clone()));
-    let mut places = files_of(record.path());
+    let mut places = record.all_written().await;
     places.push(("Debug".to_owned(), format!("{settings:?}").into_bytes()));
     for (place, bytes) in places {
         assert!(!contains(&bytes, b"a password of the mail server"), "{place}");
     }
+}
 
-    // A replaced password is in no file either, in any form.
-    let sealed: Vec<u8> = {
-        let file = record.path().join(RECORD_FILE).display().to_string();
-        let mut database = SqliteConnection::connect(&file).await.unwrap();
-        let sealed = sqlx::query_scalar("SELECT sealed_password FROM mail_settings");
-        let sealed = sealed.fetch_one(&mut database).await.unwrap();
-        database.close().await.unwrap();
-        sealed
-    };
+#[tokio::test]
+async fn a_replaced_password_is_in_no_file_in_any_form() {
+    let record = TestRecord::on_sqlite().await;
+    let settings = settings_with_a_password();
+    record.save_mail_settings(&settings, &actor()).await.unwrap();
+    let sealed: Vec<u8> = record
+        .database()
+        .value("SELECT sealed_password FROM mail_settings")
+        .await;
     let is_in_a_file = || {
         files_of(record.path())
             .iter()

@@ -5,11 +5,11 @@ use bss_model::{
     MailState, NewOrder, OrderId, Outcome, OutcomeCursor, OutcomeKind, Owner, Page, ReturnOutcome,
     ReturnStatus,
 };
-use bss_record::{OutcomesError, PlaceError, RECORD_FILE, Record};
+use bss_record::{OutcomesError, PlaceError, Record};
 use uuid::Uuid;
 
 use crate::cancellations::{attempted, returning};
-use crate::charges::{buy, execute, orders};
+use crate::charges::{buy, orders};
 use crate::orders::{begin, license, order, problem, sell, shop};
 use crate::record::{TestRecord, actor, ready_instance};
 use crate::services::{definition, product};
@@ -171,7 +171,7 @@ async fn returns_are_told_as_what_they_are() {
 /// nothing of what the copy tells, although the numbers come again.
 #[tokio::test]
 async fn a_restored_copy_tells_what_it_does_anew() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let placed = orders(&record, 1, 3).await.remove(0);
     let [before, lost, later] = [0, 1, 2].map(|at| placed.lines[at].asset_id);
     buy(&record, before).await;
@@ -269,7 +269,7 @@ async fn a_cursor_of_another_record_is_refused() {
         "{refused:?}"
     );
     // A cursor beyond all that there is shows a copy whose restoration nobody noticed.
-    execute(&other.path().join(RECORD_FILE), "DELETE FROM outcomes").await;
+    other.database().execute("DELETE FROM outcomes").await;
     let refused = other.outcomes(cursor, MANY, None).await;
     assert!(
         matches!(refused, Err(OutcomesError::UnknownCursor { .. })),

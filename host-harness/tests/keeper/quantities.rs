@@ -16,7 +16,6 @@ use crate::cancellations::{attempted, returning};
 use crate::charges::{buy, charges_of, euros};
 use crate::orders::{order, sell, shop};
 use crate::record::{TestRecord, actor};
-use crate::restorations::make_private;
 use crate::services::{definition, product};
 
 /// The products of a shop: `a`, `b` and `many` are split; `seats`, 2 to 25 at once, and `credits` are not. Neither `many`
@@ -189,11 +188,7 @@ async fn what_the_type_said_when_the_order_was_placed_counts_also_for_the_same_o
 async fn an_order_with_a_key_finds_its_other_products_after_a_loss_although_one_is_split_by_then() {
     let key = Arc::new(HostKey::generate().unwrap());
     let assets = async |splits_all| {
-        let directory = tempfile::tempdir().unwrap();
-        make_private(directory.path());
-        let record = Record::open_or_create(directory.path(), &HostKeySource::Given(key.clone()))
-            .await
-            .unwrap();
+        let record = TestRecord::with_key(&HostKeySource::Given(key.clone())).await;
         let instance = whole_shop(&record).await;
         fetch(&record, instance, splits_all).await;
         let placed = placed(&record, keyed(instance, &[("seats", 3), ("a", 2)])).await;

@@ -12,67 +12,144 @@ use bss_model::{
     Standing, Thumbprint,
 };
 use bss_record::{RECORD_FILE, Record, RecordError};
-use sqlx::{Connection as _, SqliteConnection};
 
-/// A record in a directory of its own, which is removed with it.
+use crate::database::{Database, copies};
+use crate::restorations::make_private;
+
+/// A record in a directory of its own, and on a server in a database of its own, which are removed with it.
 pub(crate) struct TestRecord {
     record: Record,
+    database: Database,
     directory: tempfile::TempDir,
 }
 
-/// A transaction of another process that writes, and is not over until it is dropped.
-pub(crate) async fn writing(record: &TestRecord) -> SqliteConnection {
-    let file = record.path().join(RECORD_FILE);
-    let url = file.display().to_string();
-    let mut database = SqliteConnection::connect(&url).await.unwrap();
-    sqlx::query("BEGIN IMMEDIATE")
-        .execute(&mut database)
-        .await
-        .unwrap();
-    database
-}
-
 impl TestRecord {
+    /// Makes a record on SQLite, or on a PostgreSQL server where `BSS_TEST_RECORD=postgres` asks for that.
     pub(crate) async fn open() -> Self {
+        Self::with_key(&HostKeySource::default()).await
+    }
+
+    /// Makes a record with a host key from elsewhere.
+    pub(crate) async fn with_key(source: &HostKeySource) -> Self {
+        match std::env::var_os("BSS_TEST_RECORD").is_some_and(|engine| engine == "postgres") {
+            true => Self::on_server(source).await,
+            false => Self::on_file(source).await,
+        }
+    }
+
+    /// Makes a record on SQLite, for what is about its file and what lies beside it.
+    pub(crate) async fn on_sqlite() -> Self {
+        Self::on_file(&HostKeySource::default()).await
+    }
+
+    async fn on_file(source: &HostKeySource) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let record = Record::open_or_create(directory.path(), &HostKeySource::default())
-            .await
-            .unwrap();
-        Self { record, directory }
+        Self {
+            record: Record::open_or_create(directory.path(), source).await.unwrap(),
+            database: Database::in_directory(directory.path()),
+            directory,
+        }
+    }
+
+    async fn on_server(source: &HostKeySource) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        make_private(directory.path());
+        source.key(directory.path(), true).unwrap();
+        let database = Database::on_server().await;
+        Self {
+            record: open(directory.path(), source, &database).await.unwrap(),
+            database,
+            directory,
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Closes the record, and keeps its directory.
-    pub(crate) async fn closed(self) -> tempfile::TempDir {
-        self.record.close().await;
-        self.directory
+    /// The database, for what is done behind the record's back.
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
     }
 
-    /// Closes the record, removes its witness, and opens it again: it is found to be restored.
+    /// Closes the record, and keeps what it is in.
+    pub(crate) async fn closed(self) -> Closed {
+        self.record.close().await;
+        Closed {
+            database: self.database,
+            directory: self.directory,
+        }
+    }
+
+    /// Closes the record, removes its witness, and opens it again: it is found to be restored. A record on SQLite alone has a witness.
     pub(crate) async fn restored(self) -> Self {
-        let directory = self.closed().await;
-        std::fs::remove_file(directory.path().join(bss_record::WITNESS_FILE)).unwrap();
-        let record = Record::open(directory.path()).await.unwrap();
-        Self { record, directory }
+        let closed = self.closed().await;
+        std::fs::remove_file(closed.path().join(bss_record::WITNESS_FILE)).unwrap();
+        closed.open(&HostKeySource::default()).await
     }
 
     /// Opens the record with another host key, which seals from now on; the former one is beside it.
     pub(crate) async fn with_another_host_key(self) -> Self {
-        let directory = self.closed().await;
-        let file = directory.path().join(HOST_KEY_FILE);
+        let file = self.path().join(HOST_KEY_FILE);
         let former = std::fs::read_to_string(&file).unwrap();
         let new = HostKey::generate().unwrap();
         std::fs::write(&file, format!("{}\n{former}", new.to_base64().expose())).unwrap();
-        let record = Record::open(directory.path()).await.unwrap();
-        Self { record, directory }
+        self.with_other_keys(&HostKeySource::default()).await
+    }
+
+    /// Closes the record, and opens it with other host keys.
+    pub(crate) async fn with_other_keys(self, source: &HostKeySource) -> Self {
+        self.closed().await.open(source).await
     }
 
     /// Opens the record again, as another process would.
     pub(crate) async fn opened_again(&self) -> Record {
-        Record::open(self.path()).await.unwrap()
+        self.opened_with(&HostKeySource::default()).await.unwrap()
+    }
+
+    /// Opens the record again with host keys, which may be others.
+    pub(crate) async fn opened_with(&self, source: &HostKeySource) -> Result<Record, RecordError> {
+        open(self.path(), source, &self.database).await
+    }
+
+    /// All that is written down: the files, and the tables of a database that is in none of them.
+    pub(crate) async fn all_written(&self) -> Vec<(String, Vec<u8>)> {
+        let mut written = files_of(self.path());
+        if let Database::Server(database) = &self.database {
+            written.extend(copies(database).await);
+        }
+        written
+    }
+}
+
+/// What a record is in that is not open.
+pub(crate) struct Closed {
+    database: Database,
+    directory: tempfile::TempDir,
+}
+
+impl Closed {
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    async fn open(self, source: &HostKeySource) -> TestRecord {
+        TestRecord {
+            record: open(self.path(), source, &self.database).await.unwrap(),
+            database: self.database,
+            directory: self.directory,
+        }
+    }
+}
+
+/// Opens a record that is there.
+async fn open(directory: &Path, source: &HostKeySource, database: &Database) -> Result<Record, RecordError> {
+    match database {
+        Database::File(_) => Record::open_with(directory, source).await,
+        Database::Server(database) => {
+            let address = database.url().parse().unwrap();
+            Record::open_database(directory, source, &address).await
+        }
     }
 }
 
@@ -228,14 +305,14 @@ async fn a_file_of_another_user_in_the_data_directory_is_refused() {
         ("host.key", "host-key-foreign"),
         (RECORD_FILE, "data-directory-foreign"),
     ] {
-        let record = TestRecord::open().await;
+        let record = TestRecord::on_sqlite().await;
         if give_away(&record.path().join(name)) {
             let error = Record::open(record.path()).await.unwrap_err();
             assert_eq!(error.diagnosis().code, code, "{error}");
             assert!(error.to_string().contains("65534"), "{error}");
         }
     }
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let workers = record.path().join("workers");
     std::fs::create_dir(&workers).unwrap();
     if give_away(&workers) {
@@ -246,7 +323,7 @@ async fn a_file_of_another_user_in_the_data_directory_is_refused() {
 
 #[tokio::test]
 async fn the_files_of_the_database_are_their_owners_alone_also_where_they_were_not() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let modes = || {
         let modes = ["", "-wal", "-shm"].map(|ending| {
             let file = record.path().join(format!("{RECORD_FILE}{ending}"));
@@ -270,7 +347,8 @@ async fn another_host_key_is_refused_before_anything_is_read() {
     let uses = record.host_key_uses().await.unwrap();
     let id = uses.keys[0].id.to_string();
     let other = Arc::new(HostKey::generate().unwrap());
-    let error = Record::open_with(record.path(), &HostKeySource::Given(other))
+    let error = record
+        .opened_with(&HostKeySource::Given(other))
         .await
         .unwrap_err();
     assert!(matches!(error, RecordError::WrongHostKey { .. }), "{error:?}");
@@ -283,7 +361,7 @@ async fn a_lost_host_key_is_not_replaced_by_a_new_one() {
     let key = record.path().join("host.key");
     let bytes = std::fs::read(&key).unwrap();
     std::fs::remove_file(&key).unwrap();
-    let error = Record::open(record.path()).await.unwrap_err();
+    let error = record.opened_with(&HostKeySource::File).await.unwrap_err();
     assert!(
         matches!(error, RecordError::HostKey(HostKeyError::Missing { .. })),
         "{error:?}"
@@ -292,7 +370,7 @@ async fn a_lost_host_key_is_not_replaced_by_a_new_one() {
 
     std::fs::write(&key, bytes).unwrap();
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
-    Record::open(record.path()).await.unwrap();
+    record.opened_again().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -343,7 +421,7 @@ async fn a_directory_without_a_record_is_not_opened_and_nothing_is_made_there() 
 
 #[tokio::test]
 async fn a_record_that_is_there_is_not_made_again() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     new_instance(&record, "one").await;
     let error = Record::create(record.path(), &HostKeySource::default())
         .await
@@ -357,4 +435,20 @@ async fn a_record_that_is_there_is_not_made_again() {
         .await
         .unwrap_err();
     assert_eq!(error.diagnosis().code, "record-lost");
+}
+
+#[test]
+fn every_test_of_the_keeper_passes_on_a_postgresql_server_too() {
+    let tests = std::env::current_exe().unwrap();
+    let run = std::process::Command::new(tests)
+        .args([
+            "--skip",
+            "every_test_of_the_keeper_passes_on_a_postgresql_server_too",
+        ])
+        .env("BSS_TEST_RECORD", "postgres")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success(), "{said}");
+    assert!(!said.contains(" 0 passed"), "{said}");
 }

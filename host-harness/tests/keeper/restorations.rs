@@ -1,5 +1,5 @@
 //! Restorations: a record that was restored, copied or moved is noticed; what is open in it is in doubt, and what may have
-//! been mailed is held back.
+//! been mailed is held back. Most of it is told by the witness beside SQLite's file.
 
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -18,7 +18,8 @@ use bss_record::{
 use uuid::Uuid;
 
 use crate::cancellations::{attempted, customer, returning};
-use crate::charges::{buy, execute, orders};
+use crate::charges::{buy, orders};
+use crate::database::Database;
 use crate::orders::{begin, license, order, problem, shop};
 use crate::record::{TestRecord, actor, settings};
 
@@ -50,8 +51,8 @@ async fn mail_states(record: &Record) -> Vec<MailState> {
 
 /// Moves what is in the log into the database.
 async fn checkpoint(record: &TestRecord) {
-    let database = record.path().join(RECORD_FILE);
-    execute(&database, "PRAGMA wal_checkpoint(TRUNCATE)").await;
+    let database = record.database();
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)").await;
 }
 
 /// Takes everything that is due, and returns the attempts.
@@ -99,7 +100,7 @@ async fn a_record_that_is_opened_again_and_again_goes_on() {
 
 #[tokio::test]
 async fn an_older_database_in_the_place_of_a_newer_one_is_noticed_and_looked_up() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let placed = orders(&record, 1, 2).await.remove(0);
     let [bought, open] = [placed.lines[0].asset_id, placed.lines[1].asset_id];
     let kept = tempfile::tempdir().unwrap();
@@ -153,7 +154,7 @@ async fn an_older_database_in_the_place_of_a_newer_one_is_noticed_and_looked_up(
 
 #[tokio::test]
 async fn a_lost_write_ahead_log_is_noticed() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let placed = orders(&record, 1, 1).await.remove(0);
     checkpoint(&record).await;
     let path = record.path().to_owned();
@@ -168,7 +169,7 @@ async fn a_lost_write_ahead_log_is_noticed() {
 
 #[tokio::test]
 async fn a_copy_of_the_whole_directory_is_noticed_and_the_original_goes_on() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let placed = orders(&record, 1, 3).await.remove(0);
     buy(&record, placed.lines[0].asset_id).await;
     checkpoint(&record).await;
@@ -207,7 +208,7 @@ async fn a_copy_of_the_whole_directory_is_noticed_and_the_original_goes_on() {
 
 #[tokio::test]
 async fn a_record_whose_database_is_gone_does_not_begin_anew() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let directory = record.closed().await;
     std::fs::remove_file(directory.path().join(RECORD_FILE)).unwrap();
     let error = Record::open(directory.path()).await.unwrap_err();
@@ -224,9 +225,9 @@ async fn a_record_whose_database_is_gone_does_not_begin_anew() {
 
 #[tokio::test]
 async fn a_record_without_its_witness_or_with_another_s_is_noticed() {
-    let record = TestRecord::open().await.restored().await;
+    let record = TestRecord::on_sqlite().await.restored().await;
     assert_eq!(noticed(&record).await[0].evidence, Evidence::NoWitness);
-    let other = TestRecord::open().await;
+    let other = TestRecord::on_sqlite().await;
     let directory = record.closed().await;
     let witness = directory.path().join(WITNESS_FILE);
     std::fs::copy(other.path().join(WITNESS_FILE), &witness).unwrap();
@@ -239,11 +240,13 @@ async fn a_record_without_its_witness_or_with_another_s_is_noticed() {
 
 #[tokio::test]
 async fn what_another_process_has_open_in_the_same_directory_is_no_copy() {
-    let record = TestRecord::open().await;
-    let database = record.path().join(RECORD_FILE);
+    let record = TestRecord::on_sqlite().await;
+    let database = record.database();
     std::fs::remove_file(record.path().join(WITNESS_FILE)).unwrap();
     // In a container, the machine has another name.
-    execute(&database, "UPDATE provenance SET machine = 'another'").await;
+    database
+        .execute("UPDATE provenance SET machine = 'another'")
+        .await;
     assert_eq!(noticed(&record.opened_again().await).await, []);
     assert!(record.path().join(WITNESS_FILE).exists(), "it is written again");
     let directory = record.closed().await;
@@ -265,7 +268,7 @@ fn is_locked(file: &Path) -> bool {
 
 #[tokio::test]
 async fn a_record_that_its_own_process_takes_for_a_backup_keeps_its_locks() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     orders(&record, 1, 1).await;
     let database = record.path().join(RECORD_FILE);
     assert!(is_locked(&database));
@@ -276,7 +279,7 @@ async fn a_record_that_its_own_process_takes_for_a_backup_keeps_its_locks() {
 
 #[tokio::test]
 async fn another_database_in_the_place_of_one_that_is_open_is_not_opened() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     orders(&record, 1, 1).await;
     let database = record.path().join(RECORD_FILE);
     checkpoint(&record).await;
@@ -293,7 +296,7 @@ async fn another_database_in_the_place_of_one_that_is_open_is_not_opened() {
 #[tokio::test]
 async fn a_database_that_was_put_in_place_by_hand_is_not_mixed_with_the_log_of_the_former_one() {
     for is_renamed in [false, true] {
-        let record = TestRecord::open().await;
+        let record = TestRecord::on_sqlite().await;
         let placed = orders(&record, 1, 2).await.remove(0);
         let asset = placed.lines[0].asset_id;
         let folder = tempfile::tempdir().unwrap();
@@ -332,7 +335,7 @@ async fn a_database_that_was_put_in_place_by_hand_is_not_mixed_with_the_log_of_t
 
 #[tokio::test]
 async fn a_log_that_a_killed_program_left_is_the_database_s_own() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let placed = orders(&record, 1, 1).await.remove(0);
     let asset = placed.lines[0].asset_id;
     buy(&record, asset).await;
@@ -356,7 +359,7 @@ async fn a_log_that_a_killed_program_left_is_the_database_s_own() {
 
 #[tokio::test]
 async fn a_copy_that_lacks_the_original_s_log_awaits_adoption() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let placed = orders(&record, 1, 2).await.remove(0);
     checkpoint(&record).await;
     let main = std::fs::read(record.path().join(RECORD_FILE)).unwrap();
@@ -376,7 +379,7 @@ async fn a_copy_that_lacks_the_original_s_log_awaits_adoption() {
 
 #[tokio::test]
 async fn an_attempt_that_is_under_way_while_the_record_is_adopted_frees_its_line() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let placed = orders(&record, 1, 1).await.remove(0);
     let asset = placed.lines[0].asset_id;
     let record = record.restored().await;
@@ -400,7 +403,7 @@ async fn an_attempt_that_is_under_way_while_the_record_is_adopted_frees_its_line
 
 #[tokio::test]
 async fn a_restored_line_may_have_been_bought_with_the_settings_of_then() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let placed = orders(&record, 1, 1).await.remove(0);
     let record = record.restored().await;
     let instance = record.instance_by_id(placed.instance_id).await.unwrap().unwrap();
@@ -415,7 +418,7 @@ async fn a_restored_line_may_have_been_bought_with_the_settings_of_then() {
 
 #[tokio::test]
 async fn a_record_remembers_nothing_of_what_was_done_before_it_was_adopted() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let instance = shop(&record).await;
     let keyed = |key: &str| {
         let mut asked = order(instance, &[("a", 1)]);
@@ -431,9 +434,9 @@ async fn a_record_remembers_nothing_of_what_was_done_before_it_was_adopted() {
         begin(record, placed.lines[0].asset_id).await
     };
     let record = record.restored().await;
-    let database = record.path().join(RECORD_FILE);
+    let database = record.database();
     let a_month_passes = "UPDATE provenance SET remembered_ms = 31 * 86400000, restored_at_ms = 0";
-    execute(&database, a_month_passes).await;
+    database.execute(a_month_passes).await;
     let begun = first_of(&record, "1").await;
     assert_eq!(
         begun.earlier,
@@ -445,7 +448,7 @@ async fn a_record_remembers_nothing_of_what_was_done_before_it_was_adopted() {
     let begun = first_of(&record, "2").await;
     assert_eq!(begun.earlier, EarlierAttempts::Unknown);
     assert!(begun.in_doubt.unwrap().since.wall_ms > 0, "since the adoption");
-    execute(&database, a_month_passes).await;
+    database.execute(a_month_passes).await;
     let begun = first_of(&record, "3").await;
     assert_eq!(
         begun.earlier,
@@ -456,7 +459,7 @@ async fn a_record_remembers_nothing_of_what_was_done_before_it_was_adopted() {
 
 #[tokio::test]
 async fn a_return_that_another_copy_may_make_awaits_adoption_and_is_in_doubt_after_it() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let placed = orders(&record, 1, 1).await.remove(0);
     let asset = placed.lines[0].asset_id;
     buy(&record, asset).await;
@@ -488,7 +491,7 @@ async fn a_return_that_another_copy_may_make_awaits_adoption_and_is_in_doubt_aft
 
 #[tokio::test]
 async fn the_e_mail_of_a_return_is_held_unless_no_other_copy_can_have_made_the_return() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let placed = orders(&record, 1, 2).await.remove(0);
     let [unknown, seen] = [placed.lines[0].asset_id, placed.lines[1].asset_id];
     for asset in [unknown, seen] {
@@ -523,14 +526,13 @@ async fn the_e_mail_of_a_return_is_held_unless_no_other_copy_can_have_made_the_r
 
 #[tokio::test]
 async fn an_e_mail_that_had_failed_is_held_in_a_restored_record() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let placed = orders(&record, 1, 1).await.remove(0);
     buy(&record, placed.lines[0].asset_id).await;
-    execute(
-        &record.path().join(RECORD_FILE),
-        "UPDATE mails SET state = 'failed'",
-    )
-    .await;
+    record
+        .database()
+        .execute("UPDATE mails SET state = 'failed'")
+        .await;
     let record = record.restored().await;
     assert_eq!(noticed(&record).await[0].mails, 1);
     assert_eq!(mail_states(&record).await, [MailState::Held]);
@@ -538,15 +540,16 @@ async fn an_e_mail_that_had_failed_is_held_in_a_restored_record() {
 
 #[tokio::test]
 async fn an_empty_database_beside_a_witness_is_a_lost_one() {
-    let directory = TestRecord::open().await.closed().await;
+    let directory = TestRecord::on_sqlite().await.closed().await;
     std::fs::write(directory.path().join(RECORD_FILE), "").unwrap();
     let error = Record::open(directory.path()).await.unwrap_err();
     assert_eq!(error.diagnosis().code, "record-lost");
     // A database without a table is as good as empty, if not by its length.
     let database = directory.path().join("new.db");
     std::fs::write(&database, "").unwrap();
-    execute(&database, "CREATE TABLE t (a)").await;
-    execute(&database, "DROP TABLE t").await;
+    Database::file(&database)
+        .execute("CREATE TABLE t (a); DROP TABLE t")
+        .await;
     std::fs::rename(&database, directory.path().join(RECORD_FILE)).unwrap();
     let error = Record::open(directory.path()).await.unwrap_err();
     assert_eq!(error.diagnosis().code, "record-lost");
@@ -554,7 +557,7 @@ async fn an_empty_database_beside_a_witness_is_a_lost_one() {
 
 #[tokio::test]
 async fn a_record_whose_witness_can_not_be_written_is_not_opened() {
-    let directory = TestRecord::open().await.closed().await;
+    let directory = TestRecord::on_sqlite().await.closed().await;
     let witness = directory.path().join(WITNESS_FILE);
     std::fs::remove_file(&witness).unwrap();
     std::os::unix::fs::symlink(directory.path().join("nowhere/file"), &witness).unwrap();
@@ -564,7 +567,7 @@ async fn a_record_whose_witness_can_not_be_written_is_not_opened() {
 
 #[tokio::test]
 async fn a_worker_that_takes_nothing_counts_no_dispatch() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let placed = orders(&record, 1, 1).await.remove(0);
     buy(&record, placed.lines[0].asset_id).await;
     let (one, other) = (
@@ -580,7 +583,7 @@ async fn a_worker_that_takes_nothing_counts_no_dispatch() {
 
 #[tokio::test]
 async fn a_record_that_was_replaced_while_it_was_open_takes_nothing_more() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let placed = orders(&record, 1, 1).await.remove(0);
     let database = record.path().join(RECORD_FILE);
     let worker = record.start_worker().await.unwrap();
@@ -603,7 +606,7 @@ async fn a_record_that_was_replaced_while_it_was_open_takes_nothing_more() {
 
 #[tokio::test]
 async fn what_may_be_bought_by_another_copy_is_not_bought_until_the_record_is_adopted() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let placed = orders(&record, 1, 2).await.remove(0);
     let [first, second] = [placed.lines[0].asset_id, placed.lines[1].asset_id];
     assert!(
@@ -635,7 +638,7 @@ async fn what_may_be_bought_by_another_copy_is_not_bought_until_the_record_is_ad
 
 #[tokio::test]
 async fn held_e_mails_are_sent_only_when_the_operator_says_so() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let placed = orders(&record, 1, 2).await.remove(0);
     for line in &placed.lines {
         buy(&record, line.asset_id).await;
@@ -669,11 +672,7 @@ async fn an_order_with_a_key_has_the_same_ids_in_a_new_record_with_the_same_host
     let key = std::sync::Arc::new(HostKey::generate().unwrap());
     let other_key = std::sync::Arc::new(HostKey::generate().unwrap());
     let ids = async |key: &std::sync::Arc<HostKey>, idempotency_key: Option<&str>| {
-        let directory = tempfile::tempdir().unwrap();
-        make_private(directory.path());
-        let record = Record::open_or_create(directory.path(), &HostKeySource::Given(key.clone()))
-            .await
-            .unwrap();
+        let record = TestRecord::with_key(&HostKeySource::Given(key.clone())).await;
         let mut asked = order(shop(&record).await, &[("a", 2)]);
         asked.idempotency_key = idempotency_key.map(str::to_owned);
         let placed = record.place_order(asked, &actor()).await.unwrap().into_order();
@@ -707,7 +706,7 @@ async fn an_order_with_a_key_has_the_same_ids_in_a_new_record_with_the_same_host
 
 #[tokio::test]
 async fn an_order_with_a_key_that_is_placed_in_a_restored_record_is_in_doubt_since_the_restoration() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let instance = shop(&record).await;
     let keyed = |key: &str| {
         let mut asked = order(instance, &[("a", 1)]);
@@ -761,21 +760,17 @@ async fn a_license_that_is_older_than_its_order_is_not_mailed_by_itself() {
 async fn a_line_that_was_ordered_long_ago_is_looked_up_at_its_first_attempt() {
     let record = TestRecord::open().await;
     let placed = orders(&record, 1, 2).await.remove(0);
-    let database = record.path().join(RECORD_FILE);
-    execute(
-        &database,
-        "UPDATE orders SET placed_uptime_ms = placed_uptime_ms - 61000",
-    )
-    .await;
+    let database = record.database();
+    database
+        .execute("UPDATE orders SET placed_uptime_ms = placed_uptime_ms - 61000")
+        .await;
     assert_eq!(
         begin(&record, placed.lines[0].asset_id).await.earlier,
         EarlierAttempts::NotDone
     );
-    execute(
-        &database,
-        "UPDATE orders SET placed_uptime_ms = placed_uptime_ms + 61000, boot = NULL",
-    )
-    .await;
+    database
+        .execute("UPDATE orders SET placed_uptime_ms = placed_uptime_ms + 61000, boot = NULL")
+        .await;
     assert_eq!(
         begin(&record, placed.lines[1].asset_id).await.earlier,
         EarlierAttempts::NotDone
@@ -786,17 +781,13 @@ async fn a_line_that_was_ordered_long_ago_is_looked_up_at_its_first_attempt() {
 async fn what_a_clock_that_ran_ahead_has_put_off_is_due_once_the_clock_is_right() {
     let record = TestRecord::open().await;
     let placed = orders(&record, 1, 2).await.remove(0);
-    let database = record.path().join(RECORD_FILE);
-    execute(
-        &database,
-        "UPDATE assets SET due_at_ms = due_at_ms + 365 * 86400000 WHERE position = 1",
-    )
-    .await;
-    execute(
-        &database,
-        "UPDATE assets SET due_at_ms = due_at_ms + 3600000 WHERE position = 2",
-    )
-    .await;
+    let database = record.database();
+    database
+        .execute("UPDATE assets SET due_at_ms = due_at_ms + 31536000000 WHERE position = 1")
+        .await;
+    database
+        .execute("UPDATE assets SET due_at_ms = due_at_ms + 3600000 WHERE position = 2")
+        .await;
     let taken = take_all(&record).await;
     assert_eq!(taken.len(), 1, "an hour is a pause that a vendor may ask for");
     assert_eq!(record.attempts(placed.lines[0].asset_id).await.unwrap().len(), 1);
@@ -813,17 +804,15 @@ async fn what_a_clock_has_put_off_that_was_set_back_meanwhile_is_put_off_by_less
     ] {
         let record = TestRecord::open().await;
         let placed = orders(&record, 1, 1).await.remove(0);
-        let database = record.path().join(RECORD_FILE);
+        let database = record.database();
         record
             .end_worker(record.start_worker().await.unwrap())
             .await
             .unwrap();
-        execute(&database, ran_ahead).await;
-        execute(
-            &database,
-            "UPDATE assets SET due_at_ms = due_at_ms + 20 * 3600000",
-        )
-        .await;
+        database.execute(ran_ahead).await;
+        database
+            .execute("UPDATE assets SET due_at_ms = due_at_ms + 20 * 3600000")
+            .await;
         let again = record.opened_again().await;
         assert_eq!(take_all(&again).await.len(), 1);
         assert_eq!(again.attempts(placed.lines[0].asset_id).await.unwrap().len(), 1);
@@ -832,7 +821,7 @@ async fn what_a_clock_has_put_off_that_was_set_back_meanwhile_is_put_off_by_less
 
 #[tokio::test]
 async fn a_backup_is_made_while_the_record_is_used_and_everything_open_in_it_is_in_doubt() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let placed = orders(&record, 1, 3).await.remove(0);
     buy(&record, placed.lines[0].asset_id).await;
     let folder = tempfile::tempdir().unwrap();
@@ -876,7 +865,7 @@ async fn a_backup_is_made_while_the_record_is_used_and_everything_open_in_it_is_
 
 #[tokio::test]
 async fn a_record_is_restored_only_where_nobody_uses_it_and_only_with_leave_to_replace_it() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("backup.db");
     record.backup(&file).await.unwrap();
@@ -892,7 +881,7 @@ async fn a_record_is_restored_only_where_nobody_uses_it_and_only_with_leave_to_r
 
 #[tokio::test]
 async fn what_is_left_of_a_database_that_is_gone_is_not_mixed_into_the_backup() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let placed = orders(&record, 1, 2).await.remove(0);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("backup.db");
@@ -921,15 +910,13 @@ async fn what_is_left_of_a_database_that_is_gone_is_not_mixed_into_the_backup() 
 
 #[tokio::test]
 async fn a_backup_of_a_later_version_is_refused_and_nothing_is_changed() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("backup.db");
     record.backup(&file).await.unwrap();
-    execute(
-        &file,
-        "INSERT INTO _sqlx_migrations VALUES (9000, 'later', '2026-01-01', TRUE, X'00', 1)",
-    )
-    .await;
+    Database::file(&file)
+        .execute("INSERT INTO _sqlx_migrations VALUES (9000, 'later', '2026-01-01', TRUE, X'00', 1)")
+        .await;
     let directory = record.closed().await;
     let before = std::fs::read(directory.path().join(RECORD_FILE)).unwrap();
     let error = Record::restore(directory.path(), &file, None, true)
@@ -942,12 +929,12 @@ async fn a_backup_of_a_later_version_is_refused_and_nothing_is_changed() {
 
 #[tokio::test]
 async fn a_backup_that_is_damaged_altered_or_of_another_key_is_refused_and_nothing_is_changed() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     orders(&record, 1, 2).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("backup.db");
     let made = record.backup(&file).await.unwrap();
-    let other = TestRecord::open().await;
+    let other = TestRecord::on_sqlite().await;
     let directory = other.closed().await;
     let before = std::fs::read(directory.path().join(RECORD_FILE)).unwrap();
     let restore = async |file: &Path, sha256: Option<&str>| {

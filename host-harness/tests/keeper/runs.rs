@@ -4,18 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bss_model::clock::millis;
-use bss_model::moment::{Uptime, uptime};
+use bss_model::moment::Uptime;
 use bss_model::{
     Advice, Choice, Decision, Diagnose as _, DifferenceFilter, DifferenceKind, NewProduct, Page, Problem,
     Product, ProductFilter, RunAction, RunCounts, RunLease, RunLogFilter, RunLogLevel, RunLogLine,
     RunProgress, RunState,
 };
-use bss_record::{ApplyError, EndRunError, RECORD_FILE, Record, StartRunError};
+use bss_record::{ApplyError, EndRunError, Record, StartRunError};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
 use uuid::Uuid;
 
-use crate::charges::execute;
-use crate::record::{TestRecord, actor, ready_instance, settings, writing};
+use crate::record::{TestRecord, actor, ready_instance, settings};
 use crate::services::{definition, product};
 
 pub(crate) fn lease() -> RunLease {
@@ -137,7 +136,7 @@ async fn a_lease_of_another_boot_holds_nobody_up() {
         .await
         .unwrap();
     let of_another_boot = "UPDATE services_runs SET lease_boot = 'another'";
-    execute(&record.path().join(RECORD_FILE), of_another_boot).await;
+    record.database().execute(of_another_boot).await;
     record
         .start_services_run(esd, Some(lease()), &actor())
         .await
@@ -226,7 +225,7 @@ async fn a_renewed_lease_holds_and_one_that_is_not_runs_out() {
     let shown = record.services_run(run).await.unwrap().unwrap();
     assert_eq!(shown.progress, Some(progress));
     assert!(shown.lease_expires_at_ms.is_some());
-    let now = uptime();
+    let now = record.uptime();
     let length_ms = millis(lease().length);
     let in_time = Uptime {
         ms: now.ms + length_ms / 2,
@@ -502,7 +501,7 @@ async fn a_worker_that_has_no_run_to_take_waits_for_no_writer() {
     let id = ready_instance(&record, "esd", None).await.id;
     let run = record.start_services_run(id, Some(lease()), &actor()).await;
     run.unwrap();
-    let writer = writing(&record).await;
+    let writer = record.database().writing().await;
     assert_eq!(record.take_services_run(lease()).await.unwrap(), None);
     drop(writer);
 }

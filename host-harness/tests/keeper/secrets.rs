@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bss_model::{Instance, Page, SavedSettings, Secret, SecretToSave};
 use uuid::Uuid;
 
+use crate::certificate_store::contains;
 use crate::record::{TestRecord, actor, new_instance, settings};
 
 const FIELD: &str = "api-key";
@@ -110,14 +111,8 @@ async fn a_secret_stands_in_no_file_of_the_record_and_in_nothing_that_is_shown_o
         .values
         .insert("note".to_owned(), canary.expose().to_owned());
     save(&record, &saved, planted).await;
-    let directory = record.closed().await;
-    let contains = |text: &str| {
-        let files = std::fs::read_dir(directory.path()).unwrap();
-        files.flatten().any(|file| {
-            let bytes = std::fs::read(file.path()).unwrap_or_default();
-            bytes.windows(text.len()).any(|window| window == text.as_bytes())
-        })
-    };
+    let written = record.all_written().await;
+    let contains = |text: &str| written.iter().any(|(_, bytes)| contains(bytes, text.as_bytes()));
     assert!(contains(canary.expose()));
     assert!(!contains(secret.expose()));
 }
@@ -142,19 +137,12 @@ async fn a_secret_of_one_instance_opens_for_no_other() {
     );
     let one = save(&record, &one, with_secret(Some(&secret()))).await;
     let other = save(&record, &other, with_secret(Some(&secret()))).await;
-    let file = record.path().join(bss_record::RECORD_FILE);
-    let mut database = <sqlx::SqliteConnection as sqlx::Connection>::connect(&file.display().to_string())
-        .await
-        .unwrap();
-    sqlx::query(
+    let moved = format!(
         "UPDATE instance_secrets SET sealed_secret =
-             (SELECT sealed_secret FROM instance_secrets WHERE instance_id = $1) WHERE instance_id = $2",
-    )
-    .bind(one.id.to_string())
-    .bind(other.id.to_string())
-    .execute(&mut database)
-    .await
-    .unwrap();
+             (SELECT sealed_secret FROM instance_secrets WHERE instance_id = '{}') WHERE instance_id = '{}'",
+        one.id, other.id
+    );
+    record.database().execute(&moved).await;
     assert!(record.instance_secrets(other.id, other.version).await.is_err());
     assert!(read(&record, &one).await.is_some());
 }

@@ -213,7 +213,7 @@ async fn a_hundred_thousand_products_take_seconds() {
             .collect()
     };
     // A generous limit, since tests run without optimization and beside others: each step takes 3 seconds alone.
-    let limit = Duration::from_secs(15);
+    let limit = Duration::from_secs(30);
     let started = Instant::now();
     assert_eq!(apply(&record, id, catalog("Office")).await.new.len(), 100_000);
     assert!(started.elapsed() < limit, "new: {:?}", started.elapsed());

@@ -1,8 +1,7 @@
 //! Spending limits: no order passes one, however many are placed at once, and the operator is told before.
 
 use bss_model::{AlertFilter, AlertKind, Diagnose as _, Instance, NewOrder, Placed, Price, Spending};
-use bss_record::{PlaceError, RECORD_FILE, Record, RetryError, SpendingLimitError};
-use sqlx::{Connection as _, SqliteConnection};
+use bss_record::{PlaceError, Record, RetryError, SpendingLimitError};
 
 use crate::alerts::refuse;
 use crate::orders::{order, shop};
@@ -167,14 +166,8 @@ async fn what_a_program_tries_again_on_a_later_day_counts_on_that_day_and_is_ref
     // What is counted today may be tried again today, however often.
     record.retry_refused(assets[0], &actor()).await.unwrap();
     refuse(&record, assets[0], "sold-out").await;
-    let file = record.path().join(RECORD_FILE);
-    let mut connection = SqliteConnection::connect(&file.display().to_string())
-        .await
-        .unwrap();
-    sqlx::query("UPDATE assets SET created_at_ms = created_at_ms - 86400000, wanted_since_ms = wanted_since_ms - 86400000")
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    let yesterday = "UPDATE assets SET created_at_ms = created_at_ms - 86400000, wanted_since_ms = wanted_since_ms - 86400000";
+    record.database().execute(yesterday).await;
     let used = async || record.spending_today(&instance).await.unwrap().used_units;
     assert_eq!(used().await, 0, "that was yesterday");
     place(&record, order(instance.id, &[("a", 1)])).await.unwrap();

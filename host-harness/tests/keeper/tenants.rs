@@ -13,9 +13,10 @@ use bss_record::{CreateError, IdentityError, RECORD_FILE, Record, RemoveError, S
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 
 use crate::certificates::{RSA_KEY, client_params, make, pfx_with};
-use crate::charges::{buy, execute};
+use crate::charges::buy;
+use crate::database::Database;
 use crate::orders::{order, sell, shop};
-use crate::record::{TestRecord, actor, ready_instance, settings};
+use crate::record::{Closed, TestRecord, actor, ready_instance, settings};
 use crate::services::{definition, product};
 
 const CODE: &str = "a code";
@@ -152,12 +153,10 @@ async fn the_database_itself_gives_no_instance_the_certificate_of_another_owner(
     import(&record, Some(&a), &file("client").0).await;
     for (name, whose) in [("theirs", None), ("its", Some(&a))] {
         create(&record, whose, name).await;
-        let url = record.path().join(RECORD_FILE).display().to_string();
-        let mut database = SqliteConnection::connect(&url).await.unwrap();
-        let set = sqlx::query(
-            "UPDATE instances SET thumbprint = (SELECT thumbprint FROM certificates) WHERE name = $1",
+        let set = format!(
+            "UPDATE instances SET thumbprint = (SELECT thumbprint FROM certificates) WHERE name = '{name}'"
         );
-        let set = set.bind(name).execute(&mut database).await;
+        let set = record.database().try_execute(&set).await;
         assert_eq!(set.is_ok(), whose.is_some(), "{name}: {set:?}");
     }
 }
@@ -212,9 +211,9 @@ async fn a_private_key_that_is_moved_to_another_owner_does_not_open() {
         .identity(&thumbprint)
         .await
         .unwrap();
-    let database = record.path().join(RECORD_FILE);
-    execute(&database, "DELETE FROM certificate_chains").await;
-    execute(&database, "UPDATE certificates SET owner = 'b'").await;
+    let database = record.database();
+    database.execute("DELETE FROM certificate_chains").await;
+    database.execute("UPDATE certificates SET owner = 'b'").await;
     let error = record
         .certificates_of(Some(&b))
         .identity(&thumbprint)
@@ -293,10 +292,8 @@ async fn the_ids_of_an_owner_s_order_are_the_same_in_every_record_with_the_host_
     let host_key = Arc::new(HostKey::generate().unwrap());
     let a = owner("a");
     let mut ids = Vec::new();
-    for directory in [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()] {
-        let opened =
-            Record::open_or_create(directory.path(), &HostKeySource::Given(Arc::clone(&host_key))).await;
-        let record = opened.unwrap();
+    for _ in 0..2 {
+        let record = TestRecord::with_key(&HostKeySource::Given(Arc::clone(&host_key))).await;
         let instance = shop_of(&record, Some(&a)).await;
         let request = NewOrder {
             idempotency_key: Some("k".to_owned()),
@@ -394,7 +391,7 @@ async fn run(database: &mut SqliteConnection, statement: String) {
 const MIGRATIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/record/migrations");
 
 /// Makes a record that has no owner into one from before there were any, with the same rows.
-async fn as_before_owners(record: TestRecord) -> tempfile::TempDir {
+async fn as_before_owners(record: TestRecord) -> Closed {
     let former = record.closed().await;
     let (now, then) = (former.path().join("now.db"), former.path().join(RECORD_FILE));
     std::fs::rename(&then, &now).unwrap();
@@ -433,7 +430,7 @@ async fn as_before_owners(record: TestRecord) -> tempfile::TempDir {
 
 #[tokio::test]
 async fn a_record_from_before_owners_keeps_all_that_it_has_as_the_operator_s_own() {
-    let record = TestRecord::open().await;
+    let record = TestRecord::on_sqlite().await;
     let (pfx, thumbprint) = file("client");
     let installed = import(&record, None, &pfx).await;
     let selling = shop(&record).await;
@@ -471,13 +468,9 @@ async fn a_record_from_before_owners_keeps_all_that_it_has_as_the_operator_s_own
         .unwrap();
     certificates.remove(&thumbprint, &actor()).await.unwrap();
     record.close().await;
-    let url = directory.path().join(RECORD_FILE).display().to_string();
-    let mut database = SqliteConnection::connect(&url).await.unwrap();
-    let chains: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM certificate_chains")
-        .fetch_one(&mut database)
-        .await
-        .unwrap();
+    let database = Database::in_directory(directory.path());
+    let chains: i64 = database.value("SELECT COUNT(*) FROM certificate_chains").await;
     assert_eq!(chains, 0, "a chain goes with its certificate");
     let orphan = "DELETE FROM instances WHERE name = 'esd'";
-    assert!(sqlx::query(orphan).execute(&mut database).await.is_err());
+    assert!(database.try_execute(orphan).await.is_err());
 }

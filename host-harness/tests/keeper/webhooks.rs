@@ -8,11 +8,11 @@ use bss_model::{
     DeliveryState, DeliveryToSend, NewWebhook, OutcomeCursor, OutcomeKind, Owner, Page, Problem,
     WebhookState,
 };
-use bss_record::{RECORD_FILE, Record, WebhookError};
+use bss_record::{Record, WebhookError};
 use uuid::Uuid;
 
 use crate::certificate_store::contains;
-use crate::charges::{buy, execute};
+use crate::charges::buy;
 use crate::orders::{begin, order, problem, shop};
 use crate::record::{TestRecord, actor, files_of};
 use crate::tenants::shop_of;
@@ -71,7 +71,7 @@ async fn take(record: &Record, busy: &[Uuid]) -> Vec<DeliveryToSend> {
 }
 
 async fn execute_on(record: &TestRecord, statement: &'static str) {
-    execute(&record.path().join(RECORD_FILE), statement).await;
+    record.database().execute(statement).await;
 }
 
 fn no_room() -> Problem {
@@ -174,11 +174,10 @@ async fn a_delivery_is_one_worker_s_until_its_time_is_over_and_never_unsent_by_a
     let first = take(&record, &[]).await.remove(0);
     assert_eq!((first.delivery.attempts, first.keys.len()), (1, 1));
     assert_eq!(take(&record, &[]).await.len(), 0);
-    execute(
-        &record.path().join(RECORD_FILE),
-        "UPDATE deliveries SET due_at_ms = 1",
-    )
-    .await;
+    record
+        .database()
+        .execute("UPDATE deliveries SET due_at_ms = 1")
+        .await;
     let second = take(&record, &[]).await.remove(0);
     assert_eq!(second.delivery.attempts, 2);
     record
@@ -325,11 +324,9 @@ async fn a_receiver_whose_keys_can_not_be_read_keeps_no_other_waiting_and_can_be
     let (damaged, whole) = (create(&record, &[], None).await, create(&record, &[], None).await);
     settle(&record, instance, true).await;
     record.make_deliveries().await.unwrap();
-    execute_on(
-        &record,
-        "UPDATE webhooks SET sealed_keys = x'00' WHERE rowid = (SELECT MIN(rowid) FROM webhooks)",
-    )
-    .await;
+    let damage =
+        format!("UPDATE webhooks SET sealed_keys = substr(sealed_keys, 1, 1) WHERE id = '{damaged}'");
+    record.database().execute(&damage).await;
     let taken = take(&record, &[]).await;
     assert_eq!(
         taken.iter().map(|taken| taken.webhook.id).collect::<Vec<_>>(),

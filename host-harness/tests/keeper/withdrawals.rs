@@ -6,10 +6,9 @@ use bss_model::{
     ActFilter, AlertFilter, Asset, AssetFilter, AssetSelection, AssetStatus, AttemptOutcome, OutcomeCursor,
     OutcomeKind, Page, SyncStatus, WithdrawalEnd,
 };
-use bss_record::{RECORD_FILE, Record, RetryError, WithdrawError};
+use bss_record::{Record, RetryError, WithdrawError};
 use uuid::Uuid;
 
-use crate::charges::execute;
 use crate::orders::{begin, license, order, problem, shop};
 use crate::record::{TestRecord, actor};
 
@@ -94,12 +93,12 @@ async fn a_line_that_a_lost_record_may_have_bought_is_looked_up_before_it_is_wit
     let of_a_shop = record.place_order(keyed, &actor()).await.unwrap().into_order();
     let old = record.place_order(order(instance, &[("a", 1)]), &actor()).await;
     let old = old.unwrap().into_order();
-    let database = record.path().join(RECORD_FILE);
-    execute(
-        &database,
-        "UPDATE orders SET placed_uptime_ms = placed_uptime_ms - 61000 WHERE idempotency_key IS NULL",
-    )
-    .await;
+    let database = record.database();
+    database
+        .execute(
+            "UPDATE orders SET placed_uptime_ms = placed_uptime_ms - 61000 WHERE idempotency_key IS NULL",
+        )
+        .await;
     for (order, why) in [
         (of_a_shop, "it may be a repetition"),
         (old, "it is older than a minute"),
@@ -276,9 +275,7 @@ async fn a_line_that_nobody_can_look_up_is_withdrawn_on_the_word_of_who_has_aske
         .set_look_up_only(std::time::Duration::ZERO, &actor())
         .await
         .unwrap();
-    execute(
-        &record.path().join(RECORD_FILE),
-        "UPDATE attempts SET finished_at_ms = finished_at_ms - 3600000, finished_uptime_ms = finished_uptime_ms - 3600000,
+    record.database().execute("UPDATE attempts SET finished_at_ms = finished_at_ms - 3600000, finished_uptime_ms = finished_uptime_ms - 3600000,
                              begun_at_ms = begun_at_ms - 3600000, begun_uptime_ms = begun_uptime_ms - 3600000",
     )
     .await;
@@ -385,28 +382,22 @@ async fn a_line_is_either_taken_or_withdrawn_whoever_comes_first() {
     let record = TestRecord::open().await;
     let (order, assets) = placed(&record, 25).await;
     let worker = record.start_worker().await.unwrap();
-    let taking = async {
-        let mut taken = BTreeSet::new();
-        for _ in 0..20 {
-            let taking = AssetSelection {
-                limit: 2,
-                ..AssetSelection::default()
-            };
-            let some = record.take_assets(worker.id(), &taking).await.unwrap();
-            taken.extend(some.iter().map(|taken| taken.asset_id));
-        }
-        taken
+    let two = AssetSelection {
+        limit: 2,
+        ..AssetSelection::default()
     };
-    let withdrawing = async {
-        let mut withdrawn = BTreeSet::new();
-        for some in assets.rchunks(3) {
-            let lines = record.withdraw_order(order, some, &actor()).await.unwrap();
-            let certain = lines.iter().filter(|line| line.end == WithdrawalEnd::Withdrawn);
-            withdrawn.extend(certain.map(|line| line.asset_id));
-        }
-        withdrawn
-    };
-    let (taken, withdrawn) = tokio::join!(taking, withdrawing);
+    let (mut taken, mut withdrawn) = (BTreeSet::new(), BTreeSet::new());
+    for three in assets.rchunks(3) {
+        let who = actor();
+        let (some, lines) = tokio::join!(
+            record.take_assets(worker.id(), &two),
+            record.withdraw_order(order, three, &who)
+        );
+        taken.extend(some.unwrap().iter().map(|taken| taken.asset_id));
+        let lines = lines.unwrap();
+        let certain = lines.iter().filter(|line| line.end == WithdrawalEnd::Withdrawn);
+        withdrawn.extend(certain.map(|line| line.asset_id));
+    }
     assert!(taken.is_disjoint(&withdrawn));
     assert_eq!(taken.len() + withdrawn.len(), 25);
     assert!(!taken.is_empty() && !withdrawn.is_empty());

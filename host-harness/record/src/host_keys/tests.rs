@@ -151,3 +151,17 @@ async fn a_record_of_an_earlier_version_opens_with_its_key_and_is_rotated_to_ano
         "an order that is placed again has its ids"
     );
 }
+
+#[tokio::test]
+async fn what_the_key_that_seals_has_sealed_is_left_out_by_the_database() {
+    let folder = private_folder();
+    let record = crate::test_record::open(folder.path()).await;
+    webhooks(&record, 2).await;
+    let place = PLACES.iter().find(|place| place.column == "sealed_keys").unwrap();
+    let other = HostKey::generate().unwrap();
+    for (key, are_left) in [(&*record.host_key, 0), (&other, 2)] {
+        let mut others = select(place, Some(&key.sealed_prefix()));
+        let others = record.readers.build(&mut others).fetch_all().await.unwrap();
+        assert_eq!(others.len(), are_left);
+    }
+}
