@@ -12,11 +12,10 @@ mod turn;
 mod value;
 
 pub(crate) use builder::Builder;
-#[cfg(test)]
-pub(crate) use connection::Transaction;
-pub(crate) use connection::{Connection, Pool};
+pub(crate) use connection::{Connection, Pool, Transaction};
 pub(crate) use row::Row;
 pub(crate) use statement::On;
+pub(crate) use value::Value;
 
 #[cfg(test)]
 mod tests;

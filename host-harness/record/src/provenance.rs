@@ -175,6 +175,53 @@ pub(super) async fn examine(
     Ok(dispatches)
 }
 
+/// Has a record that comes from a server be in place in a file that is about to be given its name in a data directory. Pass what is
+/// returned to [`testify_arrival`] then.
+pub(super) async fn arrive(
+    transaction: &mut Connection,
+    data_dir: &Path,
+    arriving: &Path,
+) -> Result<Arrival, RecordError> {
+    let here = here(data_dir, arriving).map_err(|source| RecordError::Directory {
+        path: data_dir.to_owned(),
+        source,
+    })?;
+    let row = transaction
+        .sql(
+            "UPDATE provenance SET machine = $1, directory = $2, file = $3, backup_at_ms = NULL
+             RETURNING record, sequence",
+        )
+        .bind(&here.machine)
+        .bind(&here.directory)
+        .bind(&here.file)
+        .fetch_one()
+        .await?;
+    Ok(Arrival {
+        witness: Witness {
+            record: id(&row, "record")?,
+            sequence: row.try_get("sequence")?,
+        },
+        place: WitnessedPlace::of(&here),
+    })
+}
+
+/// A record that has come from a server, as the witness is to have it.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    witness: Witness,
+    place: WitnessedPlace,
+}
+
+/// Writes the first witness of a record that has come from a server. Without it, the record would be taken for a restored one.
+pub(super) fn testify_arrival(data_dir: &Path, arrival: &Arrival) -> Result<(), RecordError> {
+    let Arrival { witness, place } = arrival;
+    let written = write_witness(&data_dir.join(WITNESS_FILE), *witness, place);
+    written.map_err(|source| RecordError::Directory {
+        path: data_dir.to_owned(),
+        source,
+    })
+}
+
 /// Gives a record that a server keeps its id, and counts the time. Which files the server has it in is the server's to know.
 pub(super) async fn begin_on_server(writer: &Pool) -> Result<(), RecordError> {
     let mut transaction = writer.begin_write().await?;

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bss_keys::HostKeySource;
-use sqlx::migrate::MigrateError;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::database::Pool;
 use crate::database::postgres::{self, Pools};
 use crate::postgres::{DatabaseAddress, DatabaseWarning, Intent, judge, look, steps};
-use crate::{Record, RecordError, check_host_key, host_keys, in_use, lock_directory, provenance};
+use crate::{Record, RecordError, check_host_key, host_keys, in_use, lock_directory, moving, provenance};
 
 impl Record {
     /// Opens the record that a PostgreSQL server keeps, for a host whose other files are in `data_dir`. Many hosts may have it open. No
@@ -37,7 +37,8 @@ impl Record {
             tracing::warn!("{warning}");
         }
         let Pools { writer, readers } = postgres::open(address.options()).await?;
-        check_steps(&readers).await?;
+        check_steps(&readers, &steps()).await?;
+        moving::refuse_moved(&readers).await?;
         let made_with = check_host_key(&writer, &host_key, Path::new(&address.to_string())).await?;
         let order_ids = host_keys::order_ids(&writer, &host_key, made_with).await?;
         provenance::begin_on_server(&writer).await?;
@@ -68,7 +69,10 @@ impl Record {
 }
 
 /// Asks the server of a database whether it may keep the record, and returns what should be known of it all the same.
-async fn check(address: &DatabaseAddress, intent: Intent) -> Result<Vec<DatabaseWarning>, RecordError> {
+pub(crate) async fn check(
+    address: &DatabaseAddress,
+    intent: Intent,
+) -> Result<Vec<DatabaseWarning>, RecordError> {
     let mut connection = address.options().connect().await?;
     let facts = look(&mut connection).await?;
     connection.close().await?;
@@ -76,13 +80,18 @@ async fn check(address: &DatabaseAddress, intent: Intent) -> Result<Vec<Database
 }
 
 /// Fails unless a database has the tables of this program.
-async fn check_steps(readers: &Pool) -> Result<(), RecordError> {
-    let rows = readers.sql("SELECT version, checksum FROM _sqlx_migrations ORDER BY version");
+pub(crate) async fn check_steps(database: &Pool, steps: &Migrator) -> Result<(), RecordError> {
+    let is_begun = match database.is_postgres() {
+        true => database.sql("SELECT to_regclass('_sqlx_migrations') IS NOT NULL"),
+        false => database.sql("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations')"),
+    };
     let mut taken = Vec::new();
-    for row in &rows.fetch_all().await? {
-        taken.push((row.try_get("version")?, row.try_get("checksum")?));
+    if is_begun.scalar().await? {
+        let rows = database.sql("SELECT version, checksum FROM _sqlx_migrations ORDER BY version");
+        for row in &rows.fetch_all().await? {
+            taken.push((row.try_get("version")?, row.try_get("checksum")?));
+        }
     }
-    let steps = steps();
     let ours: Vec<(i64, Vec<u8>)> = steps
         .iter()
         .map(|step| (step.version, step.checksum.to_vec()))

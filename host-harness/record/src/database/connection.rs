@@ -11,7 +11,7 @@ use sqlx::postgres::{PgConnection, PgPool, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteConnection, SqlitePool};
 
 use super::clock::{Clock, Told};
-use super::turn::{BEGIN_WRITE, take_turn};
+use super::turn::{BEGIN_MOVE, BEGIN_WRITE, take_any_turn, take_turn};
 use crate::record_error::RecordError;
 
 /// Connections that are used in turn. Cheap to clone.
@@ -96,6 +96,22 @@ impl Pool {
         }))
     }
 
+    /// Begins a transaction that moves the record, and that sees one that was moved.
+    ///
+    /// # Errors
+    /// Like [`Pool::begin_write`].
+    pub(crate) async fn begin_move(&self) -> Result<Transaction, RecordError> {
+        let Self::Postgres(pool, told) = self else {
+            return self.begin_write().await;
+        };
+        let mut begun = pool.begin_with(BEGIN_MOVE).await?;
+        let now_ms = take_any_turn(&mut begun, told).await?;
+        Ok(Transaction(Connection::of(
+            Held::PostgresTransaction(begun),
+            Clock::Stopped(now_ms),
+        )))
+    }
+
     /// Takes the database's tables as far as these steps go.
     ///
     /// # Errors
@@ -175,7 +191,8 @@ impl Connection {
         self.clock.uptime()
     }
 
-    pub(super) fn is_postgres(&self) -> bool {
+    /// Whether a server keeps the database, and not a file of this host.
+    pub(crate) fn is_postgres(&self) -> bool {
         matches!(self.held, Held::Postgres(_) | Held::PostgresTransaction(_))
     }
 
