@@ -15,6 +15,7 @@ mod server;
 mod stillness;
 mod target;
 mod to_server;
+mod undoing;
 mod verification;
 
 pub use copy_error::CopyError;

@@ -13,13 +13,14 @@ pub(super) const BEGIN_WRITE: &str =
     "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on;
  SET LOCAL lock_timeout = '30s'; SET LOCAL idle_in_transaction_session_timeout = '10s'";
 
-/// Begins a transaction in which a record is moved: it reads and writes two databases, of which each waits for the other.
+/// Begins a transaction in which a record is moved: it is idle while all of the other database is read.
 pub(super) const BEGIN_MOVE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on;
- SET LOCAL lock_timeout = '30s'; SET LOCAL idle_in_transaction_session_timeout = '60s'";
+ SET LOCAL lock_timeout = '30s'; SET LOCAL idle_in_transaction_session_timeout = '10min'";
 
 /// Waits for the turn, and then reads the clock: within one SELECT that locks, the clock would be read before the wait. There is no
 /// turn in a record that was moved, also for those who waited meanwhile.
-const TAKE_TURN: &str = "WITH mine AS MATERIALIZED (SELECT id FROM turn WHERE id = 1 AND moved IS NULL FOR UPDATE)
+const TAKE_TURN: &str =
+    "WITH mine AS MATERIALIZED (SELECT id FROM turn WHERE id = 1 AND moved IS NULL FOR UPDATE)
  SELECT CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT) FROM mine";
 /// Waits for the turn of a record that may have been moved.
 const TAKE_ANY_TURN: &str = "WITH mine AS MATERIALIZED (SELECT id FROM turn WHERE id = 1 FOR UPDATE)

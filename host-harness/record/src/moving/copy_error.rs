@@ -47,7 +47,9 @@ pub enum CopyError {
         tables: Vec<String>,
     },
     /// A text that PostgreSQL can't keep.
-    #[error("table `{table}` has a NUL character in column `{column}` of row {row}, which PostgreSQL can't keep")]
+    #[error(
+        "table `{table}` has a NUL character in column `{column}` of row {row}, which PostgreSQL can't keep"
+    )]
     Nul {
         /// The table.
         table: String,
@@ -57,7 +59,9 @@ pub enum CopyError {
         column: String,
     },
     /// What was written is not what was read, or is not what was expected.
-    #[error("table `{table}` has {rows} rows with the digest {found}, and not {expected_rows} with {expected}")]
+    #[error(
+        "table `{table}` has {rows} rows with the digest {found}, and not {expected_rows} with {expected}"
+    )]
     Differs {
         /// The table.
         table: String,
@@ -97,10 +101,10 @@ pub enum CopyError {
         last: i64,
     },
     /// The record was not moved, so that nothing can be undone.
-    #[error("the record in `{}` was not moved", path.display())]
+    #[error("the record in {place} was not moved")]
     NotMoved {
-        /// The directory.
-        path: PathBuf,
+        /// The database or the data directory that it is in.
+        place: String,
     },
     /// The target was written to since the record was moved there.
     #[error("{place} was written to since the record was moved there")]
@@ -108,11 +112,11 @@ pub enum CopyError {
         /// The target.
         place: String,
     },
-    /// The server did not say whether it has the record now.
-    #[error("it is not known whether the move to or from {database} was completed")]
+    /// A database did not say whether it was written to.
+    #[error("it is not known whether the move to or from {place} was completed")]
     Unsettled {
-        /// The database.
-        database: String,
+        /// The database or the data directory.
+        place: String,
         /// The error of asking it.
         #[source]
         source: RecordError,

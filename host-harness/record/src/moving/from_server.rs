@@ -12,7 +12,7 @@ use super::directory::Directory;
 use super::marking::{mark_of, set_mark};
 use super::server::{Server, check_key, commit};
 use super::stillness::{check_alone, check_still};
-use super::to_server::{fill, unsettled};
+use super::target::fill;
 use crate::backup::remove_if_there;
 use crate::database::{Connection, sqlite};
 use crate::migrations::MIGRATIONS;
@@ -20,7 +20,7 @@ use crate::moved::Mark;
 use crate::own_files::{self, BESIDE, with_ending};
 use crate::postgres::DatabaseAddress;
 use crate::provenance::{self, Arrival};
-use crate::{Record, RecordError, absolute};
+use crate::{Record, RecordError, absolute, erased_customers};
 
 impl Record {
     /// Moves the record in a database on a server to a data directory that has none, with the host key that is given or is there
@@ -54,11 +54,7 @@ impl Record {
     }
 }
 
-async fn copy_from(
-    catalog: &Catalog,
-    directory: &Directory,
-    server: &Server,
-) -> Result<Copied, CopyError> {
+async fn copy_from(catalog: &Catalog, directory: &Directory, server: &Server) -> Result<Copied, CopyError> {
     let mut from = server.pools.writer.begin_move().await?;
     let earlier = mark_of(&mut from).await?;
     match &earlier {
@@ -71,6 +67,7 @@ async fn copy_from(
     lock_tables(catalog, &mut from).await?;
     check_still(&mut from, None).await?;
     check_alone(&mut from, &server.name).await?;
+    let erased = erased_customers::on_record(&mut from).await?;
     let (mark, arrival) = arrive(catalog, directory, &mut from).await?;
     if earlier.is_none() {
         // From here on, nobody opens the record on the server, so that none goes on there beside the one in the directory.
@@ -86,6 +83,7 @@ async fn copy_from(
     fs::rename(arriving(directory), directory.file()).map_err(failed)?;
     own_files::sync_directory_of(&directory.file()).map_err(failed)?;
     provenance::testify_arrival(&directory.path, &arrival)?;
+    erased_customers::add_to_file(&directory.path, &erased)?;
     Ok(mark.into())
 }
 
@@ -135,7 +133,7 @@ fn remove(file: &Path) -> Result<(), RecordError> {
 }
 
 /// Finds out whether a database was marked whose commit was not confirmed. Who has the turn knows: the transaction has ended by then.
-async fn settle(server: &Server, mark: &Mark, error: CopyError) -> Result<(), CopyError> {
+async fn settle(server: &Server, mark: &Mark, error: RecordError) -> Result<(), CopyError> {
     let look = async {
         let mut from = server.pools.writer.begin_move().await?;
         let found = mark_of(&mut from).await?;
@@ -144,7 +142,7 @@ async fn settle(server: &Server, mark: &Mark, error: CopyError) -> Result<(), Co
     };
     match look.await {
         Ok(Some(found)) if found == *mark => Ok(()),
-        Ok(_) => Err(error),
-        Err(source) => Err(unsettled(server, source)),
+        Ok(_) => Err(error.into()),
+        Err(source) => Err(server.unsettled(source)),
     }
 }

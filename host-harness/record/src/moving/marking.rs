@@ -31,7 +31,9 @@ pub(super) async fn mark_of(connection: &mut Connection) -> Result<Option<Mark>,
 /// Marks a record as moved.
 pub(super) async fn set_mark(connection: &mut Connection, mark: &Mark) -> Result<(), RecordError> {
     let mark = crate::stored::to_json(mark)?;
-    let set = connection.sql("UPDATE turn SET moved = $1 WHERE id = 1").bind(mark);
+    let set = connection
+        .sql("UPDATE turn SET moved = $1 WHERE id = 1")
+        .bind(mark);
     set.execute().await.map(drop)
 }
 

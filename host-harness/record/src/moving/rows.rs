@@ -22,7 +22,10 @@ pub(super) async fn copy(
     from: &mut Connection,
     to: &mut Connection,
 ) -> Result<TableDigest, CopyError> {
-    let there: i64 = from.composed(format!("SELECT COUNT(*) FROM \"{}\"", table.name)).scalar().await?;
+    let there: i64 = from
+        .composed(format!("SELECT COUNT(*) FROM \"{}\"", table.name))
+        .scalar()
+        .await?;
     let goes_to_server = to.is_postgres();
     let mut digester = Digester::new(table);
     let mut batch = Batch::default();
@@ -113,9 +116,11 @@ fn read(table: &Table, row: &Row) -> Result<Vec<Value>, RecordError> {
 
 /// Fails where PostgreSQL can't keep a text.
 fn check_text(table: &Table, values: &[Value]) -> Result<(), CopyError> {
-    let found = table.columns.iter().zip(values).find(|(_, value)| {
-        matches!(value, Value::Text(Some(text)) if text.contains('\0'))
-    });
+    let found = table
+        .columns
+        .iter()
+        .zip(values)
+        .find(|(_, value)| matches!(value, Value::Text(Some(text)) if text.contains('\0')));
     match found {
         None => Ok(()),
         Some((column, _)) => Err(CopyError::Nul {
@@ -183,7 +188,11 @@ impl Batch {
             .iter()
             .map(|column| format!("\"{}\"", column.name))
             .collect();
-        let mut insert = Builder::new(format!("INSERT INTO \"{}\" ({}) ", table.name, columns.join(", ")));
+        let mut insert = Builder::new(format!(
+            "INSERT INTO \"{}\" ({}) ",
+            table.name,
+            columns.join(", ")
+        ));
         insert.push_values(rows, |row, values| {
             for value in values {
                 row.push_value(value);

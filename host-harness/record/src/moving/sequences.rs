@@ -41,11 +41,18 @@ pub(super) async fn carry_on(from: &mut Connection, to: &mut Connection) -> Resu
 async fn given(connection: &mut Connection) -> Result<BTreeMap<String, i64>, RecordError> {
     if connection.is_postgres() {
         let numbered = numbered(connection).await?;
-        let given = numbered.into_iter().filter_map(|numbered| Some((numbered.table, numbered.last?)));
+        let given = numbered
+            .into_iter()
+            .filter_map(|numbered| Some((numbered.table, numbered.last?)));
         return Ok(given.collect());
     }
-    let rows = connection.sql("SELECT name, seq FROM sqlite_sequence").fetch_all().await?;
-    let given = rows.iter().map(|row| Ok((row.try_get("name")?, row.try_get("seq")?)));
+    let rows = connection
+        .sql("SELECT name, seq FROM sqlite_sequence")
+        .fetch_all()
+        .await?;
+    let given = rows
+        .iter()
+        .map(|row| Ok((row.try_get("name")?, row.try_get("seq")?)));
     given.collect()
 }
 

@@ -1,5 +1,6 @@
 //! The database on a server that a record is moved from or to.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -38,6 +39,14 @@ impl Server {
         })
     }
 
+    /// The error of a move of which the server does not say whether it has it.
+    pub(super) fn unsettled(&self, source: RecordError) -> CopyError {
+        CopyError::Unsettled {
+            place: self.name.clone(),
+            source,
+        }
+    }
+
     pub(super) async fn close(self) {
         self.pools.writer.close().await;
         self.pools.readers.close().await;
@@ -59,9 +68,9 @@ pub(super) async fn check_key(
 }
 
 /// Commits on a server, and does not wait for ever for one that says nothing. After an error, it is not known whether it has.
-pub(super) async fn commit(transaction: Transaction) -> Result<(), CopyError> {
+pub(super) async fn commit(transaction: Transaction) -> Result<(), RecordError> {
     match tokio::time::timeout(COMMIT_WITHIN, transaction.commit()).await {
-        Ok(committed) => Ok(committed?),
-        Err(_) => Err(RecordError::from(sqlx::Error::PoolTimedOut).into()),
+        Ok(committed) => committed,
+        Err(_) => Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()).into()),
     }
 }

@@ -1,8 +1,8 @@
-//! What is found in the place that a record is to be moved to, or was moved to.
+//! The place that a record is moved to: whether there is anything, how it is filled, and whether it is still what it was then.
 
 use super::catalog::Catalog;
 use super::copy_error::CopyError;
-use super::rows;
+use super::{rows, sequences};
 use crate::RecordError;
 use crate::database::Connection;
 use crate::moved::{Mark, TableDigest};
@@ -11,7 +11,10 @@ use crate::moved::{Mark, TableDigest};
 const PROVENANCE: &str = "provenance";
 
 /// The tables in which a database has more than a new one.
-pub(super) async fn filled(catalog: &Catalog, connection: &mut Connection) -> Result<Vec<String>, RecordError> {
+pub(super) async fn filled(
+    catalog: &Catalog,
+    connection: &mut Connection,
+) -> Result<Vec<String>, RecordError> {
     let mut filled = Vec::new();
     for table in &catalog.tables {
         let any = format!("SELECT EXISTS (SELECT 1 FROM \"{}\")", table.name);
@@ -23,7 +26,8 @@ pub(super) async fn filled(catalog: &Catalog, connection: &mut Connection) -> Re
             filled.push(table.name.clone());
         }
     }
-    let others = connection.sql("SELECT EXISTS (SELECT 1 FROM workers), EXISTS (SELECT 1 FROM turn WHERE acts > 0)");
+    let others =
+        connection.sql("SELECT EXISTS (SELECT 1 FROM workers), EXISTS (SELECT 1 FROM turn WHERE acts > 0)");
     let others = others.fetch_one().await?;
     for (place, table) in ["workers", "turn"].into_iter().enumerate() {
         if others.try_get(place)? {
@@ -31,6 +35,34 @@ pub(super) async fn filled(catalog: &Catalog, connection: &mut Connection) -> Re
         }
     }
     Ok(filled)
+}
+
+/// Copies everything, reads it again, and returns the mark that the source is to have, with the name of the place that it goes on in.
+pub(super) async fn fill(
+    catalog: &Catalog,
+    from: &mut Connection,
+    to: &mut Connection,
+    name: String,
+) -> Result<Mark, CopyError> {
+    let mut tables = Vec::with_capacity(catalog.tables.len());
+    for table in &catalog.tables {
+        if table.fresh.rows > 0 {
+            to.composed(format!("DELETE FROM \"{}\"", table.name))
+                .execute()
+                .await?;
+        }
+        tables.push(rows::copy(table, from, to).await?);
+    }
+    let acts = sequences::carry_on(from, to).await?;
+    let tables = expect(catalog, to, &tables).await?;
+    let sequence: i64 = to.sql("SELECT sequence FROM provenance").scalar().await?;
+    Ok(Mark {
+        to: name,
+        at_ms: to.now_ms(),
+        sequence,
+        acts,
+        tables,
+    })
 }
 
 /// Whether a record is what it was when it was moved there. To be open and to be read changes nothing of it.
@@ -55,7 +87,9 @@ pub(super) async fn is_as_moved(
 
 /// The numbers of dispatches and of acts. `None`: there is no record.
 async fn counts(connection: &mut Connection) -> Result<Option<(i64, i64)>, RecordError> {
-    let counts = connection.sql("SELECT sequence, acts FROM provenance, turn").fetch_optional();
+    let counts = connection
+        .sql("SELECT sequence, acts FROM provenance, turn")
+        .fetch_optional();
     let Some(row) = counts.await? else { return Ok(None) };
     Ok(Some((row.try_get("sequence")?, row.try_get("acts")?)))
 }

@@ -51,6 +51,14 @@ impl Ready {
         Record::undo_copy_to_server(self.path(), &HostKeySource::default(), &self.address()).await
     }
 
+    async fn copy_back(&self, to: &Path) -> Result<Copied, CopyError> {
+        Record::copy_from_server(to, &HostKeySource::default(), &self.address()).await
+    }
+
+    async fn undo_back(&self, to: &Path) -> Result<(), CopyError> {
+        Record::undo_copy_from_server(to, &HostKeySource::default(), &self.address()).await
+    }
+
     async fn open_directory(&self) -> Result<Record, RecordError> {
         Record::open_with(self.path(), &HostKeySource::default()).await
     }
@@ -62,7 +70,10 @@ impl Ready {
     /// Which of the two opens: the record in the directory, and the one on the server.
     async fn that_open(&self) -> (bool, bool) {
         let mut opened = [false; 2];
-        for (place, record) in [self.open_directory().await, self.open_server().await].into_iter().enumerate() {
+        for (place, record) in [self.open_directory().await, self.open_server().await]
+            .into_iter()
+            .enumerate()
+        {
             match record {
                 Ok(record) => {
                     opened[place] = true;
@@ -92,7 +103,10 @@ fn other_directory(of: &Path) -> TempDir {
 async fn change(record: &Record) -> Result<(), RecordError> {
     let minutes = record.look_up_only().await?.as_secs() / 60 + 1;
     let time = std::time::Duration::from_secs(60 * minutes);
-    record.set_look_up_only(time, &Actor::operator("test")).await.map(drop)
+    record
+        .set_look_up_only(time, &Actor::operator("test"))
+        .await
+        .map(drop)
 }
 
 fn code_of<T: std::fmt::Debug>(result: Result<T, CopyError>) -> String {

@@ -1,17 +1,17 @@
-//! From the file of a data directory to a database on a server, and the undoing of that.
+//! From the file of a data directory to a database on a server.
 
 use std::path::Path;
 
 use bss_keys::HostKeySource;
 
+use super::Copied;
 use super::catalog::Catalog;
 use super::copy_error::CopyError;
 use super::directory::Opened;
 use super::marking::{clear_mark, mark_of, set_mark};
 use super::server::{Server, commit};
 use super::stillness::check_still;
-use super::target::{expect, filled, is_as_moved};
-use super::{Copied, rows, sequences};
+use super::target::{fill, filled, is_as_moved};
 use crate::database::Connection;
 use crate::moved::Mark;
 use crate::postgres::DatabaseAddress;
@@ -39,26 +39,6 @@ impl Record {
         source.writer.close().await;
         server.close().await;
         copied
-    }
-
-    /// Has the record of a data directory go on there that was moved to a database on a server, as long as nothing was written there
-    /// since. The database is marked, and opens no more.
-    ///
-    /// # Errors
-    /// When the record was not moved, or to another database; when the database was written to; and when one of them can't be read or
-    /// written. Where the server did not say whether it is marked, the same call completes it.
-    pub async fn undo_copy_to_server(
-        data_dir: &Path,
-        host_key: &HostKeySource,
-        address: &DatabaseAddress,
-    ) -> Result<(), CopyError> {
-        let catalog = Catalog::of_this_program().await?;
-        let source = Opened::in_directory(data_dir, host_key).await?;
-        let server = Server::open(address).await?;
-        let undone = undo(&catalog, &source, &server).await;
-        source.writer.close().await;
-        server.close().await;
-        undone
     }
 }
 
@@ -113,39 +93,13 @@ async fn find(
     }
 }
 
-/// Copies everything, reads it again, and returns the mark that the source is to have.
-pub(super) async fn fill(
-    catalog: &Catalog,
-    from: &mut Connection,
-    to: &mut Connection,
-    name: String,
-) -> Result<Mark, CopyError> {
-    let mut tables = Vec::with_capacity(catalog.tables.len());
-    for table in &catalog.tables {
-        if table.fresh.rows > 0 {
-            to.composed(format!("DELETE FROM \"{}\"", table.name)).execute().await?;
-        }
-        tables.push(rows::copy(table, from, to).await?);
-    }
-    let acts = sequences::carry_on(from, to).await?;
-    let tables = expect(catalog, to, &tables).await?;
-    let sequence: i64 = to.sql("SELECT sequence FROM provenance").scalar().await?;
-    Ok(Mark {
-        to: name,
-        at_ms: to.now_ms(),
-        sequence,
-        acts,
-        tables,
-    })
-}
-
 /// Finds out what became of a commit that was not confirmed. Who has the turn knows: the transaction has ended by then.
 async fn settle(
     catalog: &Catalog,
     source: &Opened,
     server: &Server,
     mark: Mark,
-    error: CopyError,
+    error: RecordError,
 ) -> Result<Copied, CopyError> {
     let look = async {
         let mut to = server.pools.writer.begin_move().await?;
@@ -158,51 +112,9 @@ async fn settle(
         Ok((true, _)) => Ok(mark.into()),
         Ok((false, true)) => {
             clear_mark(&source.writer).await?;
-            Err(error)
+            Err(error.into())
         }
         Ok((false, false)) => Err(mark.error().into()),
-        Err(source) => Err(unsettled(server, source)),
+        Err(source) => Err(server.unsettled(source)),
     }
-}
-
-pub(super) fn unsettled(server: &Server, source: RecordError) -> CopyError {
-    CopyError::Unsettled {
-        database: server.name.clone(),
-        source,
-    }
-}
-
-async fn undo(catalog: &Catalog, source: &Opened, server: &Server) -> Result<(), CopyError> {
-    let mark = source.mark.as_ref().ok_or_else(|| CopyError::NotMoved {
-        path: source.directory.path.clone(),
-    })?;
-    if mark.to != server.name {
-        return Err(mark.error().into());
-    }
-    let mut to = server.pools.writer.begin_move().await?;
-    let back = Mark {
-        to: source.directory.name(),
-        at_ms: to.now_ms(),
-        ..mark.clone()
-    };
-    match mark_of(&mut to).await? {
-        // The directory was not heard of when the database was marked before.
-        Some(found) if found.to == back.to => to.rollback().await?,
-        Some(found) => return Err(found.error().into()),
-        None if filled(catalog, &mut to).await?.is_empty() => to.rollback().await?,
-        None if is_as_moved(catalog, &mut to, mark).await? => {
-            set_mark(&mut to, &back).await?;
-            let committed = commit(to).await;
-            committed.map_err(|error| match error {
-                CopyError::Record(source) => unsettled(server, source),
-                other => other,
-            })?;
-        }
-        None => {
-            return Err(CopyError::GoesOn {
-                place: server.name.clone(),
-            });
-        }
-    }
-    Ok(clear_mark(&source.writer).await?)
 }

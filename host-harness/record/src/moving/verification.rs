@@ -77,7 +77,10 @@ async fn verify(
         }
     }
     sequences::check(&mut one_moment).await?;
-    let row = one_moment.sql("SELECT record FROM provenance").fetch_one().await?;
+    let row = one_moment
+        .sql("SELECT record FROM provenance")
+        .fetch_one()
+        .await?;
     let record = id(&row, "record")?;
     one_moment.rollback().await?;
     Ok(VerifiedServer {
@@ -116,7 +119,10 @@ async fn check_reference(
     reference: &Reference,
 ) -> Result<(), CopyError> {
     let (mine, its): (Vec<_>, Vec<_>) = reference.columns.iter().cloned().unzip();
-    let is_set: Vec<String> = mine.iter().map(|column| format!("m.\"{column}\" IS NOT NULL")).collect();
+    let is_set: Vec<String> = mine
+        .iter()
+        .map(|column| format!("m.\"{column}\" IS NOT NULL"))
+        .collect();
     let is_same: Vec<String> = mine
         .iter()
         .zip(&its)

@@ -27,7 +27,9 @@ async fn a_commit_of_the_server_that_was_not_heard_of_is_looked_for() {
             change(&record).await.unwrap();
             record.close().await;
         }
-        Record::copy_to_server(ready.path(), &HostKeySource::File, &address).await.unwrap();
+        Record::copy_to_server(ready.path(), &HostKeySource::File, &address)
+            .await
+            .unwrap();
         assert_eq!(ready.that_open().await, (false, true));
     }
 }
@@ -60,19 +62,25 @@ async fn a_mark_on_the_server_that_an_undoing_was_not_told_of_is_found_by_the_ne
         let proxy = proxy().await;
         let address: DatabaseAddress = proxy.url(ready.database.name()).parse().unwrap();
         let source = HostKeySource::File;
-        Record::copy_to_server(ready.path(), &source, &address).await.unwrap();
+        Record::copy_to_server(ready.path(), &source, &address)
+            .await
+            .unwrap();
         proxy.break_next_commit(point, Breakage::Cut);
         let undone = Record::undo_copy_to_server(ready.path(), &source, &address).await;
         assert_eq!(code_of(undone), "move-unsettled");
         assert!(ready.open_directory().await.is_err());
-        Record::undo_copy_to_server(ready.path(), &source, &address).await.unwrap();
+        Record::undo_copy_to_server(ready.path(), &source, &address)
+            .await
+            .unwrap();
         assert_eq!(ready.that_open().await, (true, false));
     }
 }
 
 /// Marks a record as one that is moved elsewhere, as a program does that ends right after.
 async fn mark_directory(ready: &Ready, to: String) {
-    let writer = sqlite::writer(&ready.path().join(crate::RECORD_FILE)).await.unwrap();
+    let writer = sqlite::writer(&ready.path().join(crate::RECORD_FILE))
+        .await
+        .unwrap();
     let mut transaction = writer.begin_move().await.unwrap();
     set_mark(&mut transaction, &mark(to)).await.unwrap();
     transaction.commit().await.unwrap();
@@ -107,7 +115,8 @@ async fn a_program_that_ended_between_the_mark_and_the_server_s_commit_leaves_wh
 }
 
 #[tokio::test]
-async fn a_program_that_ended_between_the_server_s_mark_and_the_file_leaves_what_is_completed_in_that_directory_alone() {
+async fn a_program_that_ended_between_the_server_s_mark_and_the_file_leaves_what_is_completed_in_that_directory_alone()
+ {
     let ready = Ready::new().await;
     ready.copy().await.unwrap();
     let other = other_directory(ready.path());
@@ -121,7 +130,20 @@ async fn a_program_that_ended_between_the_server_s_mark_and_the_file_leaves_what
     let third = other_directory(ready.path());
     let copied = Record::copy_from_server(third.path(), &HostKeySource::File, &ready.address()).await;
     assert_eq!(code_of(copied), "record-moved");
-    Record::copy_from_server(other.path(), &HostKeySource::File, &ready.address()).await.unwrap();
-    Record::open_with(other.path(), &HostKeySource::File).await.unwrap().close().await;
+    ready.copy_back(other.path()).await.unwrap();
+    Record::open_with(other.path(), &HostKeySource::File)
+        .await
+        .unwrap()
+        .close()
+        .await;
     assert_eq!(ready.that_open().await, (false, false));
+
+    // The directory is lost before it was ever opened.
+    let ready = Ready::new().await;
+    ready.copy().await.unwrap();
+    let other = other_directory(ready.path());
+    ready.copy_back(other.path()).await.unwrap();
+    std::fs::remove_file(other.path().join(crate::RECORD_FILE)).unwrap();
+    ready.undo_back(other.path()).await.unwrap();
+    assert_eq!(ready.that_open().await, (false, true));
 }

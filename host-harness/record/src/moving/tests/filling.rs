@@ -1,7 +1,7 @@
 //! A record with something in every table and every column.
 
 use crate::database::{Builder, Value};
-use crate::host_keys::seal_in_every_place;
+use crate::host_keys::tests::seal_in_every_place;
 use crate::moving::catalog::{Catalog, Kind, Table};
 use crate::{Record, test_record};
 
@@ -33,7 +33,12 @@ pub(super) async fn fill(record: &Record) {
                 INSERT INTO outcomes (number, kind, asset_id, happened_at_ms) SELECT n, 'k', assets.id, n FROM n, (SELECT id FROM assets LIMIT 1) assets";
     record.writer.sql(many).bind(MANY).execute().await.unwrap();
     let large = record.writer.sql("UPDATE plugins SET content = $1, path = $2");
-    large.bind(vec![7_u8; LARGE]).bind("é".repeat(LARGE)).execute().await.unwrap();
+    large
+        .bind(vec![7_u8; LARGE])
+        .bind("é".repeat(LARGE))
+        .execute()
+        .await
+        .unwrap();
     // Numbers whose rows are gone.
     for statement in [
         "INSERT INTO alerts (number, kind, subject, raised_at_ms) VALUES (50, 'k', 'gone', 1)",
@@ -55,13 +60,25 @@ pub(super) async fn in_directory(directory: &std::path::Path) {
 
 async fn insert(record: &Record, catalog: &Catalog, table: &Table, number: i64) {
     let nullable = "SELECT name FROM pragma_table_info($1) WHERE \"notnull\" = 0 AND pk = 0";
-    let nullable: Vec<String> = record.writer.sql(nullable).bind(&table.name).scalars().await.unwrap();
-    let columns: Vec<String> = table.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
+    let nullable: Vec<String> = record
+        .writer
+        .sql(nullable)
+        .bind(&table.name)
+        .scalars()
+        .await
+        .unwrap();
+    let columns: Vec<String> = table
+        .columns
+        .iter()
+        .map(|column| format!("\"{}\"", column.name))
+        .collect();
     let mut insert = Builder::new(format!("INSERT INTO {} ({}) ", table.name, columns.join(", ")));
     insert.push_values([()], |row, ()| {
         for column in &table.columns {
-            let is_limit = table.name == "spending_limits" && ["currency", "minor_units"].contains(&column.name.as_str());
-            let is_nothing = number == 2 && nullable.contains(&column.name) && table.name != "spending_limits";
+            let is_limit = table.name == "spending_limits"
+                && ["currency", "minor_units"].contains(&column.name.as_str());
+            let is_nothing =
+                number == 2 && nullable.contains(&column.name) && table.name != "spending_limits";
             let value = match is_limit || is_nothing {
                 true => null(column.kind),
                 false => value(catalog, table, &column.name, number),
@@ -69,7 +86,12 @@ async fn insert(record: &Record, catalog: &Catalog, table: &Table, number: i64) 
             row.push_value(value);
         }
     });
-    record.writer.build(&mut insert).execute().await.unwrap_or_else(|error| panic!("{}: {error:?}", table.name));
+    record
+        .writer
+        .build(&mut insert)
+        .execute()
+        .await
+        .unwrap_or_else(|error| panic!("{}: {error:?}", table.name));
 }
 
 fn null(kind: Kind) -> Value {
@@ -87,7 +109,9 @@ fn value(catalog: &Catalog, table: &Table, column: &str, number: i64) -> Value {
     let mut references = table.references.iter();
     let reference = references.find_map(|reference| {
         let mut columns = reference.columns.iter();
-        columns.find(|(mine, _)| mine == column).map(|(_, its)| (&reference.to, its))
+        columns
+            .find(|(mine, _)| mine == column)
+            .map(|(_, its)| (&reference.to, its))
     });
     if let Some((to, its)) = reference {
         return match (*to == table.name, number) {

@@ -7,9 +7,9 @@ use bss_model::moment::Moment;
 
 use super::*;
 use crate::database::clock::is_of_a_database;
+use crate::moved::Mark;
 use crate::moving::catalog::{Catalog, LEFT_OUT, NOT_COPIED};
 use crate::moving::marking::set_mark;
-use crate::moved::Mark;
 
 #[tokio::test]
 async fn a_record_with_something_in_every_table_is_the_same_there_and_back() {
@@ -17,7 +17,9 @@ async fn a_record_with_something_in_every_table_is_the_same_there_and_back() {
     filling::in_directory(folder.path()).await;
     let database = test_record::database().await;
     let (source, address) = (HostKeySource::default(), address_of(&database));
-    let there = Record::copy_to_server(folder.path(), &source, &address).await.unwrap();
+    let there = Record::copy_to_server(folder.path(), &source, &address)
+        .await
+        .unwrap();
     let empty: Vec<_> = there.tables.iter().filter(|table| table.rows == 0).collect();
     assert!(empty.is_empty() && there.tables.len() > 40, "{empty:?}");
     let error = Record::open_with(folder.path(), &source).await.unwrap_err();
@@ -25,12 +27,19 @@ async fn a_record_with_something_in_every_table_is_the_same_there_and_back() {
     assert!(error.to_string().contains(&address.to_string()), "{error}");
     let verified = Record::verify_server(folder.path(), &source, &address, Some(&there.tables)).await;
     let verified = verified.unwrap();
-    assert!(verified.sealed_values > 15 && verified.acts.acts == 3, "{verified:?}");
+    assert!(
+        verified.sealed_values > 15 && verified.acts.acts == 3,
+        "{verified:?}"
+    );
 
     let other = other_directory(folder.path());
-    let back = Record::copy_from_server(other.path(), &source, &address).await.unwrap();
+    let back = Record::copy_from_server(other.path(), &source, &address)
+        .await
+        .unwrap();
     assert_eq!(back.tables, there.tables);
-    let error = Record::open_database(folder.path(), &source, &address).await.unwrap_err();
+    let error = Record::open_database(folder.path(), &source, &address)
+        .await
+        .unwrap_err();
     assert_eq!(error.diagnosis().code, "record-moved");
     let record = Record::open_with(other.path(), &source).await.unwrap();
     assert!(record.verify().await.is_ok());
@@ -48,21 +57,38 @@ async fn every_table_and_column_is_copied_but_those_that_are_named_here() {
     let columns = database
         .sql("SELECT table_name || '.' || column_name FROM information_schema.columns WHERE table_schema = 'public'")
         .unwrap();
-    let there: BTreeSet<_> = columns.lines().filter(|line| !line.starts_with("_sqlx_migrations.")).collect();
+    let there: BTreeSet<_> = columns
+        .lines()
+        .filter(|line| !line.starts_with("_sqlx_migrations."))
+        .collect();
     let copied: Vec<_> = catalog
         .tables
         .iter()
-        .flat_map(|table| table.columns.iter().map(|column| format!("{}.{}", table.name, column.name)))
+        .flat_map(|table| {
+            table
+                .columns
+                .iter()
+                .map(|column| format!("{}.{}", table.name, column.name))
+        })
         .collect();
     let copied: BTreeSet<_> = copied.iter().map(String::as_str).collect();
     let not_copied: BTreeSet<_> = there.difference(&copied).copied().collect();
     let in_a_table = |line: &&str| NOT_COPIED.contains(&line.split('.').next().unwrap());
-    let (of_tables, of_columns): (BTreeSet<&str>, BTreeSet<&str>) = not_copied.into_iter().partition(in_a_table);
+    let (of_tables, of_columns): (BTreeSet<&str>, BTreeSet<&str>) =
+        not_copied.into_iter().partition(in_a_table);
     let named = LEFT_OUT.map(|(table, column)| format!("{table}.{column}"));
     assert_eq!(of_columns, named.iter().map(String::as_str).collect());
-    assert!(of_tables.contains("workers.id") && of_tables.contains("turn.acts"), "{of_tables:?}");
+    assert!(
+        of_tables.contains("workers.id") && of_tables.contains("turn.acts"),
+        "{of_tables:?}"
+    );
     assert!(catalog.tables.iter().all(|table| !table.key.is_empty()));
-    assert!(catalog.tables.iter().any(|table| table.itself.is_some() && table.key.len() == 1));
+    assert!(
+        catalog
+            .tables
+            .iter()
+            .any(|table| table.itself.is_some() && table.key.len() == 1)
+    );
 }
 
 #[tokio::test]
@@ -71,14 +97,18 @@ async fn numbers_go_on_after_the_last_one_that_was_ever_given() {
     filling::in_directory(folder.path()).await;
     let database = test_record::database().await;
     let (source, address) = (HostKeySource::default(), address_of(&database));
-    Record::copy_to_server(folder.path(), &source, &address).await.unwrap();
+    Record::copy_to_server(folder.path(), &source, &address)
+        .await
+        .unwrap();
     let alert = "INSERT INTO alerts (kind, subject, raised_at_ms) VALUES ('k', 's', 1) RETURNING number";
     let other = other_directory(folder.path());
     let first = |said: String| said.lines().next().unwrap().to_owned();
     assert_eq!(first(database.sql(alert).unwrap()), "51");
     assert_eq!(first(database.sql("SELECT acts FROM turn").unwrap()), "3");
     database.sql("DELETE FROM alerts WHERE number = 51").unwrap();
-    Record::copy_from_server(other.path(), &source, &address).await.unwrap();
+    Record::copy_from_server(other.path(), &source, &address)
+        .await
+        .unwrap();
     let record = Record::open_with(other.path(), &source).await.unwrap();
     assert_eq!(record.writer.sql(alert).scalar::<i64>().await.unwrap(), 52);
     let restoration = "INSERT INTO restorations (noticed_at_ms, evidence, order_lines, returns, mails) VALUES (1, 'e', 0, 0, 0) RETURNING number";
@@ -131,7 +161,16 @@ async fn a_line_that_was_cut_off_is_free_on_the_server_and_in_doubt_since_the_fi
     for _ in 0..2 {
         let worker = record.start_worker().await.unwrap();
         let before = record.now_ms();
-        let taken = record.take_assets(worker.id(), &AssetSelection { limit: 3, ..AssetSelection::default() }).await.unwrap();
+        let taken = record
+            .take_assets(
+                worker.id(),
+                &AssetSelection {
+                    limit: 3,
+                    ..AssetSelection::default()
+                },
+            )
+            .await
+            .unwrap();
         let doubt = taken[0].attempt.in_doubt.unwrap();
         since.push(doubt.since);
         assert!(doubt.since.wall_ms >= before, "{doubt:?}");
@@ -142,9 +181,23 @@ async fn a_line_that_was_cut_off_is_free_on_the_server_and_in_doubt_since_the_fi
     // What it has looked up does not begin the wait anew.
     let looked_up = "UPDATE attempts SET result = 'looked_up', finished_at_ms = begun_at_ms, finished_uptime_ms = begun_uptime_ms";
     record.writer.sql(looked_up).execute().await.unwrap();
-    record.writer.sql("UPDATE attempts SET result = NULL, finished_at_ms = NULL WHERE number = 1").execute().await.unwrap();
+    record
+        .writer
+        .sql("UPDATE attempts SET result = NULL, finished_at_ms = NULL WHERE number = 1")
+        .execute()
+        .await
+        .unwrap();
     let worker = record.start_worker().await.unwrap();
-    let taken = record.take_assets(worker.id(), &AssetSelection { limit: 3, ..AssetSelection::default() }).await.unwrap();
+    let taken = record
+        .take_assets(
+            worker.id(),
+            &AssetSelection {
+                limit: 3,
+                ..AssetSelection::default()
+            },
+        )
+        .await
+        .unwrap();
     assert_eq!(taken[0].attempt.in_doubt.unwrap().since, since[0]);
 }
 
@@ -156,16 +209,38 @@ async fn moments_by_the_clock_of_one_database_mean_nothing_to_another() {
     let record = ready.open_server().await.unwrap();
     let databases = record.uptime().boot.0.to_string();
     assert!(is_of_a_database(&databases));
-    assert!(!is_of_a_database(&Moment::now().uptime.unwrap().boot.0.to_string()));
-    record.writer.sql(on_server).bind(&databases).execute().await.unwrap();
+    assert!(!is_of_a_database(
+        &Moment::now().uptime.unwrap().boot.0.to_string()
+    ));
+    record
+        .writer
+        .sql(on_server)
+        .bind(&databases)
+        .execute()
+        .await
+        .unwrap();
     record.close().await;
     let other = other_directory(ready.path());
     let source = HostKeySource::default();
-    Record::copy_from_server(other.path(), &source, &ready.address()).await.unwrap();
+    Record::copy_from_server(other.path(), &source, &ready.address())
+        .await
+        .unwrap();
     let database = test_record::database().await;
-    let there = Record::copy_to_server(other.path(), &source, &address_of(&database)).await.unwrap();
-    assert_eq!(database.sql("SELECT count(*) FROM attempts WHERE boot IS NULL").unwrap(), "1");
-    assert!(there.tables.iter().any(|table| table.table == "attempts" && table.rows == 1));
+    let there = Record::copy_to_server(other.path(), &source, &address_of(&database))
+        .await
+        .unwrap();
+    assert_eq!(
+        database
+            .sql("SELECT count(*) FROM attempts WHERE boot IS NULL")
+            .unwrap(),
+        "1"
+    );
+    assert!(
+        there
+            .tables
+            .iter()
+            .any(|table| table.table == "attempts" && table.rows == 1)
+    );
 }
 
 #[tokio::test]
@@ -177,7 +252,11 @@ async fn a_move_is_undone_as_long_as_nothing_was_written_and_only_one_record_eve
     ready.undo().await.unwrap();
     assert_eq!(ready.that_open().await, (true, false));
     assert_eq!(code_of(ready.undo().await), "record-not-moved");
-    assert_eq!(code_of(ready.copy().await), "record-moved", "the database was left behind");
+    assert_eq!(
+        code_of(ready.copy().await),
+        "record-moved",
+        "the database was left behind"
+    );
 }
 
 #[tokio::test]
@@ -195,6 +274,56 @@ async fn a_move_is_not_undone_after_a_host_has_worked_on_the_server() {
         assert_eq!(code_of(ready.copy().await), "record-moved");
         assert_eq!(ready.that_open().await, (false, true));
     }
+}
+
+#[tokio::test]
+async fn a_move_to_a_directory_is_undone_as_long_as_nothing_was_written_there() {
+    for is_changed in [false, true] {
+        let ready = Ready::new().await;
+        ready.copy().await.unwrap();
+        let other = other_directory(ready.path());
+        assert_eq!(code_of(ready.undo_back(other.path()).await), "record-not-moved");
+        ready.copy_back(other.path()).await.unwrap();
+        let record = Record::open_with(other.path(), &HostKeySource::File)
+            .await
+            .unwrap();
+        if is_changed {
+            change(&record).await.unwrap();
+        }
+        record.close().await;
+        match is_changed {
+            true => assert_eq!(code_of(ready.undo_back(other.path()).await), "record-goes-on"),
+            false => ready.undo_back(other.path()).await.unwrap(),
+        }
+        let opens = Record::open_with(other.path(), &HostKeySource::File)
+            .await
+            .is_ok();
+        assert_eq!(
+            (opens, ready.that_open().await),
+            (is_changed, (false, !is_changed))
+        );
+    }
+}
+
+#[tokio::test]
+async fn customers_that_were_erased_are_listed_beside_the_file_again() {
+    let folder = tempfile::tempdir().unwrap();
+    filling::in_directory(folder.path()).await;
+    let database = test_record::database().await;
+    let (source, address) = (HostKeySource::default(), address_of(&database));
+    Record::copy_to_server(folder.path(), &source, &address)
+        .await
+        .unwrap();
+    let other = other_directory(folder.path());
+    Record::copy_from_server(other.path(), &source, &address)
+        .await
+        .unwrap();
+    let list = std::fs::read_to_string(other.path().join(crate::ERASED_CUSTOMERS_FILE)).unwrap();
+    assert_eq!(
+        list.lines().filter(|line| line.contains("customerId")).count(),
+        3,
+        "{list}"
+    );
 }
 
 #[tokio::test]
@@ -226,7 +355,9 @@ async fn who_has_a_record_on_a_server_open_writes_nothing_once_it_was_moved() {
 async fn a_program_without_the_step_that_marks_refuses_a_record_that_was_moved() {
     let ready = Ready::new().await;
     ready.copy().await.unwrap();
-    let older = crate::database::sqlite::writer(&ready.path().join(crate::RECORD_FILE)).await.unwrap();
+    let older = crate::database::sqlite::writer(&ready.path().join(crate::RECORD_FILE))
+        .await
+        .unwrap();
     let error = older.migrate(&crate::migrations::up_to(47)).await.unwrap_err();
     assert_eq!(error.diagnosis().code, "record-not-up-to-date");
 }

@@ -7,9 +7,16 @@ async fn refused(code: &str, make: &'static str, unmake: &'static str) -> String
     let ready = Ready::new().await;
     let record = ready.open_directory().await.unwrap();
     let mut connection = record.writer.acquire().await.unwrap();
-    connection.sql("PRAGMA foreign_keys = OFF").execute().await.unwrap();
+    connection
+        .sql("PRAGMA foreign_keys = OFF")
+        .execute()
+        .await
+        .unwrap();
     let uptime = record.uptime();
-    let make = connection.sql(make).bind(uptime.boot.0.to_string()).bind(uptime.ms + 60_000);
+    let make = connection
+        .sql(make)
+        .bind(uptime.boot.0.to_string())
+        .bind(uptime.ms + 60_000);
     make.execute().await.unwrap();
     drop(connection);
     record.close().await;
@@ -88,7 +95,10 @@ async fn a_record_on_a_server_is_not_moved_while_a_worker_has_its_lease() {
     let address = ready.address();
     let back = || Record::copy_from_server(other.path(), &HostKeySource::File, &address);
     assert_eq!(code_of(back().await), "worker-at-work");
-    ready.database.sql("UPDATE workers SET lease_ends_uptime_ms = 1").unwrap();
+    ready
+        .database
+        .sql("UPDATE workers SET lease_ends_uptime_ms = 1")
+        .unwrap();
     back().await.unwrap();
 }
 
@@ -104,7 +114,9 @@ async fn a_record_is_moved_with_its_own_host_key_alone() {
     let other = other_directory(ready.path());
     let back = Record::copy_from_server(other.path(), &stranger, &ready.address()).await;
     assert_eq!(code_of(back), "wrong-host-key");
-    Record::copy_from_server(other.path(), &HostKeySource::File, &ready.address()).await.unwrap();
+    Record::copy_from_server(other.path(), &HostKeySource::File, &ready.address())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -120,7 +132,10 @@ async fn nothing_is_moved_to_where_a_record_is() {
     test_record::on_server(&opened, folder.path()).await.close().await;
     let copied = Record::copy_to_server(ready.path(), &HostKeySource::File, &address_of(&opened)).await;
     let error = copied.unwrap_err();
-    assert!(error.to_string().contains("host_key_checks, provenance"), "{error}");
+    assert!(
+        error.to_string().contains("host_key_checks, provenance"),
+        "{error}"
+    );
     let back = Record::copy_from_server(ready.path(), &HostKeySource::File, &used.address()).await;
     assert_eq!(code_of(back), "record-is-there");
     ready.copy().await.unwrap();
@@ -134,7 +149,9 @@ async fn nothing_is_moved_between_tables_of_two_programs() {
         let older = "DELETE FROM _sqlx_migrations WHERE version = 999";
         let run = async |statement: &'static str| match of_source {
             true => {
-                let writer = crate::database::sqlite::writer(&ready.path().join(crate::RECORD_FILE)).await.unwrap();
+                let writer = crate::database::sqlite::writer(&ready.path().join(crate::RECORD_FILE))
+                    .await
+                    .unwrap();
                 writer.sql(statement).execute().await.unwrap();
                 writer.close().await;
             }

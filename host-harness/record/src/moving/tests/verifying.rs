@@ -40,8 +40,14 @@ async fn one_value_that_was_altered_fails_the_verification_by_the_tables_of_the_
 #[tokio::test]
 async fn what_is_sealed_chained_referred_to_and_numbered_is_verified_without_the_copy() {
     let cases = [
-        ("values-unopened", "UPDATE webhooks SET sealed_keys = '\\x0102' WHERE id IN (SELECT max(id) FROM webhooks)"),
-        ("acts-altered", "UPDATE acts SET actor_name = 'another' WHERE number = 2"),
+        (
+            "values-unopened",
+            "UPDATE webhooks SET sealed_keys = '\\x0102' WHERE id IN (SELECT max(id) FROM webhooks)",
+        ),
+        (
+            "acts-altered",
+            "UPDATE acts SET actor_name = 'another' WHERE number = 2",
+        ),
         ("acts-missing", "DELETE FROM acts WHERE number = 3"),
         (
             "rows-missing",
