@@ -224,28 +224,16 @@ impl Record {
 /// Finds workers that have been silent for too long. Bind the boot and the uptime.
 const LATE: &str = "SELECT id, process_id FROM workers WHERE boot IS NULL OR boot <> $1 OR lease_ends_uptime_ms <= $2 LIMIT 1000";
 
-/// A worker that may have something under way: its lease is not over, or its process holds its file in `data_dir`.
-pub(super) async fn any_at_work(
-    connection: &mut Connection,
-    data_dir: Option<&Path>,
-) -> Result<Option<Uuid>, RecordError> {
+/// A worker that may have something under way: its lease is not over.
+pub(super) async fn any_at_work(connection: &mut Connection) -> Result<Option<Uuid>, RecordError> {
     let now = connection.uptime();
-    let rows = connection.sql("SELECT id, boot, lease_ends_uptime_ms FROM workers");
-    for row in &rows.fetch_all().await? {
-        let worker = id(row, "id")?;
-        let boot: Option<String> = row.try_get("boot")?;
-        let ends_ms: Option<i64> = row.try_get("lease_ends_uptime_ms")?;
-        let has_a_lease = boot.is_some_and(|boot| boot == now.boot.0.to_string())
-            && ends_ms.is_some_and(|ends_ms| ends_ms > now.ms);
-        let is_held = data_dir.is_some_and(|data_dir| {
-            let file = worker_file(&data_dir.join(DIRECTORY), worker);
-            state(&file) == State::Alive
-        });
-        if has_a_lease || is_held {
-            return Ok(Some(worker));
-        }
-    }
-    Ok(None)
+    let worker = connection
+        .sql("SELECT id FROM workers WHERE boot = $1 AND lease_ends_uptime_ms > $2 LIMIT 1")
+        .bind(now.boot.0.to_string())
+        .bind(now.ms)
+        .fetch_optional()
+        .await?;
+    worker.as_ref().map(|worker| id(worker, "id")).transpose()
 }
 
 /// Whether a worker has been silent for too long.

@@ -65,7 +65,7 @@ async fn copy_from(catalog: &Catalog, directory: &Directory, server: &Server) ->
     }
     check_key(&mut from, &directory.host_key, &server.name).await?;
     lock_tables(catalog, &mut from).await?;
-    check_still(&mut from, None).await?;
+    check_still(&mut from).await?;
     check_alone(&mut from, &server.name).await?;
     let erased = erased_customers::on_record(&mut from).await?;
     let (mark, arrival) = arrive(catalog, directory, &mut from).await?;

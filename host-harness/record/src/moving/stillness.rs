@@ -1,6 +1,5 @@
 //! Whether nobody works with a record that is about to be moved.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
@@ -17,13 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How often connections are looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Fails where a worker may have something under way, or Get Services Definition runs. `data_dir`: the directory that the record is in,
-/// unless a server has it.
-pub(super) async fn check_still(
-    connection: &mut Connection,
-    data_dir: Option<&Path>,
-) -> Result<(), CopyError> {
-    if let Some(worker) = workers::any_at_work(connection, data_dir).await? {
+/// Fails where a worker may have something under way, or Get Services Definition runs.
+pub(super) async fn check_still(connection: &mut Connection) -> Result<(), CopyError> {
+    if let Some(worker) = workers::any_at_work(connection).await? {
         return Err(CopyError::WorkerAtWork { worker });
     }
     match run_under_way(connection).await? {

@@ -55,7 +55,7 @@ async fn copy_to(catalog: &Catalog, source: &Opened, server: &Server) -> Result<
         return Ok(copied);
     }
     let mut from = source.writer.begin_move().await?;
-    check_still(&mut from, Some(&source.directory.path)).await?;
+    check_still(&mut from).await?;
     let mark = fill(catalog, &mut from, &mut to, server.name.clone()).await?;
     // From here on, nobody opens the record in the directory, so that none goes on there beside the one on the server.
     set_mark(&mut from, &mark).await?;
