@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bss_keys::HostKeySource;
 use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::database::Pool;
@@ -33,7 +34,7 @@ impl Record {
             path: data_dir.to_owned(),
             source,
         })?;
-        for warning in check(address, Intent::Use).await? {
+        for warning in check(address.options(), Intent::Use).await? {
             tracing::warn!("{warning}");
         }
         let Pools { writer, readers } = postgres::open(address.options()).await?;
@@ -59,7 +60,7 @@ impl Record {
     /// # Errors
     /// When the server can't be reached or may not keep a record, and when a step fails.
     pub async fn migrate_database(address: &DatabaseAddress) -> Result<(), RecordError> {
-        check(address, Intent::Migrate).await?;
+        check(address.options(), Intent::Migrate).await?;
         let pools = postgres::open(address.options()).await?;
         let migrated = pools.writer.migrate(&steps()).await;
         pools.writer.close().await;
@@ -70,10 +71,10 @@ impl Record {
 
 /// Asks the server of a database whether it may keep the record, and returns what should be known of it all the same.
 pub(crate) async fn check(
-    address: &DatabaseAddress,
+    options: PgConnectOptions,
     intent: Intent,
 ) -> Result<Vec<DatabaseWarning>, RecordError> {
-    let mut connection = address.options().connect().await?;
+    let mut connection = options.connect().await?;
     let facts = look(&mut connection).await?;
     connection.close().await?;
     Ok(judge(&facts, intent)?)

@@ -28,10 +28,11 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) async fn open(address: &DatabaseAddress) -> Result<Self, RecordError> {
-        for warning in check(address, Intent::Use).await? {
+        let options = address.options().application_name(APPLICATION_NAME);
+        for warning in check(options.clone(), Intent::Use).await? {
             tracing::warn!("{warning}");
         }
-        let pools = postgres::open(address.options().application_name(APPLICATION_NAME)).await?;
+        let pools = postgres::open(options).await?;
         check_steps(&pools.readers, &steps()).await?;
         Ok(Self {
             pools,

@@ -12,7 +12,7 @@ use crate::stored::id;
 use crate::workers;
 
 /// How long a connection may take to be gone whose program has closed it.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How often connections are looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(50);
 

@@ -20,7 +20,7 @@ async fn a_commit_of_the_server_that_was_not_heard_of_is_looked_for() {
         let address: DatabaseAddress = proxy.url(ready.database.name()).parse().unwrap();
         proxy.break_next_commit(point, Breakage::Cut);
         let copied = Record::copy_to_server(ready.path(), &HostKeySource::File, &address).await;
-        assert!(!proxy.is_breakage_due());
+        assert!(!proxy.is_breakage_due(), "{copied:?}");
         assert_eq!(copied.is_ok(), is_moved, "{copied:?}");
         if !is_moved {
             let record = ready.open_directory().await.unwrap();
@@ -44,7 +44,7 @@ async fn a_mark_on_the_server_that_was_not_heard_of_is_looked_for() {
         let other = other_directory(ready.path());
         proxy.break_next_commit(point, Breakage::Cut);
         let copied = Record::copy_from_server(other.path(), &HostKeySource::File, &address).await;
-        assert!(!proxy.is_breakage_due());
+        assert!(!proxy.is_breakage_due(), "{copied:?}");
         assert_eq!(copied.is_ok(), is_moved, "{copied:?}");
         let open = Record::open_with(other.path(), &HostKeySource::File).await;
         assert_eq!(open.is_ok(), is_moved, "{open:?}");

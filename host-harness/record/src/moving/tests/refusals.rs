@@ -182,3 +182,19 @@ async fn a_record_that_was_moved_is_moved_nowhere_else() {
     assert_eq!(again.to, ready.address().to_string());
     assert_eq!(ready.that_open().await, (false, true));
 }
+
+#[tokio::test]
+async fn what_is_not_as_it_was_once_it_is_written_is_not_moved() {
+    let ready = Ready::new().await;
+    ready
+        .database
+        .sql(
+            "CREATE FUNCTION alter_it() RETURNS TRIGGER LANGUAGE plpgsql AS 'BEGIN NEW.at_ms = NEW.at_ms + 1; RETURN NEW; END';
+             CREATE TRIGGER alters BEFORE INSERT ON acts FOR EACH ROW EXECUTE FUNCTION alter_it()",
+        )
+        .unwrap();
+    assert_eq!(code_of(ready.copy().await), "tables-differ");
+    ready.open_directory().await.unwrap().close().await;
+    ready.database.sql("DROP TRIGGER alters ON acts").unwrap();
+    ready.copy().await.unwrap();
+}
