@@ -13,6 +13,7 @@ mod rows;
 mod sequences;
 mod server;
 mod stillness;
+mod table;
 mod target;
 mod to_server;
 mod undoing;

@@ -2,6 +2,7 @@
 //! the steps of this program have made, so that no table is forgotten.
 
 use super::rows;
+use super::table::{Column, Kind, Reference, Table};
 use crate::RecordError;
 use crate::database::{Connection, Row, sqlite};
 use crate::migrations::MIGRATIONS;
@@ -28,52 +29,6 @@ pub(super) const LEFT_OUT: [(&str, &str); 9] = [
 #[derive(Debug)]
 pub(super) struct Catalog {
     pub(super) tables: Vec<Table>,
-}
-
-/// A table.
-#[derive(Debug)]
-pub(super) struct Table {
-    pub(super) name: String,
-    pub(super) columns: Vec<Column>,
-    /// The columns of its key, in their order.
-    pub(super) key: Vec<String>,
-    /// The column that refers to the key of the same table.
-    pub(super) itself: Option<String>,
-    pub(super) references: Vec<Reference>,
-    /// What a new database has in it.
-    pub(super) fresh: TableDigest,
-}
-
-/// A column.
-#[derive(Clone, Debug)]
-pub(super) struct Column {
-    pub(super) name: String,
-    pub(super) kind: Kind,
-}
-
-/// What a column has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Bool,
-    Integer,
-    Text,
-    Bytes,
-}
-
-/// Columns that name a row of a table.
-#[derive(Clone, Debug)]
-pub(super) struct Reference {
-    number: i64,
-    pub(super) to: String,
-    /// Each column, and the one that it refers to.
-    pub(super) columns: Vec<(String, String)>,
-}
-
-impl Table {
-    /// A column of the table.
-    pub(super) fn column(&self, name: &str) -> Option<&Column> {
-        self.columns.iter().find(|column| column.name == name)
-    }
 }
 
 impl Catalog {
@@ -168,17 +123,18 @@ async fn references(connection: &mut Connection, table: &str) -> Result<Vec<Refe
         .fetch_all()
         .await?;
     let mut references: Vec<Reference> = Vec::new();
+    let mut former = None::<i64>;
     for row in &rows {
         let number = row.try_get("id")?;
         let columns = (row.try_get("mine")?, row.try_get("its")?);
         match references.last_mut() {
-            Some(last) if last.number == number => last.columns.push(columns),
+            Some(last) if former == Some(number) => last.columns.push(columns),
             _ => references.push(Reference {
-                number,
                 to: row.try_get("referred")?,
                 columns: vec![columns],
             }),
         }
+        former = Some(number);
     }
     Ok(references)
 }

@@ -4,8 +4,8 @@ use aws_lc_rs::digest;
 use data_encoding::HEXLOWER;
 use futures_util::StreamExt as _;
 
-use super::catalog::{Column, Kind, Table};
 use super::copy_error::CopyError;
+use super::table::{Column, Kind, Table};
 use crate::RecordError;
 use crate::database::clock::is_of_a_database;
 use crate::database::{Builder, Connection, Row, Value};

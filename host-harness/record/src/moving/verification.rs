@@ -5,10 +5,11 @@ use std::path::Path;
 use bss_keys::{HostKey, HostKeySource};
 use uuid::Uuid;
 
-use super::catalog::{Catalog, Reference, Table};
+use super::catalog::Catalog;
 use super::copy_error::CopyError;
 use super::marking::mark_of;
 use super::server::{Server, check_key};
+use super::table::{Reference, Table};
 use super::{rows, sequences, target};
 use crate::acts::chain::{self, AuditedActs};
 use crate::database::Connection;

@@ -2,7 +2,8 @@
 
 use crate::database::{Builder, Value};
 use crate::host_keys::tests::seal_in_every_place;
-use crate::moving::catalog::{Catalog, Kind, Table};
+use crate::moving::catalog::Catalog;
+use crate::moving::table::{Kind, Table};
 use crate::{Record, test_record};
 
 /// Rows of each table that may have several.
@@ -142,7 +143,7 @@ fn integer(column: &str, number: i64) -> i64 {
 
 fn text(table: &Table, column: &str, number: i64) -> String {
     match column {
-        "owner" => ["", "acme", "übrige"][usize::try_from(number - 1).unwrap()].to_owned(),
+        "owner" => ["", "tenant", "übrige"][usize::try_from(number - 1).unwrap()].to_owned(),
         "thumbprint" | "public_key" => format!("{number:040}"),
         "reach" => serde_json::to_string(&bss_model::Reach::default()).unwrap(),
         "secrets" => "{}".to_owned(),
