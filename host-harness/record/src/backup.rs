@@ -421,7 +421,7 @@ fn absolute(file: &Path) -> io::Result<PathBuf> {
 }
 
 /// Whether nobody has the record open, and nobody can open it while the lock is held. `None`: somebody has.
-fn alone(data_dir: &Path) -> io::Result<Option<File>> {
+pub(crate) fn alone(data_dir: &Path) -> io::Result<Option<File>> {
     let file = lock_file(&data_dir.join(USE_FILE))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
@@ -447,7 +447,7 @@ fn set_aside(path: &Path) -> io::Result<Option<PathBuf>> {
     Ok(was_there.then_some(aside))
 }
 
-fn remove_if_there(path: &Path) -> io::Result<()> {
+pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,

@@ -17,6 +17,7 @@ pub(crate) use connection::{Connection, Pool, Transaction};
 pub(crate) use row::Row;
 pub(crate) use statement::On;
 pub(crate) use turn::Epoch;
+pub(crate) use value::Value;
 
 #[cfg(test)]
 mod tests;

@@ -37,6 +37,22 @@ pub(super) fn add_to_file(data_dir: &Path, erasures: &[Erasure]) -> Result<(), R
     })
 }
 
+/// The erasures that the database has.
+pub(super) async fn on_record(connection: &mut Connection) -> Result<Vec<Erasure>, RecordError> {
+    let rows = connection
+        .sql("SELECT * FROM erased_customers")
+        .fetch_all()
+        .await?;
+    let erasures = rows.iter().map(|row| {
+        Ok(Erasure {
+            customer_id: row.try_get("customer_id")?,
+            instance_id: id(row, "instance_id")?,
+            erased_at_ms: row.try_get("erased_at_ms")?,
+        })
+    });
+    erasures.collect()
+}
+
 fn append(path: &Path, erasures: &[Erasure]) -> io::Result<()> {
     let mut lines = String::new();
     for erasure in erasures {

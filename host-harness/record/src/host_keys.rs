@@ -272,38 +272,46 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn host_key_uses(&self) -> Result<HostKeyUses, RecordError> {
-        let mut needed: BTreeMap<KeyId, u64> = BTreeMap::new();
-        let mut unopened = 0;
         let mut connection = self.readers.acquire().await?;
-        for place in PLACES.iter().chain(CHECKS) {
-            let mut after: Option<Vec<String>> = None;
-            loop {
-                let mut query = select(place, None);
-                if let Some(after) = &after {
-                    go_on(&mut query, place, after);
-                }
-                page(&mut query, place, VALUES_AT_ONCE);
-                let rows = connection.build(&mut query).fetch_all().await?;
-                for row in &rows {
-                    let Some(sealed) = place.sealed(row)? else {
-                        continue;
-                    };
-                    match self.host_key.key_of(&(place.purpose)(row)?, &sealed) {
-                        Some(key) => *needed.entry(key).or_default() += 1,
-                        None => unopened += 1,
-                    }
-                }
-                match rows.last() {
-                    Some(row) if rows.len() == VALUES_AT_ONCE => after = Some(names(place, row)?),
-                    _ => break,
+        uses_in(&mut connection, &self.host_key).await
+    }
+}
+
+/// The host keys, and how many values of a record need each: every value is opened.
+pub(crate) async fn uses_in(
+    connection: &mut Connection,
+    host_key: &HostKey,
+) -> Result<HostKeyUses, RecordError> {
+    let mut needed: BTreeMap<KeyId, u64> = BTreeMap::new();
+    let mut unopened = 0;
+    for place in PLACES.iter().chain(CHECKS) {
+        let mut after: Option<Vec<String>> = None;
+        loop {
+            let mut query = select(place, None);
+            if let Some(after) = &after {
+                go_on(&mut query, place, after);
+            }
+            page(&mut query, place, VALUES_AT_ONCE);
+            let rows = connection.build(&mut query).fetch_all().await?;
+            for row in &rows {
+                let Some(sealed) = place.sealed(row)? else {
+                    continue;
+                };
+                match host_key.key_of(&(place.purpose)(row)?, &sealed) {
+                    Some(key) => *needed.entry(key).or_default() += 1,
+                    None => unopened += 1,
                 }
             }
+            match rows.last() {
+                Some(row) if rows.len() == VALUES_AT_ONCE => after = Some(names(place, row)?),
+                _ => break,
+            }
         }
-        Ok(HostKeyUses {
-            keys: uses(&self.host_key, needed),
-            unopened,
-        })
     }
+    Ok(HostKeyUses {
+        keys: uses(host_key, needed),
+        unopened,
+    })
 }
 
 /// The keys that were given, and then those that are needed and were not.
@@ -437,4 +445,4 @@ pub(crate) async fn order_ids(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -36,6 +36,8 @@ mod mail_copies;
 mod mail_settings;
 mod mail_stop;
 mod migrations;
+mod moved;
+mod moving;
 mod operators;
 mod order_mails;
 mod orders;
@@ -103,6 +105,8 @@ pub use host_keys::{HostKeyRotation, HostKeyUse, HostKeyUses};
 pub use instance_lifecycle::{RemoveInstanceError, RenameError};
 pub use instances::{CreateError, SaveError};
 pub use mail_copies::ResendMailError;
+pub use moved::TableDigest;
+pub use moving::{Copied, CopyError, VerifiedServer};
 pub use operators::OperatorError;
 pub use order_mails::LICENSES_PER_MAIL_MAX;
 pub use orders::PlaceError;
@@ -237,6 +241,7 @@ impl Record {
         own_files::make_private(&path)?;
         provenance::check_log(data_dir, &path, is_alone).await?;
         let writer = sqlite::writer(&path).await?;
+        moving::refuse_moved(&writer).await?;
         writer.migrate(&MIGRATIONS).await?;
         let made_with = check_host_key(&writer, &host_key, &path).await?;
         let order_ids = host_keys::order_ids(&writer, &host_key, made_with).await?;
@@ -341,11 +346,16 @@ async fn check_host_key(writer: &Pool, host_key: &HostKey, path: &Path) -> Resul
         .sql("SELECT sealed FROM host_key_checks WHERE id = 1")
         .scalar()
         .await?;
+    open_check(&sealed, host_key, path)
+}
+
+/// Fails unless one of the host keys opens the check of a record, and returns which.
+fn open_check(sealed: &[u8], host_key: &HostKey, path: &Path) -> Result<KeyId, RecordError> {
     let wrong = |needs| RecordError::WrongHostKey {
         path: path.to_owned(),
         needs,
     };
-    match host_key.open_with(KEY_CHECK_PURPOSE, &sealed) {
+    match host_key.open_with(KEY_CHECK_PURPOSE, sealed) {
         Ok((key, _)) => Ok(key),
         Err(HostKeyError::KeyNotThere { id, .. }) => Err(wrong(Some(id))),
         Err(_) => Err(wrong(None)),

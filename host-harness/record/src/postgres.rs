@@ -4,6 +4,7 @@ mod address;
 mod checks;
 mod steps;
 
+pub(crate) use address::APPLICATION_NAME;
 pub use address::{DatabaseAddress, DatabaseAddressError};
 pub use checks::{DatabaseUnfit, DatabaseWarning};
 pub(crate) use checks::{Intent, judge, look};

@@ -33,7 +33,7 @@ use super::own_files::{sync_directory_of, with_ending};
 use super::passing_time;
 use super::stored::{boot, certain, id, moment, optional, to_json, uptime_ms};
 use super::webhooks::switch_all_off;
-use super::{RECORD_FILE, Record, RecordError, own_files};
+use super::{RECORD_FILE, Record, RecordError, moving, own_files};
 use crate::database::{Builder, Connection, Pool, Row, sqlite};
 
 /// The file beside the database that counts the record's dispatches.
@@ -223,6 +223,53 @@ pub(super) async fn examine(
     Ok(dispatches)
 }
 
+/// Has a record that comes from a server be in place in a file that is about to be given its name in a data directory. Pass what is
+/// returned to [`testify_arrival`] then.
+pub(super) async fn arrive(
+    transaction: &mut Connection,
+    data_dir: &Path,
+    arriving: &Path,
+) -> Result<Arrival, RecordError> {
+    let here = here(data_dir, arriving).map_err(|source| RecordError::Directory {
+        path: data_dir.to_owned(),
+        source,
+    })?;
+    let row = transaction
+        .sql(
+            "UPDATE provenance SET machine = $1, directory = $2, file = $3, backup_at_ms = NULL
+             RETURNING record, sequence",
+        )
+        .bind(&here.machine)
+        .bind(&here.directory)
+        .bind(&here.file)
+        .fetch_one()
+        .await?;
+    Ok(Arrival {
+        witness: Witness {
+            record: id(&row, "record")?,
+            sequence: row.try_get("sequence")?,
+        },
+        place: WitnessedPlace::of(&here),
+    })
+}
+
+/// A record that has come from a server, as the witness is to have it.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    witness: Witness,
+    place: WitnessedPlace,
+}
+
+/// Writes the first witness of a record that has come from a server. Without it, the record would be taken for a restored one.
+pub(super) fn testify_arrival(data_dir: &Path, arrival: &Arrival) -> Result<(), RecordError> {
+    let Arrival { witness, place } = arrival;
+    let written = write_witness(&data_dir.join(WITNESS_FILE), *witness, place);
+    written.map_err(|source| RecordError::Directory {
+        path: data_dir.to_owned(),
+        source,
+    })
+}
+
 /// Gives a new record on a server its id. Which files the server has it in is the server's to know.
 pub(super) async fn introduce_on_server(transaction: &mut Connection) -> Result<(), RecordError> {
     introduce(transaction, &nowhere()).await?;
@@ -275,7 +322,7 @@ pub(super) struct Witnessed {
 ///
 /// # Errors
 /// When it can't be read, and when the directory has a record of its own.
-pub(super) fn witnessed_on_server(data_dir: &Path) -> Result<Option<(Uuid, Witnessed)>, RecordError> {
+pub(super) async fn witnessed_on_server(data_dir: &Path) -> Result<Option<(Uuid, Witnessed)>, RecordError> {
     let path = || data_dir.to_owned();
     let witness = read_witness(&data_dir.join(WITNESS_FILE));
     let witness = witness.map_err(|source| RecordError::Directory { path: path(), source })?;
@@ -289,12 +336,19 @@ pub(super) fn witnessed_on_server(data_dir: &Path) -> Result<Option<(Uuid, Witne
             },
         ))),
         None if !has_own => Ok(None),
+        Some((witness, _)) if has_own && moving::is_moved(&data_dir.join(RECORD_FILE)).await? => {
+            Ok(Some((witness.record, Witnessed::default())))
+        }
         _ => Err(RecordError::InTheWay { path: path() }),
     }
 }
 
-/// Fails if a server has the record of a data directory: what is in the directory is not it.
+/// Fails if a server has the record of a data directory in which there is none. One that is there was moved, and says where to, or came
+/// back.
 pub(super) fn check_not_on_server(data_dir: &Path) -> Result<(), RecordError> {
+    if !own_files::is_missing(&data_dir.join(RECORD_FILE))? {
+        return Ok(());
+    }
     match read_witness(&data_dir.join(WITNESS_FILE)) {
         Ok(Some((_, Some(place)))) if place.is_server() => Err(RecordError::OnServer {
             path: data_dir.to_owned(),

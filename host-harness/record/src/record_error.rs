@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use bss_keys::{Foreign, HostKeyError, KeyId};
 use bss_model::Cursor;
+use bss_model::clock::rfc3339;
 use bss_model::words::UnknownWord;
 use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
 
@@ -82,6 +83,14 @@ pub enum RecordError {
     Replaced {
         /// The database.
         path: PathBuf,
+    },
+    /// The record was moved, and goes on elsewhere.
+    #[error("the record was moved to {to} at {}", rfc3339(*at_ms))]
+    Moved {
+        /// The database or the data directory that it goes on in.
+        to: String,
+        /// When it was moved, in milliseconds since 1970.
+        at_ms: i64,
     },
     /// The server of the database may not keep the record.
     #[error(transparent)]
@@ -178,6 +187,9 @@ impl Diagnose for RecordError {
             }
             Self::Replaced { .. } => Diagnosis::new(ErrorKind::Damaged, "record-replaced")
                 .say("start this program again; stop all workers before a record is restored"),
+            Self::Moved { .. } => Diagnosis::new(ErrorKind::Conflict, "record-moved").say(
+                "open it where it went: name that database or data directory; where nothing was written there yet, the move can be undone",
+            ),
             Self::Unfit(unfit) => unfit.diagnosis(),
             Self::Migration(_) => Diagnosis::new(ErrorKind::Damaged, "record-not-up-to-date")
                 .say("a record that was written by a newer version of this program needs that version"),

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bss_keys::HostKeySource;
-use sqlx::migrate::MigrateError;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 use uuid::Uuid;
 
@@ -13,7 +14,8 @@ use crate::database::postgres::{self, Pools};
 use crate::postgres::{DatabaseAddress, DatabaseWarning, Intent, judge, look, steps};
 use crate::provenance::{Dispatches, Witnessed};
 use crate::{
-    Opening, Record, RecordError, check_host_key, epochs, host_keys, in_use, lock_directory, provenance,
+    Opening, Record, RecordError, check_host_key, epochs, host_keys, in_use, lock_directory, moving,
+    provenance,
 };
 
 impl Record {
@@ -51,15 +53,20 @@ impl Record {
         opening: Opening,
     ) -> Result<Self, RecordError> {
         let _lock = lock_directory(data_dir).await?;
-        let witnessed = provenance::witnessed_on_server(data_dir)?;
         let host_key = host_key.key(data_dir, false)?;
         let (in_use, _) = in_use(data_dir).map_err(|source| RecordError::Directory {
             path: data_dir.to_owned(),
             source,
         })?;
-        let warnings = check(address, Intent::Use).await?;
+        let warnings = check(address.options(), Intent::Use).await?;
         let Pools { writer, readers } = postgres::open(address.options()).await?;
-        check_steps(&readers).await?;
+        let has_any = readers.sql("SELECT to_regclass('_sqlx_migrations') IS NOT NULL");
+        if !has_any.scalar::<bool>().await? {
+            return Err(RecordError::NoTables);
+        }
+        check_steps(&readers, &steps()).await?;
+        moving::refuse_moved(&readers).await?;
+        let witnessed = provenance::witnessed_on_server(data_dir).await?;
         let place = Path::new(&address.to_string()).to_owned();
         let record = introduced(&writer, data_dir, &place, opening, witnessed.as_ref()).await?;
         let made_with = check_host_key(&writer, &host_key, &place).await?;
@@ -87,7 +94,7 @@ impl Record {
     /// # Errors
     /// When the server can't be reached or may not keep a record, and when a step fails.
     pub async fn migrate_database(address: &DatabaseAddress) -> Result<(), RecordError> {
-        check(address, Intent::Migrate).await?;
+        check(address.options(), Intent::Migrate).await?;
         let pools = postgres::open(address.options()).await?;
         let migrated = pools.writer.migrate(&steps()).await;
         pools.writer.close().await;
@@ -134,25 +141,29 @@ async fn introduced(
 }
 
 /// Asks the server of a database whether it may keep the record, and returns what should be known of it all the same.
-async fn check(address: &DatabaseAddress, intent: Intent) -> Result<Vec<DatabaseWarning>, RecordError> {
-    let mut connection = address.options().connect().await?;
+pub(crate) async fn check(
+    options: PgConnectOptions,
+    intent: Intent,
+) -> Result<Vec<DatabaseWarning>, RecordError> {
+    let mut connection = options.connect().await?;
     let facts = look(&mut connection).await?;
     connection.close().await?;
     Ok(judge(&facts, intent)?)
 }
 
 /// Fails unless a database has the tables of this program.
-async fn check_steps(readers: &Pool) -> Result<(), RecordError> {
-    let has_any = readers.sql("SELECT to_regclass('_sqlx_migrations') IS NOT NULL");
-    if !has_any.scalar::<bool>().await? {
-        return Err(RecordError::NoTables);
-    }
-    let rows = readers.sql("SELECT version, checksum FROM _sqlx_migrations ORDER BY version");
+pub(crate) async fn check_steps(database: &Pool, steps: &Migrator) -> Result<(), RecordError> {
+    let is_begun = match database.is_postgres() {
+        true => database.sql("SELECT to_regclass('_sqlx_migrations') IS NOT NULL"),
+        false => database.sql("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations')"),
+    };
     let mut taken = Vec::new();
-    for row in &rows.fetch_all().await? {
-        taken.push((row.try_get("version")?, row.try_get("checksum")?));
+    if is_begun.scalar().await? {
+        let rows = database.sql("SELECT version, checksum FROM _sqlx_migrations ORDER BY version");
+        for row in &rows.fetch_all().await? {
+            taken.push((row.try_get("version")?, row.try_get("checksum")?));
+        }
     }
-    let steps = steps();
     let ours: Vec<(i64, Vec<u8>)> = steps
         .iter()
         .map(|step| (step.version, step.checksum.to_vec()))

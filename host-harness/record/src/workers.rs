@@ -363,6 +363,18 @@ impl Record {
 /// Finds workers that have been silent for too long. Bind the boot and the uptime.
 const LATE: &str = "SELECT id, process_id FROM workers WHERE boot IS NULL OR boot <> $1 OR lease_ends_uptime_ms <= $2 LIMIT 1000";
 
+/// A worker that may have something under way: its lease is not over.
+pub(super) async fn any_at_work(connection: &mut Connection) -> Result<Option<Uuid>, RecordError> {
+    let now = connection.uptime();
+    let worker = connection
+        .sql("SELECT id FROM workers WHERE boot = $1 AND lease_ends_uptime_ms > $2 LIMIT 1")
+        .bind(now.boot.0.to_string())
+        .bind(now.ms)
+        .fetch_optional()
+        .await?;
+    worker.as_ref().map(|worker| id(worker, "id")).transpose()
+}
+
 /// Whether a worker has been silent for too long.
 pub(super) async fn is_a_lease_over(readers: &Pool) -> Result<bool, RecordError> {
     let now = readers.uptime();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bss_model::restoration;
-use bss_record::{Restored, Verified};
+use bss_record::{Copied, Restored, TableDigest, Verified, VerifiedServer};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -33,6 +33,72 @@ impl From<&Verified> for Backup {
             backup_at_ms: verified.backup_at_ms,
             bytes: verified.bytes,
             sha256: verified.sha256.clone(),
+        }
+    }
+}
+
+/// The rows of a table, as they were copied or verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Table {
+    /// The table's name.
+    pub table: String,
+    /// The number of its rows.
+    pub rows: u64,
+    /// The SHA-256 digest of them all, the same on every engine.
+    pub sha256: String,
+}
+
+impl From<&TableDigest> for Table {
+    fn from(digest: &TableDigest) -> Self {
+        Self {
+            table: digest.table.clone(),
+            rows: digest.rows,
+            sha256: digest.sha256.clone(),
+        }
+    }
+}
+
+/// A record that was moved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MovedRecord {
+    /// Where it goes on, without any password.
+    pub to: String,
+    /// When it was moved, in milliseconds.
+    pub at_ms: i64,
+    /// What it has.
+    pub tables: Vec<Table>,
+}
+
+impl From<&Copied> for MovedRecord {
+    fn from(copied: &Copied) -> Self {
+        Self {
+            to: copied.to.clone(),
+            at_ms: copied.at_ms,
+            tables: copied.tables.iter().map(Table::from).collect(),
+        }
+    }
+}
+
+/// A record on a server that was found sound.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifiedDatabase {
+    /// The record's own id.
+    pub record_id: Uuid,
+    /// What it has.
+    pub tables: Vec<Table>,
+    /// The number of sealed values, all of which were opened.
+    pub sealed_values: u64,
+}
+
+impl From<&VerifiedServer> for VerifiedDatabase {
+    fn from(verified: &VerifiedServer) -> Self {
+        Self {
+            record_id: verified.record,
+            tables: verified.tables.iter().map(Table::from).collect(),
+            sealed_values: verified.sealed_values,
         }
     }
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use bss_model::{Advice, purchase_rule};
 use clap::Subcommand;
-use host_harness::{Record, RecordError, Verified, verify_backup, view};
+use host_harness::{DatabaseAddress, Record, RecordError, Verified, verify_backup, view};
 
 use super::audit::sha256;
 use super::customers::again_note;
 use super::database::Place;
 use super::exit_status::ExitStatus;
-use super::failure::{Outcome, words};
+use super::failure::{Failure, Outcome, words};
 use super::input::operator;
 use super::{output, show};
 
@@ -43,6 +43,16 @@ pub(super) enum RecordCommand {
         /// The SHA-256 digest that the backup must have
         #[arg(long, value_name = "HEX", requires = "file", value_parser = sha256)]
         sha256: Option<String>,
+    },
+    /// Move the record of the data directory into the database on a server that is named, which has to be empty; the one in the
+    /// directory opens no more. Stop all workers before
+    Copy {
+        /// Move the record in the database into the data directory, which has none yet
+        #[arg(long)]
+        back: bool,
+        /// Take the move back, as long as nothing was written where the record went
+        #[arg(long)]
+        undo: bool,
     },
     /// Bring the tables of a database on a server up to date; a record in a data directory is whenever it is opened
     Migrate,
@@ -79,15 +89,14 @@ pub(super) async fn run(place: Place<'_>, command: RecordCommand, json: bool) ->
             restore(place, &file, sha256.as_deref(), replace, json).await
         }
         RecordCommand::Verify { file, sha256 } => {
-            let verified = match file {
-                Some(file) => verify_backup(&file, sha256.as_deref()).await?,
-                None => {
-                    place.in_directory("`pg_amcheck` verifies the database's files")?;
-                    place.open().await?.verify().await?
-                }
+            let verified = match (file, place.database) {
+                (Some(file), _) => verify_backup(&file, sha256.as_deref()).await?,
+                (None, None) => place.open().await?.verify().await?,
+                (None, Some(database)) => return verify_database(place, database, json).await,
             };
             show_verified(&verified, json)
         }
+        RecordCommand::Copy { back, undo } => copy(place, back, undo, json).await,
         RecordCommand::Migrate => migrate(place, json).await,
         RecordCommand::Restored => restored(&place.open().await?, json).await,
         RecordCommand::Adopt => adopt(&place.open().await?, json).await,
@@ -96,6 +105,73 @@ pub(super) async fn run(place: Place<'_>, command: RecordCommand, json: bool) ->
         }
         RecordCommand::Show => show_record(&place.open().await?, json).await,
     }
+}
+
+/// Moves the record between the data directory and a database, or takes a move back.
+async fn copy(place: Place<'_>, back: bool, undo: bool, json: bool) -> Outcome {
+    let database = place.database.ok_or_else(|| {
+        Failure::usage("no database is named that the record is to be moved to, or from")
+            .hint("name it with `--database-file FILE`, or with the variable `BSS_DATABASE_URL`")
+    })?;
+    let (data_dir, host_key) = (place.data_dir, place.host_key);
+    let copied = match (back, undo) {
+        (false, false) => {
+            Record::migrate_database(database).await?;
+            Record::copy_to_server(data_dir, host_key, database).await?
+        }
+        (true, false) => Record::copy_from_server(data_dir, host_key, database).await?,
+        (false, true) => {
+            Record::undo_copy_to_server(data_dir, host_key, database).await?;
+            return undone(&format!("`{}`", data_dir.display()), json);
+        }
+        (true, true) => {
+            Record::undo_copy_from_server(data_dir, host_key, database).await?;
+            return undone(&database.to_string(), json);
+        }
+    };
+    let view = view::MovedRecord::from(&copied);
+    if json {
+        show::json(&view)?;
+        return Ok(ExitStatus::Done);
+    }
+    let rows = view.tables.iter().map(|table| table.rows).sum();
+    output::line(format!(
+        "moved {} in {} to {}; each table was read again there, and is the same",
+        show::counted(rows, "row"),
+        show::counted(view.tables.len() as u64, "table"),
+        view.to
+    ));
+    output::note(match back {
+        false => "the record in the data directory opens no more; start all hosts with this database. `record copy --undo` takes it back as long as nothing was written",
+        true => "the record in the database opens no more; stop all other hosts for good. `record copy --back --undo` takes it back as long as nothing was written",
+    });
+    Ok(ExitStatus::Done)
+}
+
+fn undone(at: &str, json: bool) -> Outcome {
+    if !json {
+        output::line(format!("the move is taken back: the record goes on in {at}"));
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// Verifies the record in a database: every row, sealed value, act and reference.
+async fn verify_database(place: Place<'_>, database: &DatabaseAddress, json: bool) -> Outcome {
+    let verified = Record::verify_server(place.data_dir, place.host_key, database, None).await?;
+    let view = view::VerifiedDatabase::from(&verified);
+    if json {
+        show::json(&view)?;
+        return Ok(ExitStatus::Done);
+    }
+    let rows = view.tables.iter().map(|table| table.rows).sum();
+    output::line(format!(
+        "the record {} is sound: {} in {}, {}",
+        view.record_id,
+        show::counted(rows, "row"),
+        show::counted(view.tables.len() as u64, "table"),
+        show::counted(view.sealed_values, "sealed value")
+    ));
+    Ok(ExitStatus::Done)
 }
 
 /// Brings the tables of a database up to date, which opening it does not do: other hosts have it open.

@@ -57,7 +57,7 @@ impl Work {
         record::hold_note(host.record().held_mails().await?);
         mail::stop_note(host.record().mail_stop().await?.as_ref());
         for warning in host.record().database_warnings() {
-            output::note(warning);
+            output::note(warning.to_string());
         }
         let voice = Voice::start(host, json).await?;
         let ran = Arc::new(Mutex::new(Ran::default()));

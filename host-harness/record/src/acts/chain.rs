@@ -113,7 +113,7 @@ pub(super) async fn last(connection: &mut Connection) -> Result<(i64, String), R
 }
 
 /// Fails unless every act is as it was written.
-pub(super) async fn verify(
+pub(crate) async fn verify(
     connection: &mut Connection,
     noted: Option<&str>,
 ) -> Result<AuditedActs, AuditError> {

@@ -103,6 +103,14 @@ impl Separated<'_> {
         self
     }
 
+    /// Appends a value as it was read.
+    pub(crate) fn push_value(&mut self, value: Value) {
+        self.separate();
+        self.query.places.push(self.query.text.len());
+        self.query.text.push('?');
+        self.query.values.push(value);
+    }
+
     fn separate(&mut self) {
         if std::mem::replace(&mut self.is_begun, true) {
             self.query.push(self.separator);

@@ -88,6 +88,11 @@ impl Clock {
     }
 }
 
+/// Whether a boot, as a column has it, is that of moments by a database's clock.
+pub(crate) fn is_of_a_database(boot: &str) -> bool {
+    Uuid::try_parse(boot).is_ok_and(|boot| boot == DATABASES.0)
+}
+
 fn on_database(ms: i64) -> Uptime {
     Uptime { boot: DATABASES, ms }
 }

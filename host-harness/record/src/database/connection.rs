@@ -12,7 +12,7 @@ use sqlx::sqlite::{Sqlite, SqliteConnection, SqlitePool};
 
 use super::clock::{Clock, Told};
 use super::on_server::{self, OnServer};
-use super::turn::{Epoch, Turn};
+use super::turn::{Epoch, Turn, Which};
 use crate::record_error::RecordError;
 
 /// Connections that are used in turn. Cheap to clone.
@@ -99,8 +99,7 @@ impl Pool {
             }
             Self::Postgres(pool, told) => {
                 let mut begun = OnServer::of(pool).await?;
-                let turn = begun.take_turn(told).await?;
-                told.note(turn.now_ms);
+                let turn = begun.take_turn(told, Which::OfRecord).await?;
                 let is_known = told.epoch().as_deref() == Some(turn.epoch.now.as_str());
                 let mut connection = Connection::of(Held::Postgres(begun), Clock::Stopped(turn.now_ms));
                 connection.unsettled = (!is_known).then(|| turn.epoch.clone());
@@ -108,6 +107,21 @@ impl Pool {
                 connection
             }
         }))
+    }
+
+    /// Begins a transaction that moves the record, and that sees one that was moved.
+    ///
+    /// # Errors
+    /// Like [`Pool::begin_write`].
+    pub(crate) async fn begin_move(&self) -> Result<Transaction, RecordError> {
+        let Self::Postgres(pool, told) = self else {
+            return self.begin_write().await;
+        };
+        let mut begun = OnServer::of(pool).await?;
+        let turn = begun.take_turn(told, Which::Any).await?;
+        let mut connection = Connection::of(Held::Postgres(begun), Clock::Stopped(turn.now_ms));
+        connection.turn = Some((turn, Arc::clone(told)));
+        Ok(Transaction(connection))
     }
 
     /// Takes the database's tables as far as these steps go.
@@ -198,7 +212,8 @@ impl Connection {
         self.clock.uptime()
     }
 
-    pub(super) fn is_postgres(&self) -> bool {
+    /// Whether a server keeps the database, and not a file of this host.
+    pub(crate) fn is_postgres(&self) -> bool {
         matches!(self.held, Held::Postgres(_))
     }
 

@@ -7,7 +7,7 @@ use sqlx::postgres::{PgPool, Postgres};
 use sqlx::raw_sql;
 
 use super::clock::Told;
-use super::turn::{self, OUTCOME, Turn};
+use super::turn::{self, OUTCOME, Turn, Which};
 use crate::record_error::RecordError;
 
 /// How long an answer is waited for. A server that is there answers sooner: it lets nobody wait for a turn for more than 30 seconds. The
@@ -60,9 +60,9 @@ impl OnServer {
     ///
     /// # Errors
     /// When the turn does not come in time.
-    pub(super) async fn take_turn(&mut self, told: &Told) -> Result<Turn, RecordError> {
+    pub(super) async fn take_turn(&mut self, told: &Told, which: Which) -> Result<Turn, RecordError> {
         self.is_open = true;
-        let begun = turn::begin(&mut self.connection, told);
+        let begun = turn::begin(&mut self.connection, told, which);
         answered(&mut self.is_lost, begun).await
     }
 
@@ -139,7 +139,7 @@ async fn outcome(pool: &PgPool, of: &Turn, told: &Told) -> Option<bool> {
 /// Asks in a turn: the transaction had the turn, so it has ended by now.
 async fn ask_outcome(pool: &PgPool, of: &Turn, told: &Told) -> Result<Option<bool>, RecordError> {
     let mut held = OnServer::of(pool).await?;
-    let now = held.take_turn(told).await?;
+    let now = held.take_turn(told, Which::Any).await?;
     if now.epoch.now != of.epoch.now {
         return Ok(None);
     }

@@ -18,6 +18,7 @@ const READERS_MAX: u32 = 8;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The connections to a database: those that write, and those that read.
+#[derive(Debug)]
 pub(crate) struct Pools {
     pub(crate) writer: Pool,
     pub(crate) readers: Pool,

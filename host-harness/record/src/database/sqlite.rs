@@ -77,6 +77,11 @@ pub(crate) async fn alone_pool(file: &Path) -> Result<Pool, RecordError> {
     pool(1, alone_options(file)).await
 }
 
+/// Opens a database that is nowhere but in memory.
+pub(crate) async fn in_memory() -> Result<Pool, RecordError> {
+    pool(1, SqliteConnectOptions::new().in_memory(true)).await
+}
+
 fn alone_options(file: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(file)

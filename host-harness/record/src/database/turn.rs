@@ -5,27 +5,48 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Row as _, raw_sql};
 
 use super::clock::Told;
+use crate::moved::Mark;
+use crate::record_error::RecordError;
 
 /// Begins a transaction that writes. What it relies on is said each time, so that no setting of a server, a user or a pooler changes it.
 /// A host that vanishes while it has the turn holds up the others for ten seconds, and not for the two hours of TCP.
 const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on;
  SET LOCAL lock_timeout = '30s'; SET LOCAL idle_in_transaction_session_timeout = '10s'";
 
-/// Waits for the turn, and then reads the clock: within one SELECT that locks, the clock would be read before the wait.
-///
-/// The epoch is another one where the database may have forgotten what it had said was written: another server's or timeline's, as after a
-/// failover, or another table's, as after a restored dump.
-const TAKE_TURN: &str = "WITH mine AS MATERIALIZED (SELECT epoch, tableoid FROM turn WHERE id = 1 FOR UPDATE)
- SELECT CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT) AS now_ms, CAST(pg_current_xact_id() AS TEXT) AS xid, epoch AS known,
-        (SELECT system_identifier FROM pg_control_system()) || ' ' || left(pg_walfile_name(pg_current_wal_lsn()), 8) || ' ' || tableoid
-        AS epoch
- FROM mine";
+/// Begins a transaction in which a record is moved: it is idle while all of the other database is read.
+const BEGIN_MOVE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on;
+ SET LOCAL lock_timeout = '30s'; SET LOCAL idle_in_transaction_session_timeout = '10min'";
+
+/// What is read of a turn. The epoch is another one where the database may have forgotten what it had said was written: another server's
+/// or timeline's, as after a failover, or another table's, as after a restored dump.
+macro_rules! turn {
+    ($mine:literal, $from:literal) => {
+        concat!(
+            $mine,
+            "SELECT CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT) AS now_ms,
+                    CAST(pg_current_xact_id() AS TEXT) AS xid, epoch AS known,
+                    (SELECT system_identifier FROM pg_control_system()) || ' ' || left(pg_walfile_name(pg_current_wal_lsn()), 8)
+                    || ' ' || tableoid AS epoch
+             FROM ",
+            $from
+        )
+    };
+}
+
+/// Waits for the turn, and then reads the clock: within one SELECT that locks, the clock would be read before the wait. There is no
+/// turn in a record that was moved, also for those who waited meanwhile.
+const TAKE_TURN: &str = turn!(
+    "WITH mine AS MATERIALIZED (SELECT epoch, tableoid FROM turn WHERE id = 1 AND moved IS NULL FOR UPDATE) ",
+    "mine"
+);
+/// Waits for the turn of a record that may have been moved.
+const TAKE_ANY_TURN: &str = turn!(
+    "WITH mine AS MATERIALIZED (SELECT epoch, tableoid FROM turn WHERE id = 1 FOR UPDATE) ",
+    "mine"
+);
 /// Does the same without waiting, which tests show to be needed.
 #[cfg(test)]
-const SKIP_TURN: &str = "SELECT CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT) AS now_ms, CAST(pg_current_xact_id() AS TEXT) AS xid, epoch AS known,
-        (SELECT system_identifier FROM pg_control_system()) || ' ' || left(pg_walfile_name(pg_current_wal_lsn()), 8) || ' ' || tableoid
-        AS epoch
- FROM turn";
+const SKIP_TURN: &str = turn!("", "turn");
 /// Reads the clock alone.
 pub(super) const TELL_TIME: &str =
     "SELECT CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT)";
@@ -52,16 +73,32 @@ pub(crate) struct Epoch {
     pub(crate) known: Option<String>,
 }
 
+/// Which turns are taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Which {
+    /// Those of a record that goes on here.
+    OfRecord,
+    /// Those of one that may have been moved, too.
+    Any,
+}
+
 #[cfg(not(test))]
-fn how_to_take(_: &Told) -> &'static str {
-    TAKE_TURN
+fn how_to_take(_: &Told, which: Which) -> &'static str {
+    statement(which)
 }
 
 #[cfg(test)]
-fn how_to_take(told: &Told) -> &'static str {
+fn how_to_take(told: &Told, which: Which) -> &'static str {
     match told.is_turn_skipped.load(std::sync::atomic::Ordering::Relaxed) {
         true => SKIP_TURN,
-        false => TAKE_TURN,
+        false => statement(which),
+    }
+}
+
+fn statement(which: Which) -> &'static str {
+    match which {
+        Which::OfRecord => TAKE_TURN,
+        Which::Any => TAKE_ANY_TURN,
     }
 }
 
@@ -69,15 +106,33 @@ fn how_to_take(told: &Told) -> &'static str {
 ///
 /// # Errors
 /// When it does not come in time.
-pub(super) async fn begin(connection: &mut PgConnection, told: &Told) -> Result<Turn, sqlx::Error> {
-    raw_sql(BEGIN_WRITE).execute(&mut *connection).await?;
-    let row: PgRow = sqlx::query(how_to_take(told)).fetch_one(connection).await?;
+pub(super) async fn begin(connection: &mut PgConnection, told: &Told, which: Which) -> Result<Turn, RecordError> {
+    let begin = match which {
+        Which::OfRecord => BEGIN_WRITE,
+        Which::Any => BEGIN_MOVE,
+    };
+    raw_sql(begin).execute(&mut *connection).await?;
+    let row: Option<PgRow> = sqlx::query(how_to_take(told, which)).fetch_optional(&mut *connection).await?;
+    let Some(row) = row else {
+        return Err(no_turn(connection).await?);
+    };
+    let now_ms = row.try_get("now_ms")?;
+    told.note(now_ms);
     Ok(Turn {
         xid: row.try_get("xid")?,
-        now_ms: row.try_get("now_ms")?,
+        now_ms,
         epoch: Epoch {
             now: row.try_get("epoch")?,
             known: row.try_get("known")?,
         },
     })
+}
+
+/// Why there is no turn.
+async fn no_turn(connection: &mut PgConnection) -> Result<RecordError, RecordError> {
+    let moved: Option<String> = sqlx::query_scalar("SELECT moved FROM turn WHERE id = 1")
+        .fetch_one(connection)
+        .await?;
+    let moved = moved.ok_or(sqlx::Error::RowNotFound)?;
+    Ok(Mark::read(&moved)?.error())
 }

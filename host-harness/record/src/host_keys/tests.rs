@@ -45,6 +45,36 @@ async fn webhooks(record: &Record, count: usize) -> Vec<Uuid> {
     made
 }
 
+/// Seals a secret in the place of whatever is in a column of sealed values, as tests need that fill tables.
+pub(crate) async fn seal_in_every_place(record: &Record) {
+    for place in PLACES.iter().filter(|place| place.form == Form::Bytes) {
+        let rows = record
+            .writer
+            .build(&mut select(place, None))
+            .fetch_all()
+            .await
+            .unwrap();
+        for row in &rows {
+            let sealed = record
+                .host_key
+                .seal(&(place.purpose)(row).unwrap(), b"secret")
+                .unwrap();
+            let mut update = Builder::new("UPDATE ");
+            update
+                .push(place.table)
+                .push(" SET ")
+                .push(place.column)
+                .push(" = ")
+                .push_bind(sealed);
+            update.push(" WHERE 1 = 1");
+            for (column, name) in place.row.iter().zip(names(place, row).unwrap()) {
+                update.push(" AND ").push(column).push(" = ").push_bind(name);
+            }
+            record.writer.build(&mut update).execute().await.unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_rotation_that_is_killed_between_two_batches_goes_on_where_it_was_and_loses_nothing() {
     let folder = private_folder();

@@ -12,7 +12,7 @@ use url::Url;
 /// Where servers listen unless they are told otherwise.
 const PORT: u16 = 5432;
 /// How the server's operator sees our connections.
-const APPLICATION_NAME: &str = "bss-host";
+pub(crate) const APPLICATION_NAME: &str = "bss-host";
 /// What an address may say after its `?`.
 const PARAMETERS: [&str; 6] = [
     "host",
