@@ -25,6 +25,10 @@ async fn a_record_with_something_in_every_table_is_the_same_there_and_back() {
     let error = Record::open_with(folder.path(), &source).await.unwrap_err();
     assert_eq!(error.diagnosis().code, "record-moved");
     assert!(error.to_string().contains(&address.to_string()), "{error}");
+    assert_eq!(
+        Record::moved(folder.path(), &source).await.unwrap().as_ref(),
+        Some(&there)
+    );
     let verified = Record::verify_server(folder.path(), &source, &address, Some(&there.tables)).await;
     let verified = verified.unwrap();
     assert!(
@@ -41,6 +45,7 @@ async fn a_record_with_something_in_every_table_is_the_same_there_and_back() {
         .await
         .unwrap_err();
     assert_eq!(error.diagnosis().code, "record-moved");
+    assert_eq!(Record::moved(other.path(), &source).await.unwrap(), None);
     let record = Record::open_with(other.path(), &source).await.unwrap();
     assert!(record.verify().await.is_ok());
     // It is in place, and no copy.
