@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bss_keys::{HostKey, HostKeySource};
 
+use super::Copied;
 use super::copy_error::CopyError;
 use super::marking::mark_of;
 use crate::backup::alone;
@@ -13,7 +14,7 @@ use crate::database::{Pool, sqlite};
 use crate::migrations::MIGRATIONS;
 use crate::moved::Mark;
 use crate::server_record::check_steps;
-use crate::{RECORD_FILE, RecordError, absolute, host_keys, lock_directory, own_files, provenance};
+use crate::{RECORD_FILE, Record, RecordError, absolute, host_keys, lock_directory, own_files, provenance};
 
 /// A data directory, locked.
 #[derive(Debug)]
@@ -78,6 +79,19 @@ impl Directory {
             writer,
             mark,
         })
+    }
+}
+
+impl Record {
+    /// What the record in a data directory was when it was moved, and where it went: for [`Record::verify_server`], as long as nothing
+    /// was written there. `None`: it goes on in the directory.
+    ///
+    /// # Errors
+    /// When there is no record, a program has it open, or it can't be opened.
+    pub async fn moved(data_dir: &Path, host_key: &HostKeySource) -> Result<Option<Copied>, CopyError> {
+        let opened = Opened::in_directory(data_dir, host_key).await?;
+        opened.writer.close().await;
+        Ok(opened.mark.map(Copied::from))
     }
 }
 

@@ -133,7 +133,7 @@ fn remove(file: &Path) -> Result<(), RecordError> {
 }
 
 /// Finds out whether a database was marked whose commit was not confirmed. Who has the turn knows: the transaction has ended by then.
-async fn settle(server: &Server, mark: &Mark, error: RecordError) -> Result<(), CopyError> {
+pub(super) async fn settle(server: &Server, mark: &Mark, error: RecordError) -> Result<(), CopyError> {
     let look = async {
         let mut from = server.pools.writer.begin_move().await?;
         let found = mark_of(&mut from).await?;

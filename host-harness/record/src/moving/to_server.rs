@@ -94,7 +94,7 @@ async fn find(
 }
 
 /// Finds out what became of a commit that was not confirmed. Who has the turn knows: the transaction has ended by then.
-async fn settle(
+pub(super) async fn settle(
     catalog: &Catalog,
     source: &Opened,
     server: &Server,

@@ -6,7 +6,11 @@ use bss_test_postgres::{Breakage, Point, Proxy, shared};
 use super::*;
 use crate::database::sqlite;
 use crate::moved::Mark;
+use crate::moving::catalog::Catalog;
+use crate::moving::directory::Opened;
 use crate::moving::marking::set_mark;
+use crate::moving::server::Server;
+use crate::moving::{from_server, to_server};
 
 async fn proxy() -> Proxy {
     Proxy::before(shared().unwrap()).await.unwrap()
@@ -74,6 +78,30 @@ async fn a_mark_on_the_server_that_an_undoing_was_not_told_of_is_found_by_the_ne
             .unwrap();
         assert_eq!(ready.that_open().await, (true, false));
     }
+}
+
+#[tokio::test]
+async fn where_the_server_does_not_answer_nothing_opens_until_the_same_command_again() {
+    let ready = Ready::new().await;
+    let lost = || RecordError::from(sqlx::Error::PoolTimedOut);
+    let address = ready.address().to_string();
+    mark_directory(&ready, address.clone()).await;
+    let source = Opened::in_directory(ready.path(), &HostKeySource::File)
+        .await
+        .unwrap();
+    let server = Server::open(&ready.address()).await.unwrap();
+    server.pools.writer.close().await;
+    let catalog = Catalog::of_this_program().await.unwrap();
+    let settled = to_server::settle(&catalog, &source, &server, mark(address.clone()), lost()).await;
+    assert_eq!(code_of(settled), "move-unsettled");
+    source.writer.close().await;
+    drop(source);
+    assert!(ready.open_directory().await.is_err());
+    ready.copy().await.unwrap();
+    assert_eq!(ready.that_open().await, (false, true));
+
+    let settled = from_server::settle(&server, &mark(address), lost()).await;
+    assert_eq!(code_of(settled), "move-unsettled");
 }
 
 /// Marks a record as one that is moved elsewhere, as a program does that ends right after.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use bss_model::AssetSelection;
 use bss_model::moment::Moment;
+use bss_model::{Act, AssetSelection};
 
 use super::*;
 use crate::database::clock::is_of_a_database;
@@ -25,6 +25,10 @@ async fn a_record_with_something_in_every_table_is_the_same_there_and_back() {
     let error = Record::open_with(folder.path(), &source).await.unwrap_err();
     assert_eq!(error.diagnosis().code, "record-moved");
     assert!(error.to_string().contains(&address.to_string()), "{error}");
+    assert_eq!(
+        Record::moved(folder.path(), &source).await.unwrap().as_ref(),
+        Some(&there)
+    );
     let verified = Record::verify_server(folder.path(), &source, &address, Some(&there.tables)).await;
     let verified = verified.unwrap();
     assert!(
@@ -41,10 +45,16 @@ async fn a_record_with_something_in_every_table_is_the_same_there_and_back() {
         .await
         .unwrap_err();
     assert_eq!(error.diagnosis().code, "record-moved");
+    assert_eq!(Record::moved(other.path(), &source).await.unwrap(), None);
     let record = Record::open_with(other.path(), &source).await.unwrap();
     assert!(record.verify().await.is_ok());
-    let noticed = "SELECT COUNT(*) FROM acts WHERE act = 'notice-restoration'";
-    assert_eq!(record.readers.sql(noticed).scalar::<i64>().await.unwrap(), 0);
+    // It is in place, and no copy.
+    let noticed = record.readers.sql("SELECT COUNT(*) FROM acts WHERE act = $1");
+    let noticed = noticed.bind(Act::NoticeRestoration.word()).scalar::<i64>();
+    assert_eq!(
+        (noticed.await.unwrap(), record.awaits_adoption().await.unwrap()),
+        (0, false)
+    );
     assert_eq!(record.host_key_uses().await.unwrap().unopened, 0);
     change(&record).await.unwrap();
     assert_eq!(record.verify_acts(None).await.unwrap().acts, 4);
