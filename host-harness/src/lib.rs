@@ -126,11 +126,12 @@ pub use bss_model::{
 };
 pub use bss_record::{
     ApiClientError, AuditError, AuditedActs, BackupError, BeyondSpendingLimit, CertificateRequest,
-    CertificateStore, Copied, CopyError, CorrectCustomerError, CreateError, DatabaseAddress, DatabaseAddressError,
-    DatabaseUnfit, DatabaseWarning, DecideError, ERASED_CUSTOMERS_FILE, EraseCustomerError, HostKeyRotation,
-    HostKeyUse, HostKeyUses, ImportError, ImportedCertificate, PlatformError, ProductError, RECORD_FILE,
-    Record, RecordError, ResendMailError, Restored, RetryError, RetryMailError, SaveError, SaveSellerError,
-    SpendingLimitError, StartRunError, TableDigest, Verified, VerifiedServer, WebhookError, WithdrawError, verify_backup,
+    CertificateStore, Copied, CopyError, CorrectCustomerError, CreateError, DatabaseAddress,
+    DatabaseAddressError, DatabaseUnfit, DatabaseWarning, DecideError, ERASED_CUSTOMERS_FILE,
+    EraseCustomerError, HostKeyRotation, HostKeyUse, HostKeyUses, ImportError, ImportedCertificate,
+    PlatformError, ProductError, RECORD_FILE, Record, RecordError, ResendMailError, Restored, RetryError,
+    RetryMailError, SaveError, SaveSellerError, SpendingLimitError, StartRunError, TableDigest, Verified,
+    VerifiedServer, WebhookError, WithdrawError, verify_backup,
 };
 pub use bss_sandbox::{
     CallContext, CallError, CallEvent, CallLimits, CallListener, FailedCall, LastWords, LoadError, LogLevel,

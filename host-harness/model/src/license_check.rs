@@ -193,7 +193,15 @@ mod tests {
     #[test]
     fn a_name_that_can_not_be_quoted_is_none() {
         let too_long = "i".repeat(LICENSE_ID_BYTES + 1);
-        for id in ["", "two words", "a\nb", "\u{1b}[2J", "é", too_long.as_str()] {
+        for id in [
+            "",
+            "two words",
+            "a\nb",
+            "a\0b",
+            "\u{1b}[2J",
+            "é",
+            too_long.as_str(),
+        ] {
             let changes: [fn(&mut License, &str); 3] = [
                 |license, id| license.client_transaction_id = id.to_owned(),
                 |license, id| license.transaction_id = id.to_owned(),

@@ -229,7 +229,8 @@ impl NewOrder {
     pub fn invalid_parties(&self) -> Vec<InvalidParty> {
         let invalid =
             |party, field, path, is_valid: bool| (!is_valid).then_some(InvalidParty { party, field, path });
-        let is_given = |text: &str| !text.trim().is_empty();
+        // A database on a server keeps no NUL, and nobody has a name with one.
+        let is_given = |text: &str| !text.trim().is_empty() && !text.contains('\0');
         let (customer, seller) = ("the customer", "the reseller");
         let of = &self.customer;
         let mut fields = vec![
@@ -296,5 +297,27 @@ mod tests {
         };
         let typed = [("b", 1), ("a", 2), ("b", 3), ("a", u32::MAX)].map(line);
         assert_eq!(merged(&typed), [("b", 4), ("a", u32::MAX)].map(line));
+    }
+
+    #[test]
+    fn a_party_has_no_id_and_no_name_that_a_database_on_a_server_does_not_keep() {
+        let party = |id: &str, name: &str| Party {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            country: "GR".to_owned(),
+        };
+        let order = NewOrder {
+            instance_id: uuid::Uuid::nil(),
+            customer: party("c\0", "Customer"),
+            contact: None,
+            reseller: Some(party("r", "Resel\0ler")),
+            lines: Vec::new(),
+            idempotency_key: None,
+            platform: None,
+            shown_prices: Vec::new(),
+        };
+        let invalid = order.invalid_parties();
+        let paths: Vec<_> = invalid.iter().map(|party| party.path).collect();
+        assert_eq!(paths, ["customer.id", "reseller.name"]);
     }
 }

@@ -502,13 +502,13 @@ mod tests {
     const ROWS: [&str; 4] = [
         "INSERT INTO instances (id, owner, name, currency, options, reach, standing, version, settings, authorities, services_entity_tag,
                                 created_at_ms)
-         VALUES ($1, '', 'esd', 'EUR', '{}', '{}', 'ready', 1, '{}', '[]', '', 1)",
+         VALUES ($1, '', 'shop', 'EUR', '{}', '{}', 'ready', 1, '{}', '[]', '', 1)",
         "INSERT INTO orders (id, instance_id, request_digest, customer, customer_id, contact, placed_at_ms)
          VALUES ($1, $1, '', '{\"id\":\"c\",\"name\":\"n\",\"country\":\"GR\"}', 'c', NULL, 1)",
         "INSERT INTO assets (id, instance_id, order_id, position, product_code, product_name, generation, customer_id, client_transaction_id,
                              status, sync_status, return_status, created_at_ms, wanted_since_ms)
          VALUES ($1, $1, $1, 1, 'p', 'P', 0, 'c', $1, 'active', 'unsynchronised', 'none', 1, 1)",
-        "INSERT INTO charges (instance_id, prefix, number, order_id, customer_id, charged_at_ms) VALUES ($1, 'ESD', 7, $1, 'c', 1)",
+        "INSERT INTO charges (instance_id, prefix, number, order_id, customer_id, charged_at_ms) VALUES ($1, 'SHOP', 7, $1, 'c', 1)",
     ];
 
     #[tokio::test]
@@ -521,7 +521,7 @@ mod tests {
             let row = record.writer.sql(row).bind(id.to_string());
             row.execute().await.unwrap();
         }
-        let found = record.find("ESD-000007", None, 9).await.unwrap().found;
+        let found = record.find("SHOP-000007", None, 9).await.unwrap().found;
         let found: Vec<_> = found.iter().map(|found| (found.kind, found.by)).collect();
         assert_eq!(found, [(FoundKind::Charge, FoundBy::Id)]);
         for (number, problem) in [

@@ -26,7 +26,7 @@ struct Hosts {
 const ROWS: [&str; 4] = [
     "INSERT INTO instances (id, owner, name, currency, options, reach, standing, version, settings, authorities, services_entity_tag,
                             created_at_ms)
-     SELECT $1, '', 'esd', 'EUR', '{}', '{}', 'ready', 1, '{}', '[]', '', 1 WHERE $3 = 1",
+     SELECT $1, '', 'shop', 'EUR', '{}', '{}', 'ready', 1, '{}', '[]', '', 1 WHERE $3 = 1",
     "INSERT INTO orders (id, instance_id, request_digest, customer, customer_id, contact, placed_at_ms)
      VALUES ($2, $1, '', '{\"id\":\"c\",\"name\":\"n\",\"country\":\"GR\"}', 'c', '{\"email\":\"e@example.test\",\"language\":\"el\"}', 1)",
     "INSERT INTO assets (id, instance_id, order_id, position, product_code, product_name, generation, customer_id, client_transaction_id,

@@ -8,6 +8,9 @@ use bss_model::Cursor;
 use bss_model::clock::rfc3339;
 use bss_model::words::UnknownWord;
 use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
+use sqlx::error::DatabaseError;
+use sqlx::postgres::PgDatabaseError;
+use sqlx::sqlite::SqliteError;
 
 use crate::postgres::DatabaseUnfit;
 
@@ -157,6 +160,13 @@ impl Diagnose for RecordError {
             Self::Directory { source, .. } if source.kind() == io::ErrorKind::StorageFull => disk_full(),
             Self::Database(error) if is_disk_full(error) => disk_full(),
             Self::Database(error) if is_corrupt(error) => damaged(),
+            Self::Database(error) if is_state(error, SERVER_FULL) => {
+                Diagnosis::new(ErrorKind::Unavailable, "disk-full").say("make room on the disk of the database's server")
+            }
+            Self::Database(error) if is_state(error, NO_CHARACTER) => {
+                Diagnosis::new(ErrorKind::Invalid, "text-with-nul")
+                    .say("leave the NUL character out, which a database on a server does not keep")
+            }
             Self::Directory { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
                 Diagnosis::new(ErrorKind::Unavailable, "data-directory-read-only").say(
                     "every command writes to the data directory, also one that only shows: mount it for writing, or restore a backup \
@@ -239,7 +249,6 @@ impl RecordError {
 fn is_disk_full(error: &sqlx::Error) -> bool {
     const SQLITE_FULL: i32 = 13;
     primary_code(error) == Some(SQLITE_FULL)
-        || is_servers_disk_full(error)
         || matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull)
 }
 
@@ -251,21 +260,24 @@ fn is_corrupt(error: &sqlx::Error) -> bool {
     matches!(primary_code(error), Some(SQLITE_CORRUPT | SQLITE_NOTADB))
 }
 
-/// SQLite's result code without what an extended one adds in its higher bits. `None` of an error of PostgreSQL's, whose codes may
-/// consist of digits, too.
-fn primary_code(error: &sqlx::Error) -> Option<i32> {
-    let error = error.as_database_error()?;
-    let error = error.try_downcast_ref::<sqlx::sqlite::SqliteError>()?;
-    let code = sqlx::error::DatabaseError::code(error)?;
-    Some(code.parse::<i32>().ok()? & 0xff)
+/// PostgreSQL's state of a server whose disk is full (postgresql.org/docs/current/errcodes-appendix.html).
+const SERVER_FULL: &str = "53100";
+/// PostgreSQL's state of a text with a byte that it can't have. Every text is UTF-8 here, in which only NUL is refused.
+const NO_CHARACTER: &str = "22021";
+
+/// Whether an error is of a PostgreSQL server, with that state.
+fn is_state(error: &sqlx::Error, state: &str) -> bool {
+    let of_server = error
+        .as_database_error()
+        .and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    of_server.is_some_and(|error| error.code() == state)
 }
 
-/// Whether a PostgreSQL server's disk is full (`disk_full`, postgresql.org/docs/15/errcodes-appendix.html).
-fn is_servers_disk_full(error: &sqlx::Error) -> bool {
-    const DISK_FULL: &str = "53100";
-    let error = error.as_database_error();
-    let error = error.and_then(|error| error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>());
-    error.is_some_and(|error| error.code() == DISK_FULL)
+/// SQLite's result code without what an extended one adds in its higher bits. A server's states are digits, too, and no such codes.
+fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    let error: &dyn DatabaseError = error.as_database_error()?.try_downcast_ref::<SqliteError>()?;
+    let code = error.code()?;
+    Some(code.parse::<i32>().ok()? & 0xff)
 }
 
 impl From<UnknownWord> for RecordError {
@@ -302,5 +314,39 @@ mod tests {
         assert_eq!(full.diagnosis().code, "disk-full");
         let other = RecordError::from(sqlx::Error::PoolClosed);
         assert_eq!(other.diagnosis().code, "record-unavailable");
+    }
+
+    #[tokio::test]
+    async fn what_a_server_says_is_called_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = crate::test_record::database().await;
+        let record = crate::test_record::on_server(&database, folder.path()).await;
+        for (statement, text, kind, code) in [
+            ("SELECT $1", "a\0b", ErrorKind::Invalid, "text-with-nul"),
+            (
+                "SELECT CAST($1 AS BIGINT)",
+                "x",
+                ErrorKind::Unavailable,
+                "record-unavailable",
+            ),
+        ] {
+            let answer = record.readers.sql(statement).bind(text).fetch_one().await;
+            let diagnosis = answer.unwrap_err().diagnosis();
+            assert_eq!((diagnosis.kind, diagnosis.code.as_ref()), (kind, code));
+        }
+        // 22029 is 13 in its lowest byte, as SQLite's code of a full disk is.
+        for (raise, code) in [
+            (
+                "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '53100'; END $$",
+                "disk-full",
+            ),
+            (
+                "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '22029'; END $$",
+                "record-unavailable",
+            ),
+        ] {
+            let error = record.writer.sql(raise).execute().await.unwrap_err();
+            assert_eq!(error.diagnosis().code, code);
+        }
     }
 }

@@ -142,8 +142,12 @@ async fn copy(place: Place<'_>, back: bool, undo: bool, json: bool) -> Outcome {
         view.to
     ));
     output::note(match back {
-        false => "the record in the data directory opens no more; start all hosts with this database. `record copy --undo` takes it back as long as nothing was written",
-        true => "the record in the database opens no more; stop all other hosts for good. `record copy --back --undo` takes it back as long as nothing was written",
+        false => {
+            "the record in the data directory opens no more; start all hosts with this database. `record copy --undo` takes it back as long as nothing was written"
+        }
+        true => {
+            "the record in the database opens no more; stop all other hosts for good. `record copy --back --undo` takes it back as long as nothing was written"
+        }
     });
     Ok(ExitStatus::Done)
 }

@@ -106,13 +106,19 @@ fn statement(which: Which) -> &'static str {
 ///
 /// # Errors
 /// When it does not come in time.
-pub(super) async fn begin(connection: &mut PgConnection, told: &Told, which: Which) -> Result<Turn, RecordError> {
+pub(super) async fn begin(
+    connection: &mut PgConnection,
+    told: &Told,
+    which: Which,
+) -> Result<Turn, RecordError> {
     let begin = match which {
         Which::OfRecord => BEGIN_WRITE,
         Which::Any => BEGIN_MOVE,
     };
     raw_sql(begin).execute(&mut *connection).await?;
-    let row: Option<PgRow> = sqlx::query(how_to_take(told, which)).fetch_optional(&mut *connection).await?;
+    let row: Option<PgRow> = sqlx::query(how_to_take(told, which))
+        .fetch_optional(&mut *connection)
+        .await?;
     let Some(row) = row else {
         return Err(no_turn(connection).await?);
     };

@@ -118,7 +118,7 @@ fn order(instance_id: Uuid, quantity: u32, key: Option<&str>) -> NewOrder {
 /// What becomes of the same order on two hosts at the same time.
 async fn ordered_at_once(turns: bool) -> [Result<Placed, PlaceError>; 2] {
     let hosts = Hosts::empty().await;
-    let instance = shop(&hosts.one, "esd").await;
+    let instance = shop(&hosts.one, "shop").await;
     hosts.take_turns(turns);
     let place = async |host: &Record| {
         host.place_order(order(instance, 1, Some("BASKET-7")), &actor())
@@ -148,7 +148,7 @@ async fn without_the_turn_one_of_two_hosts_fails_to_place_the_order_of_the_other
 /// How many units of a limit of ten two hosts sell at the same time, each six of them at most.
 async fn sold_at_once(turns: bool) -> u64 {
     let hosts = Hosts::empty().await;
-    let instance = shop(&hosts.one, "esd").await;
+    let instance = shop(&hosts.one, "shop").await;
     let instance = hosts.one.instance_by_id(instance).await.unwrap().unwrap();
     let limit = Spending::Units(10);
     let limited = hosts.one.limit_spending(&instance, Some(&limit), &actor()).await;
@@ -221,7 +221,7 @@ async fn numbers(record: &Record) -> BTreeSet<String> {
 #[tokio::test]
 async fn two_hosts_number_the_charges_of_an_instance_without_gaps_also_after_one_was_undone() {
     let hosts = Hosts::empty().await;
-    let instance = shop(&hosts.one, "esd").await;
+    let instance = shop(&hosts.one, "shop").await;
     let placed = hosts.one.place_order(order(instance, 8, None), &actor()).await;
     placed.unwrap();
     let of_one = take(&hosts.one, instance, 4).await;
@@ -233,14 +233,14 @@ async fn two_hosts_number_the_charges_of_an_instance_without_gaps_also_after_one
         undone.sql(count).execute().await.unwrap();
         undone.rollback().await.unwrap();
     }
-    let expected = (1..=8).map(|number| format!("ESD-{number:06}"));
+    let expected = (1..=8).map(|number| format!("SHOP-{number:06}"));
     assert_eq!(numbers(&hosts.other).await, expected.collect());
 }
 
 /// What becomes of one prefix of charges that two hosts choose for an instance each.
 async fn chosen_at_once(turns: bool) -> [Result<ChargeSeries, ChargePrefixError>; 2] {
     let hosts = Hosts::empty().await;
-    let (first, second) = (shop(&hosts.one, "esd").await, shop(&hosts.one, "acme").await);
+    let (first, second) = (shop(&hosts.one, "one").await, shop(&hosts.one, "other").await);
     hosts.take_turns(turns);
     let choose = async |host: &Record, instance| {
         let prefix = "SHOP".parse().unwrap();
@@ -276,7 +276,7 @@ async fn without_the_turn_two_hosts_give_one_prefix_to_two_instances() {
 /// What becomes of settings that two hosts save at the same time.
 async fn saved_at_once(turns: bool) -> [Result<String, SaveError>; 2] {
     let hosts = Hosts::empty().await;
-    let instance = shop(&hosts.one, "esd").await;
+    let instance = shop(&hosts.one, "shop").await;
     hosts.take_turns(turns);
     let save = async |host: &Record, country: &str| {
         let saved = host.save_settings(instance, 1, settings(country), &actor()).await;
@@ -317,7 +317,7 @@ async fn without_the_turn_one_of_two_hosts_takes_the_settings_of_the_other_for_d
 /// How many of two hosts take the one run that waits.
 async fn run_at_once(turns: bool) -> usize {
     let hosts = Hosts::empty().await;
-    let instance = shop(&hosts.one, "esd").await;
+    let instance = shop(&hosts.one, "shop").await;
     let started = hosts.one.start_services_run(instance, None, &actor()).await;
     started.unwrap();
     hosts.take_turns(turns);
