@@ -184,6 +184,34 @@ async fn a_catalog_that_breaks_the_contract_changes_nothing() {
     }
 }
 
+/// A database on a server keeps no NUL: what a plugin says must not decide whether it can be written down.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nul_that_a_plugin_says_comes_into_no_text_on_record() {
+    let scenario = Scenario::ready().await;
+    let mut said = lawful();
+    let product = &mut said.products[0];
+    product.name = "Office\0Home".to_owned();
+    product.description = "for\0one".to_owned();
+    said.summary.product_types[0].name = "Off\0ice".to_owned();
+    said.summary.skipped = vec!["lost\0".to_owned()];
+    let host = reading(&scenario, said).await;
+    fetch(&host).await.expect("it is cleaned");
+    let before = kept(&host).await;
+    let product = &before[0].offered;
+    assert_eq!([&product.name, &product.description], ["Office Home", "for one"]);
+    let instance = host.named_instance(INSTANCE).await.expect("the instance");
+    let types = host.record().product_types(instance.id).await.expect("the types");
+    assert_eq!(types[0].name, "Off ice");
+
+    // What names something is taken as it is, or not at all.
+    let mut broken = lawful();
+    broken.products[0].code = "ho\0me".to_owned();
+    let host = reading(&scenario, broken).await;
+    let error = fetch(&host).await.expect_err("no product has that code");
+    assert_eq!(error.diagnosis().code, "plugin-defect", "{error:?}");
+    assert_eq!(kept(&host).await, before);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_catalog_may_be_empty_that_never_had_a_product() {
     let scenario = Scenario::ready().await;
