@@ -14,6 +14,7 @@ mod guest;
 mod guest_requests;
 mod http2;
 mod misdirected;
+mod permits;
 mod pool;
 mod proxy;
 mod server;
