@@ -95,7 +95,9 @@ pub use product::{
     ProductDifference, RecordedPriceChange, RunDifference,
 };
 pub use reconciliation::{Reconciliation, StatementDifference};
-pub use record::{Backup, MadeRecord, Record, Restoration, RestoredRecord};
+pub use record::{
+    Backup, CopiedTable, MadeRecord, MovedRecord, Record, Restoration, RestoredRecord, VerifiedDatabase,
+};
 pub use replay::{Difference, ReplayedCall};
 pub use report::{Report, ReportEntry, Sum};
 pub use seller::Seller;

@@ -40,7 +40,7 @@ impl From<&Verified> for Backup {
 /// The rows of a table, as they were copied or verified.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Table {
+pub struct CopiedTable {
     /// The table's name.
     pub table: String,
     /// The number of its rows.
@@ -49,7 +49,7 @@ pub struct Table {
     pub sha256: String,
 }
 
-impl From<&TableDigest> for Table {
+impl From<&TableDigest> for CopiedTable {
     fn from(digest: &TableDigest) -> Self {
         Self {
             table: digest.table.clone(),
@@ -68,7 +68,7 @@ pub struct MovedRecord {
     /// When it was moved, in milliseconds.
     pub at_ms: i64,
     /// What it has.
-    pub tables: Vec<Table>,
+    pub tables: Vec<CopiedTable>,
 }
 
 impl From<&Copied> for MovedRecord {
@@ -76,7 +76,7 @@ impl From<&Copied> for MovedRecord {
         Self {
             to: copied.to.clone(),
             at_ms: copied.at_ms,
-            tables: copied.tables.iter().map(Table::from).collect(),
+            tables: copied.tables.iter().map(CopiedTable::from).collect(),
         }
     }
 }
@@ -88,7 +88,7 @@ pub struct VerifiedDatabase {
     /// The record's own id.
     pub record_id: Uuid,
     /// What it has.
-    pub tables: Vec<Table>,
+    pub tables: Vec<CopiedTable>,
     /// The number of sealed values, all of which were opened.
     pub sealed_values: u64,
 }
@@ -97,7 +97,7 @@ impl From<&VerifiedServer> for VerifiedDatabase {
     fn from(verified: &VerifiedServer) -> Self {
         Self {
             record_id: verified.record,
-            tables: verified.tables.iter().map(Table::from).collect(),
+            tables: verified.tables.iter().map(CopiedTable::from).collect(),
             sealed_values: verified.sealed_values,
         }
     }

@@ -34,7 +34,10 @@ async fn each_request_asks_for_its_permit_and_without_one_nothing_leaves() {
     caller.outbound = caller.outbound.permitted_by(Permit::new(move || {
         its_asked.fetch_add(1, Ordering::Relaxed);
         let may = its_may.load(Ordering::Relaxed);
-        Box::pin(async move { may.then_some(()).ok_or_else(|| "others have taken over".to_owned()) }) as Permitted
+        Box::pin(async move {
+            may.then_some(())
+                .ok_or_else(|| "others have taken over".to_owned())
+        }) as Permitted
     }));
     for (is_permitted, seen_then, asked_then) in [(true, 1, 1), (false, 1, 2), (true, 2, 3)] {
         may.store(is_permitted, Ordering::Relaxed);
@@ -42,7 +45,10 @@ async fn each_request_asks_for_its_permit_and_without_one_nothing_leaves() {
         match is_permitted {
             true => assert_eq!(answered.unwrap(), "answer"),
             // The code that says "not sent" and nothing else.
-            false => assert!(matches!(answered, Err(Error::DestinationUnavailable)), "{answered:?}"),
+            false => assert!(
+                matches!(answered, Err(Error::DestinationUnavailable)),
+                "{answered:?}"
+            ),
         }
         assert_eq!(seen.load(Ordering::Relaxed), seen_then);
         assert_eq!(asked.load(Ordering::Relaxed), asked_then);
