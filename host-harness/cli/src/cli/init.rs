@@ -8,7 +8,7 @@ use host_harness::{RECORD_FILE, view};
 
 use super::database::Place;
 use super::exit_status::ExitStatus;
-use super::failure::Outcome;
+use super::failure::{Failure, Outcome};
 use super::{output, show};
 
 #[derive(Debug, Args)]
@@ -29,6 +29,12 @@ pub(super) async fn run(place: Place<'_>, asked: &InitArguments, json: bool) -> 
         Ok(record) => (record, true),
         Err(error) if asked.if_missing && error.diagnosis().code == "record-is-there" => {
             (place.open().await?, false)
+        }
+        Err(error) if place.database.is_some() && error.diagnosis().code == "host-key-missing" => {
+            return Err(Failure::from(error).hint(
+                "no key is made beside a database, which other hosts may have another one for: make one with `bss-host key new --out FILE`, \
+                 name it with `--host-key-file FILE`, and give it to every host",
+            ));
         }
         Err(error) => return Err(error.into()),
     };

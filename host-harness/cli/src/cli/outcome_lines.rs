@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 
-use bss_model::{Outcome as LicenseOutcome, Problem};
+use bss_model::{Outcome as LicenseOutcome, Problem, with_causes};
 use futures_util::StreamExt as _;
 use host_harness::{Host, OutcomeCursor, OutcomeKind};
 use tokio::sync::oneshot;
@@ -52,13 +52,21 @@ async fn follow(
     json: bool,
 ) -> Result<(), Failure> {
     let mut outcomes = pin!(host.outcome_stream(after).take_until(ended));
+    // A record that is gone for a while is looked for several times a second.
+    let mut is_told = false;
     while let Some(outcome) = outcomes.next().await {
         match outcome {
             Ok(outcome) => {
                 tell(&host, &outcome, json).await?;
                 after = outcome.cursor;
+                is_told = false;
             }
-            Err(error) => tracing::warn!(%error, "outcomes can't be read now; they are told once they can"),
+            Err(error) if !is_told => {
+                let error = with_causes(&error);
+                tracing::warn!(error, "outcomes can't be read now; they are told once they can");
+                is_told = true;
+            }
+            Err(_) => {}
         }
     }
     // What came since the stream has looked for the last time.

@@ -20,6 +20,7 @@ pub(super) async fn run(host: &Host, arguments: &StatusArguments, json: bool) ->
         show::json(&status)?;
     } else {
         show_status(&status);
+        status.database_warnings.iter().for_each(output::note);
     }
     let end = alerts::end(status.open_alerts);
     if arguments.expect_worker && status.workers.is_empty() {
