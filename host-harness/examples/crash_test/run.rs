@@ -153,6 +153,7 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
     let shop = Shop::open(places, address, processes.details(), processes.second_details()).await?;
     let attempts = match &mut server {
         Some(server) => {
+            server.remember_long()?;
             if let Some(failover) = arguments.failover {
                 server.add_standby(failover)?;
             }
