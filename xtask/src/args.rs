@@ -24,9 +24,11 @@ usage: cargo xtask <command>
       Builds the component and runs `bss-host demo` with it; passes on the arguments and the exit code.
   crash-test [--orders N] [--kills K] [--seed S] [--json] [--forget-attempts]
              [--disaster restore|clock|copy [--without-protection]]
+             [--record postgres [--hosts N] [--failover [synchronous|lossy]] [--without-protection]]
       Kills workers and the simulator while licenses are bought, and compares what was bought with what is on record;
       exits with 0 only if every license is on record once. The seed is printed, and repeats the same kills.
       `--disaster` also restores older backups, steps the clock, or runs copies beside the original.
+      `--record postgres` has N hosts on a server's record, which is killed, too, or taken over from by a standby.
   package
       Packages the crates that an embedder needs, and compiles them from their packages alone.
   size

@@ -2,9 +2,10 @@
 //! runs beside the original. Each can be undone behind the host's back, so that the test must find what went wrong.
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bss_model::moment::uptime;
@@ -27,12 +28,15 @@ pub(crate) enum Disaster {
 const STEPS_MS: [i64; 8] = [-60_000, 0, 60_000, -60_000, 0, YEAR_MS, -YEAR_MS, 0];
 const YEAR_MS: i64 = 365 * 24 * 60 * 60 * 1_000;
 
-/// A wall clock that the test steps, in every process that it is preloaded into.
+/// A wall clock that the test steps, and a clock of what has passed that it holds, in every process that they are preloaded into.
 pub(crate) struct SteppedClock {
     library: PathBuf,
     file: PathBuf,
     now_ms: i64,
 }
+
+/// How far the wall clocks of hosts on several machines are from the right time, in turn.
+const OFF_BY_MS: [i64; 3] = [600_000, -600_000, 0];
 
 impl SteppedClock {
     /// Compiles the library to preload; the clock is right.
@@ -51,12 +55,45 @@ impl SteppedClock {
             compiled.success(),
             "the stepped clock can't be compiled ({compiled})"
         );
-        fs::write(&file, 0_i64.to_ne_bytes())?;
-        Ok(Self {
+        let clock = Self {
             library,
             file,
             now_ms: 0,
-        })
+        };
+        clock.write([0, 0])?;
+        Ok(clock)
+    }
+
+    /// Makes a clock for each of so many hosts, which are minutes apart.
+    pub(crate) fn make_apart(directory: &Path, hosts: usize) -> Result<Vec<Self>> {
+        let Self { library, file, .. } = Self::make(directory)?;
+        let make = |(host, now_ms)| {
+            let clock = Self {
+                library: library.clone(),
+                file: file.with_extension(format!("{host}")),
+                now_ms,
+            };
+            clock.write([now_ms, 0])?;
+            Ok(clock)
+        };
+        let off_by = OFF_BY_MS.into_iter().cycle().take(hosts);
+        off_by.enumerate().map(make).collect()
+    }
+
+    /// Has a process that was stopped not know for how long, like one of a machine that was asleep.
+    pub(crate) fn hide(&self, stopped: Duration) -> Result<()> {
+        self.write([self.now_ms, -i64::try_from(stopped.as_millis())?])
+    }
+
+    fn write(&self, [wall_ms, passed_ms]: [i64; 2]) -> Result<()> {
+        let bytes = [wall_ms.to_ne_bytes(), passed_ms.to_ne_bytes()].concat();
+        // In place: the processes have the file mapped.
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&self.file)?;
+        Ok(FileExt::write_all_at(&file, &bytes, 0)?)
     }
 
     /// Has a process told the time by this clock.
@@ -77,9 +114,7 @@ impl SteppedClock {
     }
 
     fn set(&mut self, ms: i64) -> Result<i64> {
-        // In place: the processes have the file mapped.
-        let file = fs::OpenOptions::new().write(true).open(&self.file)?;
-        std::os::unix::fs::FileExt::write_all_at(&file, &ms.to_ne_bytes(), 0)?;
+        self.write([ms, 0])?;
         let moved = ms - self.now_ms;
         self.now_ms = ms;
         Ok(moved)
@@ -172,7 +207,7 @@ pub(crate) fn youth() -> String {
 async fn open(data_dir: &Path) -> Result<SqlitePool> {
     let options = SqliteConnectOptions::new()
         .filename(data_dir.join(RECORD_FILE))
-        .busy_timeout(std::time::Duration::from_secs(30));
+        .busy_timeout(Duration::from_secs(30));
     let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options);
     pool.await.context("the host's database can't be opened")
 }

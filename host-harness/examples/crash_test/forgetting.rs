@@ -5,8 +5,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use bss_record::RECORD_FILE;
+use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, SqlitePool};
 
@@ -15,13 +16,22 @@ use crate::disasters::youth;
 /// How long a statement waits for the workers' writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The database of a data directory.
-pub(crate) struct Attempts {
-    pool: SqlitePool,
-    data_dir: PathBuf,
+/// The database of the record, past the library.
+pub(crate) enum Attempts {
+    /// The file of a data directory.
+    File { pool: SqlitePool, data_dir: PathBuf },
+    /// A server's, which may be killed and taken over from.
+    Server(PgPool),
 }
 
 impl Attempts {
+    /// Opens a server's database.
+    pub(crate) fn on_server(url: &str) -> Result<Self> {
+        let pool = PgPoolOptions::new().max_connections(1).connect_lazy(url)?;
+        Ok(Self::Server(pool))
+    }
+
+    /// Opens the database of a data directory.
     pub(crate) async fn open(data_dir: &Path) -> Result<Self> {
         let options = SqliteConnectOptions::new()
             .filename(data_dir.join(RECORD_FILE))
@@ -32,24 +42,34 @@ impl Attempts {
             .await
             .context("the host's database can't be opened")?;
         let data_dir = data_dir.to_owned();
-        Ok(Self { pool, data_dir })
+        Ok(Self::File { pool, data_dir })
     }
 
     /// Closes the database.
     pub(crate) async fn close(self) {
-        self.pool.close().await;
+        match self {
+            Self::File { pool, .. } => pool.close().await,
+            Self::Server(pool) => pool.close().await,
+        }
     }
 
-    /// A number that grows with every attempt that is begun.
-    pub(crate) async fn last(&self) -> Result<i64> {
-        let last = sqlx::query_scalar("SELECT COALESCE(MAX(rowid), 0) FROM attempts");
-        Ok(last.fetch_one(&self.pool).await?)
+    /// How many attempts were begun.
+    pub(crate) async fn begun(&self) -> Result<i64> {
+        self.count("SELECT COUNT(*) FROM attempts").await
+    }
+
+    async fn count(&self, counted: &'static str) -> Result<i64> {
+        let counted = match self {
+            Self::File { pool, .. } => sqlx::query_scalar(counted).fetch_one(pool).await,
+            Self::Server(pool) => sqlx::query_scalar(counted).fetch_one(pool).await,
+        };
+        Ok(counted?)
     }
 
     /// How many attempts were begun and never ended, because their workers were killed.
     pub(crate) async fn cut_off(&self) -> Result<u64> {
-        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM attempts WHERE finished_at_ms IS NULL")
-            .fetch_one(&self.pool)
+        let count = self
+            .count("SELECT COUNT(*) FROM attempts WHERE finished_at_ms IS NULL")
             .await?;
         Ok(u64::try_from(count).unwrap_or_default())
     }
@@ -57,12 +77,15 @@ impl Attempts {
     /// Deletes dead workers' unfinished attempts, as if they had never been, and frees their lines at once. Returns
     /// how many attempts.
     pub(crate) async fn forget(&self) -> Result<u64> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let Self::File { pool, data_dir } = self else {
+            bail!("only a record in a file is made to forget attempts");
+        };
+        let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
         let workers: Vec<String> = sqlx::query_scalar("SELECT id FROM workers")
             .fetch_all(&mut *transaction)
             .await?;
         let mut forgotten = 0;
-        for worker in workers.iter().filter(|worker| self.is_dead(worker)) {
+        for worker in workers.iter().filter(|worker| is_dead(data_dir, worker)) {
             let attempts = "DELETE FROM attempts WHERE finished_at_ms IS NULL
                             AND asset_id IN (SELECT id FROM assets WHERE worker = $1)";
             let lines = "UPDATE assets SET worker = NULL WHERE worker = $1";
@@ -89,10 +112,10 @@ impl Attempts {
         transaction.commit().await?;
         Ok(forgotten)
     }
+}
 
-    /// Whether no process holds the worker's file.
-    fn is_dead(&self, worker: &str) -> bool {
-        let file = self.data_dir.join("workers").join(format!("{worker}.lock"));
-        File::open(file).is_ok_and(|file| file.try_lock().is_ok())
-    }
+/// Whether no process holds a worker's file.
+fn is_dead(data_dir: &Path, worker: &str) -> bool {
+    let file = data_dir.join("workers").join(format!("{worker}.lock"));
+    File::open(file).is_ok_and(|file| file.try_lock().is_ok())
 }

@@ -13,6 +13,9 @@
 //! steps, or a copy of the record runs beside the original. With `--without-protection` the record is made to forget that,
 //! and duplicates must be found.
 //!
+//! With `--record postgres`, a PostgreSQL server has the record, each host has its own data directory and a clock that is minutes from the
+//! others', and the server is killed, too; see [`troubles`].
+//!
 //! With `--forget-attempts` the record forgets, while a worker is dead, that its purchases were ever begun. Then the
 //! same comparison must find duplicates: this is the test of the test.
 #![expect(
@@ -23,6 +26,7 @@
 
 mod clients;
 mod comparison;
+mod database_server;
 mod disasters;
 mod forgetting;
 mod processes;
@@ -30,6 +34,7 @@ mod receiver;
 mod run;
 mod schedule;
 mod shop;
+mod troubles;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -65,10 +70,25 @@ pub(crate) struct Arguments {
     #[arg(long)]
     pub(crate) forget_attempts: bool,
     /// What else happens, again and again
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", group = "trouble")]
     pub(crate) disaster: Option<disasters::Disaster>,
-    /// Undo what protects from the disaster, so that licenses are bought twice
-    #[arg(long, requires = "disaster")]
+    /// Who keeps the record in place of the data directory: a server, for hosts with data directories of their own. It is killed and
+    /// cut off, too, and a host is stopped for longer than its lease
+    #[arg(
+        long,
+        value_name = "ENGINE",
+        group = "trouble",
+        conflicts_with = "forget_attempts"
+    )]
+    pub(crate) record: Option<Engine>,
+    /// How many hosts work on the server's record
+    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u8).range(2..=16), requires = "record")]
+    pub(crate) hosts: u8,
+    /// Have a standby take over from the server, in place of stopping a host
+    #[arg(long, value_name = "KIND", num_args = 0..=1, default_missing_value = "synchronous", requires = "record")]
+    pub(crate) failover: Option<database_server::Failover>,
+    /// Undo what protects from the trouble, so that licenses are bought twice
+    #[arg(long, requires = "trouble")]
     pub(crate) without_protection: bool,
     /// The program `bss-host`
     #[arg(long, value_name = "FILE")]
@@ -82,6 +102,12 @@ pub(crate) struct Arguments {
     /// The program `acme-keys-vendor`, which is the second vendor's server
     #[arg(long, value_name = "FILE")]
     pub(crate) second_vendor: PathBuf,
+}
+
+/// A database that keeps the record of many hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Engine {
+    Postgres,
 }
 
 #[tokio::main]

@@ -1,18 +1,21 @@
 //! The processes under test: started, killed and started again on the same directories and ports.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::database_server::DatabaseServer;
 use crate::disasters::SteppedClock;
-use crate::schedule::{Victim, WORKERS};
+use crate::schedule::Victim;
 
 /// How many lines each worker buys at once.
 const AT_ONCE: &str = "16";
@@ -26,6 +29,9 @@ const READY_MAX: Duration = Duration::from_secs(60);
 
 /// How long another program may have the simulator's port, which was free while the simulator was dead.
 const PORT_MAX: Duration = Duration::from_secs(20);
+
+/// How long after its database was gone a host may end by itself. It tries to write what has happened for two minutes.
+const FORGIVEN: Duration = Duration::from_secs(150);
 
 /// The first of ten thousand ports that Linux gives no outgoing connection unless it is told to.
 const SERVER_PORTS: u16 = 20_000;
@@ -101,6 +107,38 @@ impl Places {
     }
 }
 
+/// A host that works: its data directory, and where its record is.
+#[derive(Clone, Debug)]
+pub(crate) struct HostPlace {
+    data_dir: PathBuf,
+    /// The address of the database. `None`: the record is in the data directory.
+    database: Option<String>,
+}
+
+impl HostPlace {
+    /// The places of two hosts in the data directory of the run.
+    pub(crate) fn in_one_directory(places: &Places) -> Vec<Self> {
+        let place = Self {
+            data_dir: places.data_dir(),
+            database: None,
+        };
+        vec![place; 2]
+    }
+
+    /// Makes places of hosts on a server's record: data directories of their own, with copies of the host key.
+    pub(crate) fn on_server(places: &Places, server: &DatabaseServer, hosts: usize) -> Result<Vec<Self>> {
+        let make = |host| {
+            let data_dir = places.directory.join(format!("bss-{}", host + 1));
+            DirBuilder::new().mode(0o700).create(&data_dir)?;
+            let key = places.data_dir().join(bss_keys::HOST_KEY_FILE);
+            fs::copy(key, data_dir.join(bss_keys::HOST_KEY_FILE))?;
+            let database = Some(server.url_of(host));
+            Ok(Self { data_dir, database })
+        };
+        (0..hosts).map(make).collect()
+    }
+}
+
 /// A process that is killed when it is dropped.
 struct Running(Child);
 
@@ -130,8 +168,12 @@ pub(crate) struct Processes {
     workers: Vec<Running>,
     /// Workers on copies of the data directory.
     copies: Vec<Running>,
-    /// The clock that workers tell the time by. `None`: the machine's.
-    pub(crate) clock: Option<SteppedClock>,
+    /// The places of the workers.
+    pub(crate) hosts: Vec<HostPlace>,
+    /// The clocks that workers tell the time by, in turn. None: the machine's.
+    pub(crate) clocks: Vec<SteppedClock>,
+    /// Until when a host may end by itself.
+    forgiven_until: Option<Instant>,
     /// Where the first worker serves. `None`: it only works, as the others do.
     pub(crate) server: Option<SocketAddr>,
 }
@@ -153,7 +195,9 @@ impl Processes {
             second,
             workers: Vec::new(),
             copies: Vec::new(),
-            clock: None,
+            hosts: Vec::new(),
+            clocks: Vec::new(),
+            forgiven_until: None,
             server: None,
         })
     }
@@ -175,7 +219,7 @@ impl Processes {
 
     /// Starts the workers.
     pub(crate) fn start_workers(&mut self) -> Result<()> {
-        for worker in 0..WORKERS {
+        for worker in 0..self.hosts.len() {
             self.workers.push(self.start_worker(worker)?);
         }
         Ok(())
@@ -191,27 +235,63 @@ impl Processes {
     /// Starts a worker on a copy of the data directory.
     pub(crate) fn start_on_copy(&mut self, data_dir: &Path) -> Result<()> {
         let name = format!("copy-{}", self.copies.len() + 1);
-        let copy = worker(&self.places, data_dir, None, &name)?;
+        let place = HostPlace {
+            data_dir: data_dir.to_owned(),
+            database: None,
+        };
+        let copy = worker(&self.places, &place, None, &name)?;
         self.copies.push(spawn(copy)?);
         Ok(())
     }
 
     fn start_worker(&self, number: usize) -> Result<Running> {
         let server = self.server.filter(|_| number == 0);
-        let mut command = worker(
-            &self.places,
-            &self.places.data_dir(),
-            server,
-            &worker_name(number),
-        )?;
-        if let Some(clock) = &self.clock {
+        let place = self.hosts.get(number).context("a worker without a place")?;
+        let mut command = worker(&self.places, place, server, &worker_name(number))?;
+        if let Some(clock) = self.clocks.iter().cycle().nth(number) {
             clock.preload(&mut command);
         }
         spawn(command)
     }
 
+    /// Sends a signal to a worker's process.
+    pub(crate) fn signal(&self, worker: usize, signal: Signal) -> Result<()> {
+        let process = i32::try_from(self.process(worker)?)?;
+        let process = Pid::from_raw(process).context("a worker without a process")?;
+        Ok(kill_process(process, signal)?)
+    }
+
+    /// The number of a worker's process.
+    pub(crate) fn process(&self, worker: usize) -> Result<u32> {
+        Ok(self.workers.get(worker).context("no such worker")?.0.id())
+    }
+
+    /// Has hosts start again that end by themselves soon, as a service manager does: a worker ends where it can't write what it has to.
+    pub(crate) fn forgive(&mut self) {
+        self.forgiven_until = Some(Instant::now() + FORGIVEN);
+    }
+
+    /// Starts hosts again that have ended by themselves where that is forgiven.
+    fn restart_forgiven(&mut self) -> Result<()> {
+        if self.forgiven_until.is_none_or(|until| Instant::now() > until) {
+            return Ok(());
+        }
+        for worker in 0..self.workers.len() {
+            let process = self.workers.get_mut(worker).context("no such worker")?;
+            if process.0.try_wait()?.is_some() {
+                eprintln!(
+                    "{} has ended by itself, and is started again",
+                    worker_name(worker)
+                );
+                self.start_again(Victim::Worker(worker))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Fails if a process has ended by itself.
     pub(crate) fn check(&mut self) -> Result<()> {
+        self.restart_forgiven()?;
         let named = [
             ("simulator".to_owned(), &mut self.simulator),
             ("second".to_owned(), &mut self.second),
@@ -367,8 +447,8 @@ pub(crate) fn free_address() -> Result<SocketAddr> {
     bail!("no port is free")
 }
 
-/// The command of a worker on a data directory, which serves too where it has an address.
-fn worker(places: &Places, data_dir: &Path, server: Option<SocketAddr>, name: &str) -> Result<Command> {
+/// The command of a worker at a place, which serves too where it has an address.
+fn worker(places: &Places, place: &HostPlace, server: Option<SocketAddr>, name: &str) -> Result<Command> {
     let mut command = Command::new(&places.bss_host);
     match server {
         Some(address) => command
@@ -379,10 +459,13 @@ fn worker(places: &Places, data_dir: &Path, server: Option<SocketAddr>, name: &s
     command
         .args(["--at-once", AT_ONCE])
         .arg("--data-dir")
-        .arg(data_dir)
+        .arg(&place.data_dir)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(places.log(name)?);
+    if let Some(database) = &place.database {
+        command.env("BSS_DATABASE_URL", database);
+    }
     Ok(command)
 }
 

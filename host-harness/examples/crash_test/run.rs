@@ -9,15 +9,17 @@ use bss_record::Record;
 use host_harness::Unfinished;
 use serde_json::{Value, json};
 
-use crate::Arguments;
 use crate::clients::{Answers, Clients};
 use crate::comparison::{Figures, Told};
+use crate::database_server::{DatabaseServer, Failover};
 use crate::disasters::{self, Disaster, SteppedClock};
 use crate::forgetting::Attempts;
-use crate::processes::{Places, Processes, free_address, must_exist, run_directory};
+use crate::processes::{HostPlace, Places, Processes, free_address, must_exist, run_directory};
 use crate::receiver::Receiver;
 use crate::schedule::{self, Kill, Victim};
 use crate::shop::{self, Shop};
+use crate::troubles::Troubles;
+use crate::{Arguments, Engine};
 
 /// How often the test looks whether lines are worked on again.
 const LOOK: Duration = Duration::from_millis(20);
@@ -135,21 +137,44 @@ pub(crate) async fn run(arguments: &Arguments, seed: u64) -> Result<Report> {
 
 async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Report> {
     let begin = Instant::now();
-    let kills = schedule::kills(seed, arguments.kills as usize);
+    let hosts = usize::from(arguments.hosts);
+    let mut server = match arguments.record {
+        Some(Engine::Postgres) => Some(DatabaseServer::start(hosts)?),
+        None => None,
+    };
+    let workers = if server.is_some() { hosts } else { 2 };
+    let kills = schedule::kills(seed, arguments.kills as usize, workers);
     let answer_after = match arguments.disaster {
         Some(Disaster::Clock) => SLOW_ANSWER_AFTER,
         _ => ANSWER_AFTER,
     };
     let mut processes = Processes::start(places.clone(), answer_after)?;
-    let shop = Shop::open(places, processes.details(), processes.second_details()).await?;
-    let attempts = Attempts::open(&places.data_dir()).await?;
+    let address = server.as_ref().map(DatabaseServer::address).transpose()?;
+    let shop = Shop::open(places, address, processes.details(), processes.second_details()).await?;
+    let attempts = match &mut server {
+        Some(server) => {
+            server.remember_long()?;
+            if let Some(failover) = arguments.failover {
+                server.add_standby(failover)?;
+            }
+            processes.hosts = HostPlace::on_server(places, server, hosts)?;
+            processes.clocks = SteppedClock::make_apart(&places.directory, hosts)?;
+            Attempts::on_server(&server.url())?
+        }
+        None => {
+            processes.hosts = HostPlace::in_one_directory(places);
+            Attempts::open(&places.data_dir()).await?
+        }
+    };
     if arguments.disaster == Some(Disaster::Clock) {
-        processes.clock = Some(SteppedClock::make(&places.directory)?);
+        processes.clocks = vec![SteppedClock::make(&places.directory)?];
     }
     let mut coming = Coming::new(arguments.orders, kills.len());
     let receiver = Receiver::start().await?;
     // A record that forgets may tell of a license twice, and a restored one tells nobody until an operator says so.
-    let remembers = arguments.disaster.is_none() && !arguments.forget_attempts;
+    let remembers = arguments.disaster.is_none()
+        && !arguments.forget_attempts
+        && arguments.failover != Some(Failover::Lossy);
     let mut clients = None;
     if remembers {
         shop.tell(&receiver).await?;
@@ -159,8 +184,19 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
     }
     shop.order(coming.first(), clients.as_mut()).await?;
     processes.start_workers()?;
+    let troubles = server.map(|server| Troubles {
+        server,
+        failover: arguments.failover,
+        protect: !arguments.without_protection,
+        // A host is stopped when all have plenty to do; a standby takes over half-way.
+        worst_at: match arguments.failover {
+            Some(_) => kills.len().div_ceil(2),
+            None => 1,
+        },
+    });
     let mut test = Test {
         processes,
+        troubles,
         shop,
         attempts,
         forget: arguments.forget_attempts,
@@ -175,11 +211,19 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
         if let Some(disaster) = arguments.disaster {
             test = test.strike(disaster, number, coming.placed).await?;
         }
+        if let Some(troubles) = &mut test.troubles {
+            troubles
+                .before(number, &mut test.processes, &test.shop, coming.placed)
+                .await?;
+        }
         if test.remembers {
             test.shop.return_some(test.processes.places(), RETURNS).await?;
             test.shop.withdraw_some().await?;
         }
         test.kill(number, kills.len(), kill).await?;
+        if let Some(troubles) = &mut test.troubles {
+            troubles.after(number, &mut test.processes, &test.shop).await?;
+        }
     }
     let answers = test.hear().await?;
     if test.remembers {
@@ -191,6 +235,7 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
         shop,
         attempts,
         forgotten,
+        troubles,
         ..
     } = test;
     // The processes are killed, so that nothing changes any more.
@@ -217,13 +262,16 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
         answers,
     };
     let figures = Figures::compare(&lines, &ledger, &told);
+    let cut_off = attempts.cut_off().await? + forgotten;
+    // Nobody asks the server any more.
+    drop(troubles);
     let is_vendors = |kill: &&Kill| kill.victim == Victim::Vendors;
     Ok(Report {
         seed,
         orders: arguments.orders,
         kills: kills.len(),
         vendor_kills: kills.iter().filter(is_vendors).count(),
-        cut_off: attempts.cut_off().await? + forgotten,
+        cut_off,
         seconds: begin.elapsed().as_secs_f64(),
         figures,
     })
@@ -272,6 +320,8 @@ impl Coming {
 /// A run that is under way.
 struct Test {
     processes: Processes,
+    /// What happens to the server that has the record, where there is one.
+    troubles: Option<Troubles>,
     shop: Shop,
     attempts: Attempts,
     forget: bool,
@@ -356,6 +406,7 @@ impl Test {
         processes.start_workers()?;
         Ok(Self {
             processes,
+            troubles: None,
             shop,
             attempts: Attempts::open(&data_dir).await?,
             older: None,
@@ -400,7 +451,7 @@ impl Test {
 
     /// Waits until nothing is open. Releases e-mails that were held back and that no customer has.
     async fn settle(&mut self) -> Result<bool> {
-        if let Some(clock) = &mut self.processes.clock {
+        if let Some(clock) = self.stepping_clock() {
             clock.put_right()?;
         }
         loop {
@@ -465,10 +516,18 @@ impl Test {
         Ok(())
     }
 
+    /// The clock that steps: the one of all workers.
+    fn stepping_clock(&mut self) -> Option<&mut SteppedClock> {
+        match self.processes.clocks.as_mut_slice() {
+            [clock] => Some(clock),
+            _ => None,
+        }
+    }
+
     /// Steps the workers' clock, if the test has one, and returns how far it moved. Where the record is made to believe the
     /// clock, the leases of the dead are over.
     async fn step_clock(&mut self, number: usize) -> Result<i64> {
-        let Some(clock) = &mut self.processes.clock else {
+        let Some(clock) = self.stepping_clock() else {
             return Ok(0);
         };
         let moved_ms = clock.step(number - 1)?;
@@ -481,9 +540,9 @@ impl Test {
 
     /// Waits until an attempt is begun after now, or nothing is left to attempt.
     async fn wait_for_work(&mut self) -> Result<()> {
-        let last = self.attempts.last().await?;
+        let begun = self.attempts.begun().await?;
         let begin = Instant::now();
-        while self.attempts.last().await? <= last && self.shop.unfinished().await?.licenses > 0 {
+        while self.attempts.begun().await? <= begun && self.shop.unfinished().await?.licenses > 0 {
             if begin.elapsed() > STILL_MAX {
                 bail!("lines are open, and nobody works on them");
             }

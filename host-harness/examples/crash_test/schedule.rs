@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-/// How many workers there are: with two, one goes on, and takes over, while the other is dead.
-pub(crate) const WORKERS: usize = 2;
-
 /// The length of a round of kills, of which one is the vendors' and the others are workers'.
 const VENDORS_EVERY: usize = 4;
 
@@ -30,8 +27,8 @@ pub(crate) struct Kill {
     pub(crate) delay: Duration,
 }
 
-/// The kills of a seed, in order.
-pub(crate) fn kills(seed: u64, count: usize) -> Vec<Kill> {
+/// The kills of a seed, in order, for so many workers.
+pub(crate) fn kills(seed: u64, count: usize, workers: usize) -> Vec<Kill> {
     let mut random = Random(seed);
     let mut kills = Vec::with_capacity(count);
     while kills.len() < count {
@@ -39,7 +36,7 @@ pub(crate) fn kills(seed: u64, count: usize) -> Vec<Kill> {
         for place in 0..VENDORS_EVERY as u64 {
             let victim = match place == vendors {
                 true => Victim::Vendors,
-                false => Victim::Worker(usize::try_from(random.below(WORKERS as u64)).unwrap_or_default()),
+                false => Victim::Worker(usize::try_from(random.below(workers as u64)).unwrap_or_default()),
             };
             let (least, most) = DELAY_MS;
             let delay = Duration::from_millis(least + random.below(most - least + 1));
@@ -74,21 +71,21 @@ mod tests {
 
     #[test]
     fn the_same_seed_is_the_same_schedule_and_another_is_another() {
-        assert_eq!(kills(7, 40), kills(7, 40));
-        assert_ne!(kills(7, 40), kills(8, 40));
-        assert_eq!(kills(7, 40)[..20], kills(7, 20));
+        assert_eq!(kills(7, 40, 2), kills(7, 40, 2));
+        assert_ne!(kills(7, 40, 2), kills(8, 40, 2));
+        assert_eq!(kills(7, 40, 2)[..20], kills(7, 20, 2));
     }
 
     #[test]
     fn every_fourth_kill_is_the_vendors_and_the_others_hit_every_worker() {
-        let kills = kills(1, 400);
+        let kills = kills(1, 400, 3);
         for four in kills.chunks(4) {
             let vendors = four.iter().filter(|kill| kill.victim == Victim::Vendors);
             assert_eq!(vendors.count(), 1);
         }
-        for worker in 0..WORKERS {
+        for worker in 0..3 {
             let hits = kills.iter().filter(|kill| kill.victim == Victim::Worker(worker));
-            assert!(hits.count() > 100);
+            assert!(hits.count() > 70);
         }
         let (least, most) = DELAY_MS;
         let delays = kills.iter().map(|kill| kill.delay.as_millis());

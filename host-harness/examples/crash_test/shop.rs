@@ -1,24 +1,27 @@
 //! The shop under test: instances of two vendors that are ready to sell, and its customers' orders.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::DirBuilder;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bss_keys::PfxCode;
 use bss_model::{
-    Actor, ApiScope, AssetFilter, AssetStatus, CancellationFilter, ChargeFilter, Choice, Contact, Decision,
-    DeliveryFilter, DeliveryState, MailDelivery, MailFilter, MailSettings, MailState, NewInstance,
+    Actor, ApiScope, Asset, AssetFilter, AssetStatus, CancellationFilter, ChargeFilter, Choice, Contact,
+    Decision, DeliveryFilter, DeliveryState, MailDelivery, MailFilter, MailSettings, MailState, NewInstance,
     NewWebhook, OrderFilter, Page, Party, Price, ProductFilter, Reach, Requester, RequesterKind, Secret,
     SyncStatus,
 };
 use bss_simulator::{TokenStatus, read_ledger};
 use data_encoding::BASE64;
 use host_harness::{
-    ApiClientRequest, Host, IpNet, OfPlugin, OrderRequest, PlatformCredentials, PlatformRequest,
-    SettingsChange, Unfinished,
+    ApiClientRequest, DatabaseAddress, Host, HostKeySource, IpNet, OfPlugin, OrderRequest,
+    PlatformCredentials, PlatformRequest, SettingsChange, Unfinished,
 };
 use mail_parser::MessageParser;
 use serde::Deserialize;
@@ -36,6 +39,12 @@ const INSTANCES: [&str; 2] = ["esd", "acme"];
 fn actor() -> Actor {
     Actor::operator("crash-test")
 }
+
+/// How long the record is waited for once its server is there again.
+const REACHED_WITHIN: Duration = Duration::from_secs(30);
+
+/// How often it is looked for.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The languages that customers read, one after the other.
 const LANGUAGES: [&str; 3] = ["de-DE", "en-US", "el-GR"];
@@ -59,8 +68,19 @@ enum Way {
 
 impl Shop {
     /// Sets the host up as an operator does, from the PFX file to products with a price.
-    pub(crate) async fn open(places: &Places, microsoft: &Details, second: &SecondDetails) -> Result<Self> {
-        let builder = Host::builder(places.data_dir()).plugin_file(&places.plugin);
+    pub(crate) async fn open(
+        places: &Places,
+        database: Option<DatabaseAddress>,
+        microsoft: &Details,
+        second: &SecondDetails,
+    ) -> Result<Self> {
+        if database.is_some() {
+            DirBuilder::new().mode(0o700).create(places.data_dir())?;
+            HostKeySource::default().key(&places.data_dir(), true)?;
+        }
+        let builder = Host::builder(places.data_dir())
+            .plugin_file(&places.plugin)
+            .database(database);
         let host = builder.create().await?;
         host.record().set_look_up_only(LOOK_UP_ONLY, &actor()).await?;
         let pfx = std::fs::read(&microsoft.pfx_file).context("the PFX file can't be read")?;
@@ -256,6 +276,27 @@ impl Shop {
             released += 1;
         }
         Ok(released)
+    }
+
+    /// The numbers of order lines on record, and of those that have come to an end.
+    pub(crate) async fn count(&self) -> Result<[usize; 2]> {
+        let filter = AssetFilter::default();
+        let assets = self.host.record().assets(&filter, &Page::all()).await?.rows;
+        let is_open = |asset: &&Asset| asset.sync_status == SyncStatus::Unsynchronised;
+        let open = assets.iter().filter(is_open).count();
+        Ok([assets.len(), assets.len() - open])
+    }
+
+    /// Waits until the record can be written again, after its server was gone.
+    pub(crate) async fn reach_record(&self) -> Result<()> {
+        let begin = Instant::now();
+        while let Err(error) = self.host.record().make_deliveries().await {
+            if begin.elapsed() > REACHED_WITHIN {
+                return Err(error).context("the record can't be reached again");
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
     }
 
     /// Order lines that are not settled, and e-mails that are to be sent.

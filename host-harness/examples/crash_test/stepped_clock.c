@@ -1,5 +1,5 @@
-// A wall clock that steps: what is preloaded into a worker adds the milliseconds in a file to the time of day, and to no
-// other clock.
+// A wall clock that steps: what is preloaded into a worker adds the milliseconds in a file to the time of day, and those that
+// follow in it to the time that has passed, which is told by a clock that nobody can set: 0 where nobody wants a machine that was asleep.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>
@@ -16,7 +16,7 @@ __attribute__((constructor)) static void open_step(void) {
     int file = path ? open(path, O_RDONLY) : -1;
     if (file < 0)
         _exit(70);
-    void *mapped = mmap(NULL, sizeof *step_ms, PROT_READ, MAP_SHARED, file, 0);
+    void *mapped = mmap(NULL, 2 * sizeof *step_ms, PROT_READ, MAP_SHARED, file, 0);
     if (mapped == MAP_FAILED)
         _exit(70);
     step_ms = mapped;
@@ -25,8 +25,8 @@ __attribute__((constructor)) static void open_step(void) {
 
 int clock_gettime(clockid_t clock, struct timespec *time) {
     int failed = (int)syscall(SYS_clock_gettime, clock, time);
-    if (!failed && clock == CLOCK_REALTIME && step_ms) {
-        int64_t step = *step_ms;
+    if (!failed && (clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC) && step_ms) {
+        int64_t step = step_ms[clock == CLOCK_MONOTONIC];
         time->tv_sec += step / 1000;
         time->tv_nsec += step % 1000 * 1000000;
         if (time->tv_nsec < 0) {

@@ -280,6 +280,30 @@ async fn nobody_is_told_that_a_transaction_was_written_or_not_where_another_serv
 }
 
 #[tokio::test]
+async fn nobody_is_told_that_a_transaction_was_written_whose_number_another_one_got_after_a_crash() {
+    let mut site = Site::new().await;
+    let (record, other) = (site.open(0).await, site.open(1).await);
+    let change = "UPDATE provenance SET look_up_only_ms = 77";
+    let mut transaction = record.begin_write().await.unwrap();
+    transaction.sql(change).execute().await.unwrap();
+    site.server.kill().unwrap();
+    site.server.restart().unwrap();
+    // The number of the transaction that the server forgot is among those that are given next.
+    for _ in 0..3 {
+        write(&other).await;
+    }
+    let error = transaction.commit().await.unwrap_err();
+    assert_eq!(error.diagnosis().code, "record-outcome-unknown");
+    let now: i64 = other
+        .readers
+        .sql("SELECT look_up_only_ms FROM provenance")
+        .scalar()
+        .await
+        .unwrap();
+    assert_ne!(now, 77);
+}
+
+#[tokio::test]
 async fn a_worker_sends_as_long_as_its_lease_is_good_and_the_record_says_so() {
     let site = Site::new().await;
     let proxy = Proxy::before(&site.server).await.unwrap();

@@ -10,6 +10,7 @@ mod process;
 mod programs;
 mod proxy;
 mod server;
+mod turned_address;
 mod watchdog;
 
 pub use certificates::{Authority, ServerCertificate};
@@ -17,3 +18,4 @@ pub use database::Database;
 pub use error::ServerError;
 pub use proxy::{Breakage, Point, Proxy};
 pub use server::{Options, Server, shared};
+pub use turned_address::TurnedAddress;

@@ -10,7 +10,7 @@ use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::server::{Server, socket_url};
+use crate::server::{SUPERUSER, Server, socket_url};
 use messages::{Messages, Sender};
 
 mod messages;
@@ -71,7 +71,7 @@ impl Proxy {
 
     /// The address of a database of the server, through the proxy.
     pub fn url(&self, database: &str) -> String {
-        socket_url(self.directory.path(), self.port, database)
+        socket_url(SUPERUSER, self.directory.path(), self.port, database)
     }
 
     /// Breaks the connection on which the next COMMIT comes, and no other.

@@ -104,14 +104,60 @@ impl Server {
         let mut tries = if options.on_loopback { PORTS_TRIED } else { 1 };
         loop {
             tries -= 1;
-            match Self::make(options).and_then(|mut server| server.restart().map(|()| server)) {
+            match Self::make(options, Self::initialize)
+                .and_then(|mut server| server.restart().map(|()| server))
+            {
                 Err(ServerError::NotReady { .. }) if tries > 0 => {}
                 made => return made,
             }
         }
     }
 
-    fn make(options: &Options<'_>) -> Result<Self, ServerError> {
+    /// Makes and starts a standby of a running server, which follows it for as long as both run.
+    ///
+    /// # Errors
+    /// When the data can't be copied, and like [`Server::start`].
+    pub fn start_standby_of(primary: &Self) -> Result<Self, ServerError> {
+        let followed = format!(
+            "host={} port={} user={SUPERUSER}",
+            primary.directory.path().display(),
+            primary.port
+        );
+        let options = Options {
+            settings: &[("primary_conninfo", &followed)],
+            ..Options::default()
+        };
+        let mut standby = Self::make(&options, |standby| standby.copy_of(primary))?;
+        standby.restart()?;
+        Ok(standby)
+    }
+
+    /// Has every commit wait until a standby has it, too. One has to follow.
+    ///
+    /// # Errors
+    /// When the server can't be told to, or no standby follows in time.
+    pub fn commit_with_standby(&self) -> Result<(), ServerError> {
+        const IS_FOLLOWED: &str = "SELECT COUNT(*) > 0 FROM pg_stat_replication WHERE sync_state = 'sync'";
+        self.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'")?;
+        self.sql("postgres", "SELECT pg_reload_conf()")?;
+        let begin = Instant::now();
+        while self.sql("postgres", IS_FOLLOWED)? != "t" {
+            if begin.elapsed() > READY_WITHIN {
+                return Err(ServerError::NotReady {
+                    waited: begin.elapsed(),
+                    log: fs::read_to_string(self.log_file()).unwrap_or_default(),
+                });
+            }
+            thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    /// Makes a server whose data is made by `fill`.
+    fn make(
+        options: &Options<'_>,
+        fill: impl FnOnce(&Self) -> Result<(), ServerError>,
+    ) -> Result<Self, ServerError> {
         let mut server = Self {
             programs: Programs::find()?,
             account: Account::of_server()?,
@@ -127,7 +173,7 @@ impl Server {
         if options.on_loopback {
             server.port = free_port()?;
         }
-        server.initialize()?;
+        fill(&server)?;
         server.arguments = server.arguments_of(options)?;
         Ok(server)
     }
@@ -145,6 +191,25 @@ impl Server {
         initdb.args(["--no-sync", "--no-instructions"]);
         self.account.run(&mut initdb);
         said_by(&mut initdb).map(drop)
+    }
+
+    /// Copies the data of a running server, to be its standby's.
+    fn copy_of(&self, primary: &Self) -> Result<(), ServerError> {
+        let mut copy = self.programs.command("pg_basebackup");
+        copy.arg("--pgdata").arg(self.data());
+        copy.args(["--checkpoint=fast", "--no-sync", "--username", SUPERUSER]);
+        copy.arg("--host").arg(primary.directory.path());
+        copy.args(["--port", &primary.port.to_string()]);
+        self.account.run(&mut copy);
+        said_by(&mut copy)?;
+        Ok(self.be_standby()?)
+    }
+
+    /// Has the server be a standby when it is started.
+    fn be_standby(&self) -> io::Result<()> {
+        let signal = self.data().join("standby.signal");
+        File::create(&signal)?;
+        self.account.give(&signal)
     }
 
     fn arguments_of(&self, options: &Options<'_>) -> Result<Vec<String>, ServerError> {
@@ -252,9 +317,7 @@ impl Server {
     /// Like [`Server::stop`] and [`Server::restart`].
     pub fn demote(&mut self) -> Result<(), ServerError> {
         self.stop()?;
-        let signal = self.data().join("standby.signal");
-        File::create(&signal)?;
-        self.account.give(&signal)?;
+        self.be_standby()?;
         self.restart()
     }
 
@@ -284,7 +347,7 @@ impl Server {
 
     /// The address of a database, as a URL.
     pub fn url(&self, database: &str) -> String {
-        socket_url(self.directory.path(), self.port, database)
+        socket_url(SUPERUSER, self.directory.path(), self.port, database)
     }
 
     /// The directory of the server's socket.
@@ -346,11 +409,11 @@ fn check_depth(directory: &Path) -> Result<(), ServerError> {
     }
 }
 
-/// The address of a database behind a socket in a directory.
-pub(crate) fn socket_url(directory: &Path, port: u16, database: &str) -> String {
+/// The address of a database behind a socket in a directory, for a user.
+pub(crate) fn socket_url(user: &str, directory: &Path, port: u16, database: &str) -> String {
     let directory = directory.display().to_string();
     let directory = utf8_percent_encode(&directory, NON_ALPHANUMERIC);
-    format!("postgres://{SUPERUSER}@{directory}:{port}/{database}")
+    format!("postgres://{user}@{directory}:{port}/{database}")
 }
 
 /// Whether a server's `postmaster.pid` says that a process takes connections: its lines are the process, five others, what is known

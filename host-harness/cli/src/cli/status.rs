@@ -20,7 +20,9 @@ pub(super) async fn run(host: &Host, arguments: &StatusArguments, json: bool) ->
         show::json(&status)?;
     } else {
         show_status(&status);
-        status.database_warnings.iter().for_each(output::note);
+        for warning in &status.database_warnings {
+            output::note(warning.as_str());
+        }
     }
     let end = alerts::end(status.open_alerts);
     if arguments.expect_worker && status.workers.is_empty() {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bss_model::ErrorKind;
 use clap::Args;
 use host_harness::{
-    CALLS_AT_ONCE, ExecutedRun, Host, LINES_AT_ONCE, Pulse, RunEnd, RunListener, Unfinished, WorkOptions,
-    view,
+    CALLS_AT_ONCE, ExecutedRun, Host, LINES_AT_ONCE, Pulse, RecordError, RunEnd, RunListener, Unfinished,
+    WorkOptions, view,
 };
 use uuid::Uuid;
 
@@ -104,15 +104,7 @@ pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) ->
         false => {
             manager.ready("looking for work");
             let feeding = manager.feed(Some(Arc::clone(&work.pulse)));
-            match host.record().is_on_server() {
-                // A server that is gone for a while is no reason to end: other hosts would all end with this one.
-                true => {
-                    let worker = host.start_worker(work.options.clone());
-                    stop.await;
-                    worker.stop(Duration::MAX).await;
-                }
-                false => host.work(&work.options, stop).await?,
-            }
+            work_until(host, &work.options, stop).await?;
             drop(feeding);
             Unfinished::default()
         }
@@ -126,6 +118,23 @@ pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) ->
     }
     output::note("told to stop; everything that was under way has ended");
     Ok(ExitStatus::Done)
+}
+
+/// Works until it is stopped. A server that keeps the record may be gone for a while: the worker begins again then, so that what it has
+/// under way with vendors is not cut off.
+async fn work_until(
+    host: &Host,
+    options: &WorkOptions,
+    stop: impl Future<Output = ()>,
+) -> Result<(), RecordError> {
+    if !host.record().is_on_server() {
+        return host.work(options, stop).await;
+    }
+    let worker = host.start_worker(options.clone());
+    stop.await;
+    // How long to wait for the vendors is the service manager's to say.
+    worker.stop(Duration::MAX).await;
+    Ok(())
 }
 
 /// The runs of Get Services Definition that the worker has executed.

@@ -121,7 +121,7 @@ impl Drop for OnServer {
     }
 }
 
-/// Whether a transaction has written. `None`: the server can't be asked, or is another one by now.
+/// Whether a transaction has written. `None`: the server can't be asked, has crashed, or is another one by now.
 async fn outcome(pool: &PgPool, of: &Turn, told: &Told) -> Option<bool> {
     let until = Instant::now() + OUTCOME_WITHIN;
     loop {
@@ -140,7 +140,7 @@ async fn outcome(pool: &PgPool, of: &Turn, told: &Told) -> Option<bool> {
 async fn ask_outcome(pool: &PgPool, of: &Turn, told: &Told) -> Result<Option<bool>, RecordError> {
     let mut held = OnServer::of(pool).await?;
     let now = held.take_turn(told, Which::Any).await?;
-    if now.epoch.now != of.epoch.now {
+    if now.epoch.now != of.epoch.now || now.life != of.life {
         return Ok(None);
     }
     let asked = sqlx::query_scalar(OUTCOME)

@@ -26,7 +26,7 @@ macro_rules! turn {
             "SELECT CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT) AS now_ms,
                     CAST(pg_current_xact_id() AS TEXT) AS xid, epoch AS known,
                     (SELECT system_identifier FROM pg_control_system()) || ' ' || left(pg_walfile_name(pg_current_wal_lsn()), 8)
-                    || ' ' || tableoid AS epoch
+                    || ' ' || tableoid AS epoch, (SELECT CAST(stats_reset AS TEXT) FROM pg_stat_wal) AS life
              FROM ",
             $from
         )
@@ -51,7 +51,8 @@ const SKIP_TURN: &str = turn!("", "turn");
 pub(super) const TELL_TIME: &str =
     "SELECT CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT)";
 
-/// What became of a transaction. Within a turn, none of those that had it is under way.
+/// What became of a transaction. Within a turn, none of those that had it is under way. A server that crashed meanwhile may have given
+/// the number of a transaction that it forgot to another one.
 pub(super) const OUTCOME: &str = "SELECT pg_xact_status(CAST(CAST($1 AS TEXT) AS XID8))";
 
 /// A turn that has come.
@@ -62,6 +63,8 @@ pub(super) struct Turn {
     /// When it came, by the database's clock, in milliseconds since 1970.
     pub(super) now_ms: i64,
     pub(super) epoch: Epoch,
+    /// When the server last began with empty statistics, as it does after each crash.
+    pub(super) life: Option<String>,
 }
 
 /// In which of its lives a database is.
@@ -131,6 +134,7 @@ pub(super) async fn begin(
             now: row.try_get("epoch")?,
             known: row.try_get("known")?,
         },
+        life: row.try_get("life")?,
     })
 }
 
