@@ -556,7 +556,7 @@ fn login(host: &Host, server: &SmtpServer) -> Login {
     match (&server.user, &server.password, &server.access_token) {
         (Some(user), _, Some(login)) => Login::AccessToken(
             user.clone(),
-            AccessTokens::new(host, AccessTokenLogin::clone(login)),
+            Box::new(AccessTokens::new(host, AccessTokenLogin::clone(login))),
         ),
         (Some(user), Some(password), None) => Login::Password(user.clone(), password.clone()),
         _ => Login::None,

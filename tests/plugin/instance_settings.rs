@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use bss_model::Standing;
 use bss_simulator::CertificateRequest;
-use host_harness::Host;
 
 use crate::component::component;
 use crate::record_place;

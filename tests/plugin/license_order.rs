@@ -6,7 +6,7 @@ use bss_model::{
 };
 use bss_record::RECORD_FILE;
 use bss_simulator::{Fault, Operation, Repeat, When};
-use host_harness::{Host, PlaceError};
+use host_harness::PlaceError;
 
 use crate::component::{bss_host, component};
 use crate::guests::{quantity_teller, seller};

@@ -86,7 +86,7 @@ pub(super) struct Smtp {
 pub(super) enum Login {
     None,
     Password(String, Secret),
-    AccessToken(String, AccessTokens),
+    AccessToken(String, Box<AccessTokens>),
 }
 
 /// Why a message was not taken, or may not have been.

@@ -295,6 +295,7 @@ mod tests {
         },
         F::NotConnected(C::Handshake(_)) => handshake(TlsError::DecryptError),
         F::NotConnected(C::ClosedAtOnce) => F::NotConnected(C::ClosedAtOnce),
+        F::NotConnected(C::NotPermitted(_)) => F::NotConnected(C::NotPermitted(String::new())),
         F::NotConnected(C::CertificateRefused(_)) => {
             F::NotConnected(C::CertificateRefused(AlertDescription::UnknownCA))
         },

@@ -17,7 +17,7 @@ pub(crate) enum Class {
 use Class::{Misconfigured, Refused, Unavailable, Unknown};
 
 /// The failures, each with its code as a recording has it and its class.
-pub(crate) const ROWS: [(&str, &str, Class); 36] = [
+pub(crate) const ROWS: [(&str, &str, Class); 37] = [
     (
         "the policy does not permit it",
         "HTTP-request-denied",
@@ -87,6 +87,7 @@ pub(crate) const ROWS: [(&str, &str, Class); 36] = [
         "destination-unavailable",
         Unavailable,
     ),
+    ("no permit any more", "destination-unavailable", Unavailable),
     (
         "an alert about our certificate before a request could be sent",
         "TLS-alert-received 48",
