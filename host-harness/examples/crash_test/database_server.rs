@@ -59,7 +59,8 @@ impl DatabaseServer {
 
     /// Has the record be a month old, so that it takes a new order for new: a younger one looks every purchase up first.
     pub(crate) fn remember_long(&self) -> Result<()> {
-        self.sql("UPDATE provenance SET remembered_ms = 2678400000").map(drop)
+        self.sql("UPDATE provenance SET remembered_ms = 2678400000")
+            .map(drop)
     }
 
     /// Gives the server a standby.
