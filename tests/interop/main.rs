@@ -12,6 +12,9 @@ mod console;
 mod readers;
 #[path = "../plugin/readme_section.rs"]
 mod readme_section;
+#[path = "../plugin/record_place.rs"]
+#[expect(dead_code, reason = "shared with the other tests, which need more of it")]
+mod record_place;
 mod resolver;
 #[path = "../plugin/scenario.rs"]
 #[expect(dead_code, reason = "shared with the other tests, which need more of it")]

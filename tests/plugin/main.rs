@@ -38,6 +38,7 @@ mod mail_cli;
 mod mail_stub;
 mod many_hosts;
 mod money_cli;
+mod on_server;
 #[path = "../../host-harness/tests/simulator/openapi.rs"]
 #[expect(
     dead_code,
