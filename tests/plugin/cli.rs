@@ -10,6 +10,7 @@ use bss_simulator::{CertificateRequest, Simulator, SimulatorOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::record_place;
 use crate::component::{bss_host, component, initialize};
 use crate::scenario::{DONE, NO_ANSWER, REFUSED, USAGE, assert_ends, result};
 
@@ -99,14 +100,15 @@ impl Desk {
     }
 
     pub(crate) fn run_with_code(&self, code: &str, arguments: &[&str]) -> Output {
-        Command::new(bss_host())
+        let mut command = Command::new(bss_host());
+        command
             .args(arguments)
             .arg("--data-dir")
             .arg(self.folder.path().join("bss"))
             .env("BSS_PLUGIN", component())
-            .env("BSS_PFX_CODE", code)
-            .output()
-            .expect("the program runs")
+            .env("BSS_PFX_CODE", code);
+        record_place::tell(&mut command, &self.folder.path().join("bss"));
+        command.output().expect("the program runs")
     }
 
     /// Runs the program with an environment variable.

@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 use host_harness::{COMPILED_DIRECTORY, Plugin};
 use tempfile::TempDir;
 
+use crate::record_place;
+
 /// The component's file: the one that `cargo xtask` has just built, or one built now.
 pub(crate) fn component() -> &'static Path {
     static COMPONENT: LazyLock<PathBuf> =
@@ -69,11 +71,10 @@ pub(crate) fn bss_host() -> &'static Path {
 
 /// Makes a data directory with a record, where there is none yet.
 pub(crate) fn initialize(data_dir: &Path) {
-    let made = Command::new(bss_host())
-        .args(["init", "--if-missing", "--data-dir"])
-        .arg(data_dir)
-        .output()
-        .expect("the program runs");
+    let mut init = Command::new(bss_host());
+    init.args(["init", "--if-missing", "--data-dir"]).arg(data_dir);
+    record_place::tell(&mut init, data_dir);
+    let made = init.output().expect("the program runs");
     assert!(made.status.success(), "{made:?}");
     keep_compiled(data_dir);
 }

@@ -79,6 +79,7 @@ mod systemd;
 mod tenants;
 mod trace_cli;
 mod trusted_plugin;
+mod two_hosts;
 mod vendors_answers;
 mod versions;
 mod webhook_receiver;

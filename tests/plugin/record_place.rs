@@ -26,9 +26,22 @@ pub(crate) fn is_on_server() -> bool {
 
 /// Makes a database for the record of a data directory, and the host key, where a server has it. Call it once for a directory.
 pub(crate) async fn prepare(data_dir: &Path) {
-    if !is_on_server() {
-        return;
+    if is_on_server() {
+        prepare_on_server(data_dir).await;
     }
+}
+
+/// Has another host, with a data directory of its own, be at the record of a host.
+pub(crate) fn share(data_dir: &Path, of: &Path) {
+    let made = std::fs::DirBuilder::new().mode(0o700).create(data_dir);
+    made.expect("the data directory");
+    for (from, to) in [(of.join("host.key"), data_dir.join("host.key")), (note(of), note(data_dir))] {
+        std::fs::copy(from, to).expect("a copy");
+    }
+}
+
+/// Makes a database for the record of a data directory, and the host key, on a server.
+pub(crate) async fn prepare_on_server(data_dir: &Path) {
     let migrate = async |url: String| -> Result<(), PrepareError> {
         Record::migrate_database(&url.parse().expect("an address")).await?;
         Ok(())

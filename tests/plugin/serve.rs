@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 
+use crate::record_place;
 use crate::acme::{ACME, Acme};
 use crate::cli::{Desk, assert_fails, send_signal};
 use crate::component::{bss_host, component};
@@ -223,7 +224,20 @@ impl Api {
         headers: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Answer {
-        let mut connection = self.server.connect();
+        self.ask_at(&self.server, method, path, key, headers, body)
+    }
+
+    /// Asks another server that knows the same keys.
+    pub(crate) fn ask_at(
+        &self,
+        server: &Server,
+        method: &str,
+        path: &str,
+        key: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Answer {
+        let mut connection = server.connect();
         let key = format!("Bearer {key}");
         let mut all = vec![("Authorization", key.as_str())];
         all.extend(headers);
@@ -267,6 +281,7 @@ fn serve(desk: &Desk, arguments: &[&str]) -> Command {
         .arg(desk.folder.path().join("bss"))
         .env("BSS_PLUGIN", component())
         .stderr(Stdio::null());
+    record_place::tell(&mut command, &desk.folder.path().join("bss"));
     command
 }
 
