@@ -10,8 +10,8 @@ use bss_simulator::{CertificateRequest, Simulator, SimulatorOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::record_place;
 use crate::component::{bss_host, component, initialize};
+use crate::record_place;
 use crate::scenario::{DONE, NO_ANSWER, REFUSED, USAGE, assert_ends, result};
 
 /// A data directory, and a simulator that runs as a program of its own.

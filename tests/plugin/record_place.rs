@@ -35,7 +35,10 @@ pub(crate) async fn prepare(data_dir: &Path) {
 pub(crate) fn share(data_dir: &Path, of: &Path) {
     let made = std::fs::DirBuilder::new().mode(0o700).create(data_dir);
     made.expect("the data directory");
-    for (from, to) in [(of.join("host.key"), data_dir.join("host.key")), (note(of), note(data_dir))] {
+    for (from, to) in [
+        (of.join("host.key"), data_dir.join("host.key")),
+        (note(of), note(data_dir)),
+    ] {
         std::fs::copy(from, to).expect("a copy");
     }
 }

@@ -12,11 +12,11 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 
-use crate::record_place;
 use crate::acme::{ACME, Acme};
 use crate::cli::{Desk, assert_fails, send_signal};
 use crate::component::{bss_host, component};
 use crate::orders_cli::text;
+use crate::record_place;
 use crate::scenario::{DONE, REFUSED, Scenario, USAGE, assert_ends};
 use crate::webhook_receiver::Receiver;
 

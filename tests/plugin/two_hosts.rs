@@ -60,11 +60,23 @@ fn whichever_of_two_hosts_answers_keys_orders_runs_and_outcomes_are_the_same() {
     let key = hosts.one.key("shop", "read,order,configure", &[]);
     let order = hosts.one.order(2);
     let placed = hosts.one.place(&key, "K-1", &[], &order).expect(201);
-    let again = hosts.ask_other("POST", "/v1/orders", &key, &[("Idempotency-Key", "K-1")], Some(&order));
+    let again = hosts.ask_other(
+        "POST",
+        "/v1/orders",
+        &key,
+        &[("Idempotency-Key", "K-1")],
+        Some(&order),
+    );
     let again = again.expect(200);
     assert_eq!(text(&again, "id"), text(&placed, "id"), "one order");
     let another = hosts.one.order(3);
-    let reused = hosts.ask_other("POST", "/v1/orders", &key, &[("Idempotency-Key", "K-1")], Some(&another));
+    let reused = hosts.ask_other(
+        "POST",
+        "/v1/orders",
+        &key,
+        &[("Idempotency-Key", "K-1")],
+        Some(&another),
+    );
     assert_eq!((reused.status, reused.code()), (409, "key-reused"), "{reused:?}");
 
     // Either host may buy the licenses; both show them.
@@ -91,7 +103,10 @@ fn whichever_of_two_hosts_answers_keys_orders_runs_and_outcomes_are_the_same() {
 
     let workers = hosts.one.desk.json(&["status"]);
     let workers = workers["workers"].as_array().expect("workers").len();
-    assert!(workers >= 4, "each host has one for licenses and one for e-mails: {workers}");
+    assert!(
+        workers >= 4,
+        "each host has one for licenses and one for e-mails: {workers}"
+    );
     hosts.one.desk.json(&["api-client", "revoke", "shop"]);
     let refused = hosts.ask_other("GET", &path, &key, &[], None);
     assert_eq!(refused.status, 401, "{refused:?}");

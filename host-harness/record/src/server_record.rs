@@ -59,7 +59,8 @@ impl Record {
             source,
         })?;
         let warnings = check(address.options(), Intent::Use).await?;
-        let Pools { writer, readers } = postgres::open(address.options()).await?;
+        let Pools { writer, readers } =
+            postgres::open(address.options(), address.forgets_statements()).await?;
         let has_any = readers.sql("SELECT to_regclass('_sqlx_migrations') IS NOT NULL");
         if !has_any.scalar::<bool>().await? {
             return Err(RecordError::NoTables);
@@ -95,7 +96,7 @@ impl Record {
     /// When the server can't be reached or may not keep a record, and when a step fails.
     pub async fn migrate_database(address: &DatabaseAddress) -> Result<(), RecordError> {
         check(address.options(), Intent::Migrate).await?;
-        let pools = postgres::open(address.options()).await?;
+        let pools = postgres::open(address.options(), address.forgets_statements()).await?;
         let migrated = pools.writer.migrate(&steps()).await;
         pools.writer.close().await;
         pools.readers.close().await;

@@ -24,6 +24,8 @@ pub(crate) enum Clock {
 /// What the database has told of itself: its time, and its epoch.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
+    /// Whether a pooler is in between, which gives each transaction another connection: none keeps a prepared statement.
+    pub(super) forgets_statements: bool,
     last: Mutex<Option<(i64, Instant)>>,
     /// The epoch in which this program goes on. `None`: it has not written yet.
     epoch: Mutex<Option<String>>,
@@ -33,6 +35,13 @@ pub(crate) struct Told {
 }
 
 impl Told {
+    pub(super) fn new(forgets_statements: bool) -> Self {
+        Self {
+            forgets_statements,
+            ..Self::default()
+        }
+    }
+
     /// Notes what the database has just told. Its answer was under way meanwhile, so that no time that is reckoned from it is ahead of
     /// the database's.
     pub(super) fn note(&self, now_ms: i64) {

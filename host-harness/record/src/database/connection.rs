@@ -48,8 +48,11 @@ enum Held {
 /// The driver's own connection.
 pub(super) enum Driver<'c> {
     Sqlite(&'c mut SqliteConnection),
-    Postgres(&'c mut PgConnection),
+    Postgres(&'c mut PgConnection, Forgets),
 }
+
+/// Whether statements are prepared anew each time.
+pub(super) type Forgets = bool;
 
 /// A transaction. What it has written is undone when it is dropped before it was committed.
 #[derive(Debug)]
@@ -63,7 +66,7 @@ impl Pool {
     pub(crate) async fn acquire(&self) -> Result<Connection, RecordError> {
         let held = match self {
             Self::Sqlite(pool) => Held::Sqlite(pool.acquire().await?),
-            Self::Postgres(pool, _) => Held::Postgres(OnServer::of(pool).await?),
+            Self::Postgres(pool, told) => Held::Postgres(OnServer::of(pool, told).await?),
         };
         Ok(Connection::of(held, self.clock()))
     }
@@ -76,8 +79,8 @@ impl Pool {
         const ONE_MOMENT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
         let held = match self {
             Self::Sqlite(pool) => Held::SqliteTransaction(pool.begin().await?),
-            Self::Postgres(pool, _) => {
-                let mut begun = OnServer::of(pool).await?;
+            Self::Postgres(pool, told) => {
+                let mut begun = OnServer::of(pool, told).await?;
                 begun.begin(ONE_MOMENT).await?;
                 Held::Postgres(begun)
             }
@@ -98,7 +101,7 @@ impl Pool {
                 Connection::of(Held::SqliteTransaction(begun), Clock::Machine)
             }
             Self::Postgres(pool, told) => {
-                let mut begun = OnServer::of(pool).await?;
+                let mut begun = OnServer::of(pool, told).await?;
                 let turn = begun.take_turn(told, Which::OfRecord).await?;
                 let is_known = told.epoch().as_deref() == Some(turn.epoch.now.as_str());
                 let mut connection = Connection::of(Held::Postgres(begun), Clock::Stopped(turn.now_ms));
@@ -117,7 +120,7 @@ impl Pool {
         let Self::Postgres(pool, told) = self else {
             return self.begin_write().await;
         };
-        let mut begun = OnServer::of(pool).await?;
+        let mut begun = OnServer::of(pool, told).await?;
         let turn = begun.take_turn(told, Which::Any).await?;
         let mut connection = Connection::of(Held::Postgres(begun), Clock::Stopped(turn.now_ms));
         connection.turn = Some((turn, Arc::clone(told)));
@@ -230,7 +233,13 @@ impl Connection {
             Held::Sqlite(connection) => (Driver::Sqlite(connection), None),
             Held::SqliteAlone(connection) => (Driver::Sqlite(connection), None),
             Held::SqliteTransaction(transaction) => (Driver::Sqlite(transaction), None),
-            Held::Postgres(held) => (Driver::Postgres(&mut held.connection), Some(&mut held.is_lost)),
+            Held::Postgres(held) => {
+                let forgets = held.forgets_statements;
+                (
+                    Driver::Postgres(&mut held.connection, forgets),
+                    Some(&mut held.is_lost),
+                )
+            }
         };
         let soundness = Soundness {
             is_unsound: &mut self.is_unsound,

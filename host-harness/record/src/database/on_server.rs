@@ -25,6 +25,8 @@ const OUTCOME_PAUSE: Duration = Duration::from_millis(500);
 pub(super) struct OnServer {
     pool: PgPool,
     pub(super) connection: PoolConnection<Postgres>,
+    /// Whether statements are prepared anew each time.
+    pub(super) forgets_statements: bool,
     /// Whether an answer did not come.
     pub(super) is_lost: bool,
     /// Whether a transaction has begun and not ended.
@@ -36,10 +38,11 @@ impl OnServer {
     ///
     /// # Errors
     /// When none becomes free, or none can be opened.
-    pub(super) async fn of(pool: &PgPool) -> Result<Self, RecordError> {
+    pub(super) async fn of(pool: &PgPool, told: &Told) -> Result<Self, RecordError> {
         Ok(Self {
             pool: pool.clone(),
             connection: pool.acquire().await?,
+            forgets_statements: told.forgets_statements,
             is_lost: false,
             is_open: false,
         })
@@ -138,13 +141,14 @@ async fn outcome(pool: &PgPool, of: &Turn, told: &Told) -> Option<bool> {
 
 /// Asks in a turn: the transaction had the turn, so it has ended by now.
 async fn ask_outcome(pool: &PgPool, of: &Turn, told: &Told) -> Result<Option<bool>, RecordError> {
-    let mut held = OnServer::of(pool).await?;
+    let mut held = OnServer::of(pool, told).await?;
     let now = held.take_turn(told, Which::Any).await?;
     if now.epoch.now != of.epoch.now || now.life != of.life {
         return Ok(None);
     }
     let asked = sqlx::query_scalar(OUTCOME)
         .bind(&of.xid)
+        .persistent(!told.forgets_statements)
         .fetch_one(&mut *held.connection);
     let outcome: Option<String> = answered(&mut held.is_lost, asked).await?;
     held.rollback().await?;

@@ -28,10 +28,11 @@ pub(crate) struct Pools {
 ///
 /// # Errors
 /// When the server can't be reached.
-pub(crate) async fn open(options: PgConnectOptions) -> Result<Pools, RecordError> {
-    let told = Arc::new(Told::default());
+pub(crate) async fn open(options: PgConnectOptions, forgets_statements: bool) -> Result<Pools, RecordError> {
+    let told = Arc::new(Told::new(forgets_statements));
     let writer = pool(WRITERS_MAX, options.clone()).await?;
-    told.note(sqlx::query_scalar(TELL_TIME).fetch_one(&writer).await?);
+    let time = sqlx::query_scalar(TELL_TIME).persistent(!forgets_statements);
+    told.note(time.fetch_one(&writer).await?);
     // A write through a reader is a defect, and fails.
     let readers = pool(
         READERS_MAX,

@@ -136,8 +136,9 @@ macro_rules! run {
         } = $statement;
         match on {
             On::Pool(Pool::Sqlite(pool)) => $sqlite(on_sqlite(sql, values, is_kept)?.$function(pool).await?),
-            On::Pool(Pool::Postgres(pool, _)) => {
-                let mut held = OnServer::of(pool).await?;
+            On::Pool(Pool::Postgres(pool, told)) => {
+                let mut held = OnServer::of(pool, told).await?;
+                let is_kept = is_kept && !held.forgets_statements;
                 let answer = on_postgres(sql, values, is_kept)?.$function(&mut *held.connection);
                 $postgres(answered(&mut held.is_lost, answer).await?)
             }
@@ -148,8 +149,8 @@ macro_rules! run {
                         let answer = on_sqlite(sql, values, is_kept)?.$function(driver);
                         $sqlite(soundness.answered(answer).await?)
                     }
-                    Driver::Postgres(driver) => {
-                        let answer = on_postgres(sql, values, is_kept)?.$function(driver);
+                    Driver::Postgres(driver, forgets) => {
+                        let answer = on_postgres(sql, values, is_kept && !forgets)?.$function(driver);
                         $postgres(soundness.answered(answer).await?)
                     }
                 };
@@ -257,17 +258,19 @@ impl<'c> Statement<'c> {
         let postgres = |row: sqlx::Result<_>| Ok(Row::Postgres(row?));
         Ok(match on {
             On::Pool(Pool::Sqlite(pool)) => on_sqlite(sql, values, is_kept)?.fetch(pool).map(sqlite).boxed(),
-            On::Pool(Pool::Postgres(pool, _)) => on_postgres(sql, values, is_kept)?
-                .fetch(pool)
-                .map(postgres)
-                .boxed(),
+            On::Pool(Pool::Postgres(pool, told)) => {
+                on_postgres(sql, values, is_kept && !told.forgets_statements)?
+                    .fetch(pool)
+                    .map(postgres)
+                    .boxed()
+            }
             On::Connection(connection) => {
                 let (driver, soundness) = connection.for_statement();
                 let rows = match driver {
                     Driver::Sqlite(driver) => {
                         on_sqlite(sql, values, is_kept)?.fetch(driver).map(sqlite).boxed()
                     }
-                    Driver::Postgres(driver) => on_postgres(sql, values, is_kept)?
+                    Driver::Postgres(driver, forgets) => on_postgres(sql, values, is_kept && !forgets)?
                         .fetch(driver)
                         .map(postgres)
                         .boxed(),

@@ -120,6 +120,7 @@ pub(super) async fn begin(
     };
     raw_sql(begin).execute(&mut *connection).await?;
     let row: Option<PgRow> = sqlx::query(how_to_take(told, which))
+        .persistent(!told.forgets_statements)
         .fetch_optional(&mut *connection)
         .await?;
     let Some(row) = row else {
@@ -141,6 +142,7 @@ pub(super) async fn begin(
 /// Why there is no turn.
 async fn no_turn(connection: &mut PgConnection) -> Result<RecordError, RecordError> {
     let moved: Option<String> = sqlx::query_scalar("SELECT moved FROM turn WHERE id = 1")
+        .persistent(false)
         .fetch_one(connection)
         .await?;
     let moved = moved.ok_or(sqlx::Error::RowNotFound)?;

@@ -32,7 +32,7 @@ impl Server {
         for warning in check(options.clone(), Intent::Use).await? {
             tracing::warn!("{warning}");
         }
-        let pools = postgres::open(options).await?;
+        let pools = postgres::open(options, address.forgets_statements()).await?;
         check_steps(&pools.readers, &steps()).await?;
         Ok(Self {
             pools,

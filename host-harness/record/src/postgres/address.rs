@@ -36,6 +36,7 @@ pub struct DatabaseAddress {
     options: PgConnectOptions,
     shown: String,
     has_password: bool,
+    forgets_statements: bool,
 }
 
 /// Why a text is no address of a database. Nothing of the text is repeated: in one that is written wrongly, the password may
@@ -105,6 +106,7 @@ impl fmt::Debug for DatabaseAddress {
             options: _,
             shown,
             has_password: _,
+            forgets_statements: _,
         } = self;
         f.debug_tuple("DatabaseAddress").field(shown).finish()
     }
@@ -114,6 +116,11 @@ impl DatabaseAddress {
     /// Whether the address itself holds a password.
     pub fn has_password(&self) -> bool {
         self.has_password
+    }
+
+    /// Whether no connection keeps a prepared statement, as behind a pooler that gives each transaction another one.
+    pub(crate) fn forgets_statements(&self) -> bool {
+        self.forgets_statements
     }
 
     /// What a connection is made with.
@@ -156,17 +163,21 @@ impl FromStr for DatabaseAddress {
             options = options.password(&decoded(password, "password")?);
         }
         options = parameters.files(options)?;
+        let mut forgets_statements = false;
         if let Some(capacity) = parameters.text("statement-cache-capacity")? {
             let unusable = |_| DatabaseAddressError::Part {
                 part: "statement-cache-capacity",
             };
-            options = options.statement_cache_capacity(capacity.parse().map_err(unusable)?);
+            let capacity: usize = capacity.parse().map_err(unusable)?;
+            forgets_statements = capacity == 0;
+            options = options.statement_cache_capacity(capacity);
         }
         let shown = format!("database `{}` on {server}, port {port}", database.escape_debug());
         Ok(Self {
             options,
             shown,
             has_password: url.password().is_some(),
+            forgets_statements,
         })
     }
 }
