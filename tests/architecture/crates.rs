@@ -35,6 +35,7 @@ const ARROWS_OF_TESTS: [(&str, &[&str]); 4] = [
             "bss-record",
             "bss-sandbox",
             "bss-simulator",
+            "bss-test-postgres",
             "host-harness",
         ],
     ),

@@ -118,7 +118,7 @@ impl Diagnose for BackupError {
             }
             Self::InUse { .. } => Diagnosis::new(ErrorKind::Conflict, "record-in-use")
                 .say("stop all workers and other programs that use it"),
-            Self::OnServer => Diagnosis::new(ErrorKind::Refused, "record-on-server")
+            Self::OnServer => Diagnosis::new(ErrorKind::Conflict, "record-on-server")
                 .say("use the backups and the checks of that server"),
             Self::Record(error) => error.diagnosis(),
         }

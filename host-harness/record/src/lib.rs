@@ -112,6 +112,7 @@ pub use order_mails::LICENSES_PER_MAIL_MAX;
 pub use orders::PlaceError;
 pub use outbox::RetryMailError;
 pub use outcomes::OutcomesError;
+pub use own_files::RECORD_FILE;
 pub use platforms::PlatformError;
 pub use plugins::{NewPlugin, RemovePluginError};
 pub use postgres::{DatabaseAddress, DatabaseAddressError, DatabaseUnfit, DatabaseWarning};
@@ -132,8 +133,6 @@ use database::{Pool, sqlite};
 use host_keys::KEY_CHECK_PURPOSE;
 use migrations::MIGRATIONS;
 
-/// The name of the database file in the data directory.
-pub const RECORD_FILE: &str = "record.db";
 /// Locked while the data directory is opened, so that two first starts don't set it up at once.
 const LOCK_FILE: &str = "open.lock";
 /// Locked, shared, by every program that has the record open, so that none is restored under it.

@@ -9,6 +9,9 @@ use bss_keys::Foreign;
 
 use crate::RecordError;
 
+/// The name of the database file in the data directory.
+pub const RECORD_FILE: &str = "record.db";
+
 /// What SQLite puts behind the database's name for the files beside it.
 pub(crate) const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 

@@ -29,11 +29,12 @@ use uuid::Uuid;
 use super::acts::write_act;
 use super::operators;
 use super::outcomes::last_number;
+use super::own_files::{self, RECORD_FILE};
 use super::own_files::{sync_directory_of, with_ending};
 use super::passing_time;
 use super::stored::{boot, certain, id, moment, optional, to_json, uptime_ms};
 use super::webhooks::switch_all_off;
-use super::{RECORD_FILE, Record, RecordError, moving, own_files};
+use super::{Record, RecordError};
 use crate::database::{Builder, Connection, Pool, Row, sqlite};
 
 /// The file beside the database that counts the record's dispatches.
@@ -318,15 +319,26 @@ pub(super) struct Witnessed {
     pub(super) highest: i64,
 }
 
+/// What a data directory has of a record of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OwnRecord {
+    Missing,
+    There,
+    /// One that was moved, and goes on elsewhere.
+    Moved,
+}
+
 /// What a data directory's witness says of a record on a server: the record, and what was counted. `None`: there is no witness.
 ///
 /// # Errors
 /// When it can't be read, and when the directory has a record of its own.
-pub(super) async fn witnessed_on_server(data_dir: &Path) -> Result<Option<(Uuid, Witnessed)>, RecordError> {
+pub(super) fn witnessed_on_server(
+    data_dir: &Path,
+    own: OwnRecord,
+) -> Result<Option<(Uuid, Witnessed)>, RecordError> {
     let path = || data_dir.to_owned();
     let witness = read_witness(&data_dir.join(WITNESS_FILE));
     let witness = witness.map_err(|source| RecordError::Directory { path: path(), source })?;
-    let has_own = !own_files::is_missing(&data_dir.join(RECORD_FILE))?;
     match witness {
         Some((witness, Some(place))) if place.is_server() => Ok(Some((
             witness.record,
@@ -335,10 +347,8 @@ pub(super) async fn witnessed_on_server(data_dir: &Path) -> Result<Option<(Uuid,
                 highest: witness.sequence,
             },
         ))),
-        None if !has_own => Ok(None),
-        Some((witness, _)) if has_own && moving::is_moved(&data_dir.join(RECORD_FILE)).await? => {
-            Ok(Some((witness.record, Witnessed::default())))
-        }
+        None if own == OwnRecord::Missing => Ok(None),
+        Some((witness, _)) if own == OwnRecord::Moved => Ok(Some((witness.record, Witnessed::default()))),
         _ => Err(RecordError::InTheWay { path: path() }),
     }
 }

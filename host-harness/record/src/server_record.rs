@@ -11,8 +11,9 @@ use uuid::Uuid;
 
 use crate::database::Pool;
 use crate::database::postgres::{self, Pools};
+use crate::own_files::{self, RECORD_FILE};
 use crate::postgres::{DatabaseAddress, DatabaseWarning, Intent, judge, look, steps};
-use crate::provenance::{Dispatches, Witnessed};
+use crate::provenance::{Dispatches, OwnRecord, Witnessed};
 use crate::{
     Opening, Record, RecordError, check_host_key, epochs, host_keys, in_use, lock_directory, moving,
     provenance,
@@ -67,7 +68,7 @@ impl Record {
         }
         check_steps(&readers, &steps()).await?;
         moving::refuse_moved(&readers).await?;
-        let witnessed = provenance::witnessed_on_server(data_dir).await?;
+        let witnessed = provenance::witnessed_on_server(data_dir, own_record(data_dir).await?)?;
         let place = Path::new(&address.to_string()).to_owned();
         let record = introduced(&writer, data_dir, &place, opening, witnessed.as_ref()).await?;
         let made_with = check_host_key(&writer, &host_key, &place).await?;
@@ -102,6 +103,18 @@ impl Record {
         pools.readers.close().await;
         migrated
     }
+}
+
+/// What a data directory has of a record of its own.
+async fn own_record(data_dir: &Path) -> Result<OwnRecord, RecordError> {
+    let file = data_dir.join(RECORD_FILE);
+    if own_files::is_missing(&file)? {
+        return Ok(OwnRecord::Missing);
+    }
+    Ok(match moving::is_moved(&file).await? {
+        true => OwnRecord::Moved,
+        false => OwnRecord::There,
+    })
 }
 
 /// The id of the record in a database, which a new one is given here.

@@ -78,6 +78,14 @@ async fn credited(record: &Record) -> Vec<(Uuid, i64)> {
     credits.collect()
 }
 
+/// A worker that lives until the test ends.
+async fn worker(record: &Record) -> Uuid {
+    let worker = record.start_worker().await.unwrap();
+    let id = worker.id();
+    std::mem::forget(worker);
+    id
+}
+
 /// Takes the return of a cancellation for a worker.
 async fn taken(record: &Record, worker: Uuid, cancellation: &Cancellation) -> TakenReturn {
     record
@@ -93,7 +101,7 @@ pub(crate) async fn attempted(
     cancellation: &Cancellation,
     outcome: ReturnOutcome,
 ) -> Cancellation {
-    let taken = taken(record, Uuid::new_v4(), cancellation).await;
+    let taken = taken(record, worker(record).await, cancellation).await;
     let begun = record.begin_return(&taken).await.unwrap();
     record
         .finish_return(&taken, begun.number, &outcome, 0)
@@ -393,7 +401,7 @@ async fn what_settles_nothing_leaves_the_return_open_until_it_is_due_again() {
     let id = one_licensed(&record).await;
     let before = asset(&record, id).await;
     let made = returning(&record, id).await;
-    let worker = Uuid::new_v4();
+    let worker = worker(&record).await;
     let open = [
         (
             ReturnOutcome::Unavailable(problem("busy")),
@@ -444,7 +452,7 @@ async fn an_attempt_knows_what_became_of_those_before_it() {
     let record = TestRecord::open().await;
     let id = one_licensed(&record).await;
     let made = returning(&record, id).await;
-    let worker = Uuid::new_v4();
+    let worker = worker(&record).await;
     let steps = [
         (EarlierAttempts::None, ReturnOutcome::Unavailable(problem("busy"))),
         (EarlierAttempts::NotDone, ReturnOutcome::Unknown(problem("reset"))),
@@ -563,7 +571,7 @@ async fn an_attempt_ends_once() {
     let record = TestRecord::open().await;
     let id = one_licensed(&record).await;
     let made = returning(&record, id).await;
-    let taken = taken(&record, Uuid::new_v4(), &made).await;
+    let taken = taken(&record, worker(&record).await, &made).await;
     let begun = record.begin_return(&taken).await.unwrap();
     let returned = ReturnOutcome::Returned;
     record
@@ -585,10 +593,10 @@ async fn a_late_refusal_or_doubt_does_not_undo_what_another_attempt_decides() {
     let record = TestRecord::open().await;
     let id = one_licensed(&record).await;
     let made = returning(&record, id).await;
-    let slow = taken(&record, Uuid::new_v4(), &made).await;
+    let slow = taken(&record, worker(&record).await, &made).await;
     let first = record.begin_return(&slow).await.unwrap();
     record.leave_return(&slow, 0).await.unwrap();
-    let fast = taken(&record, Uuid::new_v4(), &made).await;
+    let fast = taken(&record, worker(&record).await, &made).await;
     let second = record.begin_return(&fast).await.unwrap();
     let still = record
         .finish_return(&slow, first.number, &refused(), 0)
@@ -609,7 +617,7 @@ async fn a_late_return_settles_an_open_cancellation_and_is_shown_after_a_refused
     let ids = licensed(&record, 2).await;
     for (id, refuses) in [(ids[0], false), (ids[1], true)] {
         let made = returning(&record, id).await;
-        let slow = taken(&record, Uuid::new_v4(), &made).await;
+        let slow = taken(&record, worker(&record).await, &made).await;
         let first = record.begin_return(&slow).await.unwrap();
         record.leave_return(&slow, 0).await.unwrap();
         if refuses {

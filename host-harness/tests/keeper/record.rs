@@ -148,7 +148,10 @@ async fn open(directory: &Path, source: &HostKeySource, database: &Database) -> 
         Database::File(_) => Record::open_with(directory, source).await,
         Database::Server(database) => {
             let address = database.url().parse().unwrap();
-            Record::open_database(directory, source, &address).await
+            match Record::create_database(directory, source, &address).await {
+                Err(RecordError::Exists { .. }) => Record::open_database(directory, source, &address).await,
+                made => made,
+            }
         }
     }
 }

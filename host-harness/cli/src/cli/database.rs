@@ -102,7 +102,7 @@ impl Place<'_> {
         match self.database {
             None => Ok(()),
             Some(_) => Err(Failure::new(
-                ErrorKind::Refused,
+                ErrorKind::Conflict,
                 "record-on-server",
                 "a server keeps the record, whose files are not this program's",
             )

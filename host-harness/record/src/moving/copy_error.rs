@@ -142,7 +142,7 @@ impl Diagnose for CopyError {
                 .say("wait until it has ended; after one whose process has died, until its lease is over"),
             Self::NotEmpty { .. } => Diagnosis::new(ErrorKind::Conflict, "database-not-empty")
                 .say("make a new database, and its tables in it; nothing is merged or written over"),
-            Self::Nul { .. } => Diagnosis::new(ErrorKind::Refused, "text-with-nul")
+            Self::Nul { .. } => Diagnosis::new(ErrorKind::Invalid, "text-with-nul")
                 .say("the vendor's or plugin's text is damaged: change that row, and repeat the command"),
             Self::Differs { .. } => Diagnosis::new(ErrorKind::Damaged, "tables-differ").say(
                 "where a record was being moved, it was not: repeat the command; where it was verified, somebody has written to it",
