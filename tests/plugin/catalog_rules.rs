@@ -258,11 +258,7 @@ async fn the_program_says_which_rule_of_the_contract_is_broken_and_where() {
         let component = answering_with_catalog(&broken.products, &outcome);
         std::fs::write(&file, component).expect("the plugin is written");
         scenario.trust(&file).await;
-        let output = Command::new(bss_host())
-            .args(["services", "fetch", INSTANCE, "--data-dir"])
-            .arg(scenario.folder.path().join("bss"))
-            .output()
-            .expect("it starts");
+        let output = scenario.bss_host(&["services", "fetch", INSTANCE]);
         let printed = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(NO_ANSWER), "{printed}");
         assert!(printed.contains(said), "`{said}` in: {printed}");

@@ -329,11 +329,7 @@ async fn sold_by(scenario: &Scenario, (product_key, activation_link, statuses): 
     std::fs::write(&file, seller(product_key, activation_link, statuses)).expect("the guest's file");
     scenario.trust(&file).await;
     // The run says by its exit code that something is open; what is on record counts.
-    std::process::Command::new(bss_host())
-        .args(["run", "--once", "--data-dir"])
-        .arg(scenario.folder.path().join("bss"))
-        .output()
-        .expect("it starts");
+    scenario.bss_host(&["run", "--once"]);
     let filter = AssetFilter {
         order: Some(order.id),
         ..AssetFilter::default()

@@ -13,6 +13,7 @@ use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::cli::{CUSTOMER, assert_fails, told_error};
 use crate::component::{bss_host, component, initialize};
+use crate::record_place;
 use crate::scenario::{
     DONE, INSTANCE, NO_ANSWER, REFUSED, Scenario, USAGE, actor, assert_ends, me, order_request, requester,
     result, silent,
@@ -31,6 +32,7 @@ fn command(folder: &Path, data_dir: &str, arguments: &[&str]) -> Command {
         .current_dir(folder)
         .env_remove("SUDO_UID")
         .env_remove("BSS_HOST_KEY");
+    record_place::tell(&mut command, &folder.join(data_dir));
     command
 }
 
@@ -94,6 +96,10 @@ pub(crate) fn directory_with_key(folder: &Path, name: &str, key_of: &str) {
 
 /// Runs statements on a database behind the record's back. Foreign keys don't hold.
 pub(crate) async fn alter(database: &Path, statements: &'static str) {
+    let data_dir = database.parent().expect("a data directory");
+    if record_place::alter(data_dir, statements) {
+        return;
+    }
     let options = SqliteConnectOptions::new().filename(database).foreign_keys(false);
     let mut connection = options.connect().await.expect("a database");
     let done = sqlx::raw_sql(statements).execute(&mut connection).await;

@@ -83,6 +83,17 @@ pub(crate) fn tell(command: &mut Command, data_dir: &Path) {
     };
 }
 
+/// Runs statements in the database of a data directory behind the record's back, if it is on a server. Foreign keys don't hold.
+pub(crate) fn alter(data_dir: &Path, statements: &str) -> bool {
+    let Some(url) = url(data_dir) else { return false };
+    let (_, name) = url.rsplit_once('/').expect("a database");
+    let name = name.split('?').next().expect("its name");
+    let statements = format!("SET session_replication_role = replica; {statements}");
+    let altered = shared().expect("PostgreSQL starts").sql(name, &statements);
+    altered.unwrap_or_else(|error| panic!("{statements}: {error}"));
+    true
+}
+
 fn url(data_dir: &Path) -> Option<String> {
     std::fs::read_to_string(note(data_dir)).ok()
 }

@@ -19,6 +19,7 @@ use proptest::prelude::{ProptestConfig, Strategy, prop, proptest};
 
 use crate::cli::send_signal;
 use crate::component::{bss_host, component};
+use crate::record_place;
 use crate::scenario::{INSTANCE, Scenario, actor, silent};
 
 const LANGUAGES: [&str; 3] = ["en-US", "de-DE", "el-GR"];
@@ -60,15 +61,16 @@ async fn read(scenario: &Scenario) -> host_harness::CompletedRun {
 
 /// `services fetch` as a process of its own, on a data directory.
 fn fetch(data_dir: &Path) -> Child {
-    Command::new(bss_host())
+    let mut command = Command::new(bss_host());
+    command
         .args(["services", "fetch", INSTANCE, "--data-dir"])
         .arg(data_dir)
         .env("BSS_PLUGIN", component())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts")
+        .stderr(Stdio::piped());
+    record_place::tell(&mut command, data_dir);
+    command.spawn().expect("the program starts")
 }
 
 /// Waits until the program has said these words.
