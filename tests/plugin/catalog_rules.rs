@@ -1,7 +1,5 @@
 //! Plugins whose catalogs break the contract, and the host that applies nothing of them.
 
-use std::process::Command;
-
 use bss_model::{Diagnose as _, Page, Product as Kept, ProductFilter};
 use bss_record::RECORD_FILE;
 use bss_sandbox::bindings::services_definition::{
@@ -9,7 +7,6 @@ use bss_sandbox::bindings::services_definition::{
 };
 use host_harness::{Host, ServicesError};
 
-use crate::component::bss_host;
 use crate::guests::answering_with_catalog;
 use crate::record_cli::{ORIGINAL, alter};
 use crate::scenario::{INSTANCE, NO_ANSWER, Scenario, actor, silent};

@@ -8,7 +8,7 @@ use bss_record::RECORD_FILE;
 use bss_simulator::{Fault, Operation, Repeat, When};
 use host_harness::PlaceError;
 
-use crate::component::{bss_host, component};
+use crate::component::component;
 use crate::guests::{quantity_teller, seller};
 use crate::record_cli::{ORIGINAL, alter};
 use crate::record_place;
