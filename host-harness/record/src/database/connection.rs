@@ -66,7 +66,12 @@ impl Pool {
     pub(crate) async fn acquire(&self) -> Result<Connection, RecordError> {
         let held = match self {
             Self::Sqlite(pool) => Held::Sqlite(pool.acquire().await?),
-            Self::Postgres(pool, told) => Held::Postgres(OnServer::of(pool, told).await?),
+            Self::Postgres(pool, told) => {
+                let mut held = OnServer::of(pool, told).await?;
+                // Behind a pooler, a connection is the same one within a transaction alone. It is closed with it.
+                held.begin_alone().await?;
+                Held::Postgres(held)
+            }
         };
         Ok(Connection::of(held, self.clock()))
     }

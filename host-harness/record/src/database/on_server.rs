@@ -69,6 +69,31 @@ impl OnServer {
         answered(&mut self.is_lost, begun).await
     }
 
+    /// Begins the transaction that a statement of its own needs behind a pooler: its parts would reach several connections else, and those of
+    /// others get among them.
+    ///
+    /// # Errors
+    /// When the server does not say that it has begun.
+    pub(super) async fn begin_alone(&mut self) -> Result<(), RecordError> {
+        match self.forgets_statements {
+            true => self.begin("BEGIN").await,
+            false => Ok(()),
+        }
+    }
+
+    /// Ends the transaction of a statement of its own.
+    ///
+    /// # Errors
+    /// When the server does not say that it has ended.
+    pub(super) async fn end_alone(&mut self) -> Result<(), RecordError> {
+        if self.is_open {
+            let ended = raw_sql("COMMIT").execute(&mut *self.connection);
+            answered(&mut self.is_lost, ended).await?;
+            self.is_open = false;
+        }
+        Ok(())
+    }
+
     /// Makes what the transaction of a turn has written last. Where the connection breaks, the server is asked what became of it.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{Row as _, raw_sql};
 
 use super::clock::Told;
 use super::connection::Pool;
@@ -31,8 +32,8 @@ pub(crate) struct Pools {
 pub(crate) async fn open(options: PgConnectOptions, forgets_statements: bool) -> Result<Pools, RecordError> {
     let told = Arc::new(Told::new(forgets_statements));
     let writer = pool(WRITERS_MAX, options.clone()).await?;
-    let time = sqlx::query_scalar(TELL_TIME).persistent(!forgets_statements);
-    told.note(time.fetch_one(&writer).await?);
+    let time = raw_sql(TELL_TIME).fetch_one(&writer).await?;
+    told.note(time.try_get(0)?);
     // A write through a reader is a defect, and fails.
     let readers = pool(
         READERS_MAX,

@@ -138,9 +138,12 @@ macro_rules! run {
             On::Pool(Pool::Sqlite(pool)) => $sqlite(on_sqlite(sql, values, is_kept)?.$function(pool).await?),
             On::Pool(Pool::Postgres(pool, told)) => {
                 let mut held = OnServer::of(pool, told).await?;
+                held.begin_alone().await?;
                 let is_kept = is_kept && !held.forgets_statements;
                 let answer = on_postgres(sql, values, is_kept)?.$function(&mut *held.connection);
-                $postgres(answered(&mut held.is_lost, answer).await?)
+                let answer = answered(&mut held.is_lost, answer).await?;
+                held.end_alone().await?;
+                $postgres(answer)
             }
             On::Connection(connection) => {
                 let (driver, mut soundness) = connection.for_statement();
@@ -258,12 +261,23 @@ impl<'c> Statement<'c> {
         let postgres = |row: sqlx::Result<_>| Ok(Row::Postgres(row?));
         Ok(match on {
             On::Pool(Pool::Sqlite(pool)) => on_sqlite(sql, values, is_kept)?.fetch(pool).map(sqlite).boxed(),
-            On::Pool(Pool::Postgres(pool, told)) => {
-                on_postgres(sql, values, is_kept && !told.forgets_statements)?
-                    .fetch(pool)
-                    .map(postgres)
-                    .boxed()
+            On::Pool(pool @ Pool::Postgres(_, told)) if told.forgets_statements => {
+                let whole = Statement {
+                    on: On::Pool(pool),
+                    sql,
+                    values,
+                    is_kept,
+                };
+                let rows = stream::once(whole.fetch_all()).map(|rows| match rows {
+                    Ok(rows) => stream::iter(rows.into_iter().map(Ok)).boxed(),
+                    Err(error) => stream::once(ready(Err(error))).boxed(),
+                });
+                rows.flatten().boxed()
             }
+            On::Pool(Pool::Postgres(pool, _)) => on_postgres(sql, values, is_kept)?
+                .fetch(pool)
+                .map(postgres)
+                .boxed(),
             On::Connection(connection) => {
                 let (driver, soundness) = connection.for_statement();
                 let rows = match driver {
