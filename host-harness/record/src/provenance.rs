@@ -111,8 +111,6 @@ impl Dispatches {
         self.highest.store(sequence, Ordering::Relaxed);
         let (record, place) = (self.record, self.place());
         let counted = Witness { record, sequence };
-        // A number of another epoch is not to be overtaken by one of this.
-        let _ = std::fs::remove_file(&self.witness);
         write_witness(&self.witness, counted, &place).map_err(|source| RecordError::Directory {
             path: self.witness.clone(),
             source,
@@ -324,7 +322,7 @@ pub(super) struct Witnessed {
 pub(super) enum OwnRecord {
     Missing,
     There,
-    /// One that was moved, and goes on elsewhere.
+    /// A record that was moved, and goes on elsewhere.
     Moved,
 }
 
