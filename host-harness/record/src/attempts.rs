@@ -17,6 +17,7 @@ use super::earlier_attempts::earlier_of;
 use super::order_mails::release_settled;
 use super::outbox::enqueue;
 use super::outcomes::tell;
+use super::patience::Patience;
 use super::stored::{boot, count, from_json, id, optional, to_json, uptime_ms};
 use super::withdrawals::{may_be_withdrawn, withdraw_line};
 use super::{Record, RecordError};
@@ -168,8 +169,9 @@ impl Record {
         if let Err(error) = self.write_together(&ends, &mut results).await {
             tracing::warn!(%error, "the outcomes of several purchase attempts can't be recorded together; each is recorded on its own");
             results.clear();
+            let mut patience = self.patience();
             for (end, _) in &ends {
-                results.push(self.write_end_alone(end).await);
+                results.push(self.write_end_alone(end, &mut patience).await);
             }
         }
         for ((_, answer), result) in ends.into_iter().zip(results) {
@@ -194,11 +196,10 @@ impl Record {
         Ok(())
     }
 
-    async fn write_end_alone(&self, end: &AttemptEnd) -> Result<Asset, FinishError> {
-        let mut patience = self.patience();
+    async fn write_end_alone(&self, end: &AttemptEnd, patience: &mut Patience) -> Result<Asset, FinishError> {
         loop {
             match self.try_to_write_end(end).await {
-                Err(error) if patience.allows(&error).await => {}
+                Err(FinishError::Record(error)) if patience.allows(&error).await => {}
                 written => return written,
             }
         }

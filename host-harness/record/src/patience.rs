@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bss_model::Diagnose;
-
-use super::Record;
+use super::{Record, RecordError};
 
 /// How long what has happened is kept until it can be written. A worker's lease is over long before, and another looks up what this one
 /// could not write down.
@@ -35,11 +33,10 @@ impl Record {
 }
 
 impl Patience {
-    /// Waits, and says whether to try again after an error: the record could not be reached, or did not say what became of it.
-    pub(super) async fn allows(&mut self, error: &impl Diagnose) -> bool {
-        let code = error.diagnosis().code;
-        let may_pass = matches!(code.as_ref(), "record-unavailable" | "record-outcome-unknown");
-        if !may_pass || Instant::now() + self.pause > self.until {
+    /// Waits, and says whether to try again after an error: the record could not be reached, or did not say what became of it. What the
+    /// database refuses, it refuses again.
+    pub(super) async fn allows(&mut self, error: &RecordError) -> bool {
+        if !error.is_of_the_way() || Instant::now() + self.pause > self.until {
             return false;
         }
         tokio::time::sleep(self.pause).await;

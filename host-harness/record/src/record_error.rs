@@ -1,7 +1,7 @@
 //! How opening, reading and writing the record fail.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bss_keys::{Foreign, HostKeyError, KeyId};
 use bss_model::Cursor;
@@ -47,7 +47,7 @@ pub enum RecordError {
     #[error(transparent)]
     HostKey(#[from] HostKeyError),
     /// The host key is not the one that the record was made with.
-    #[error("the host key is not the key of the record in `{}`{}", path.display(), needed(*needs))]
+    #[error("the host key is not the key of the record in {}{}", quoted(path), needed(*needs))]
     WrongHostKey {
         /// The database.
         path: PathBuf,
@@ -64,13 +64,13 @@ pub enum RecordError {
         kind: &'static str,
     },
     /// No record is in the directory.
-    #[error("no record here: `{}`", path.display())]
+    #[error("no record here: {}", quoted(path))]
     NoRecord {
         /// The directory.
         path: PathBuf,
     },
     /// A record is in the directory where a new one was to be made.
-    #[error("there is a record in `{}` already", path.display())]
+    #[error("there is a record in {} already", quoted(path))]
     Exists {
         /// The directory.
         path: PathBuf,
@@ -226,6 +226,15 @@ impl Diagnose for RecordError {
     }
 }
 
+/// A path in quotation marks; where a database on a server stands in its place, the quotation marks that it has.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    match text.contains('`') {
+        true => text,
+        false => format!("`{text}`"),
+    }
+}
+
 fn needed(key: Option<KeyId>) -> String {
     key.map_or_else(String::new, |key| format!(", which needs host key {key}"))
 }
@@ -239,6 +248,37 @@ fn damaged() -> Diagnosis {
 }
 
 impl RecordError {
+    /// Whether the way to a server failed, or the server itself, and not what it was asked: it may be there again. Classes 08, 53 and 57 of
+    /// PostgreSQL's states are about connections, resources and an operator's intervention, and 55P03 about a lock that did not come
+    /// (postgresql.org/docs/15/errcodes-appendix.html).
+    pub(crate) fn is_of_the_way(&self) -> bool {
+        match self {
+            Self::NoAnswer | Self::Unheard(_) => true,
+            Self::Database(error) => match error.as_database_error() {
+                Some(error) => error.code().is_some_and(|code| {
+                    code == "55P03" || ["08", "53", "57"].iter().any(|class| code.starts_with(class))
+                }),
+                None => matches!(
+                    error,
+                    sqlx::Error::Io(_)
+                        | sqlx::Error::Tls(_)
+                        | sqlx::Error::Protocol(_)
+                        | sqlx::Error::PoolTimedOut
+                        | sqlx::Error::WorkerCrashed
+                ),
+            },
+            _ => false,
+        }
+    }
+
+    /// The error of a change of which is known by now that it was not written.
+    pub(crate) fn not_written(self) -> Self {
+        match self {
+            Self::Unheard(cause) => *cause,
+            other => other,
+        }
+    }
+
     /// Whether there is no room left for the database.
     pub(crate) fn is_disk_full(&self) -> bool {
         matches!(self, Self::Database(error) if is_disk_full(error))

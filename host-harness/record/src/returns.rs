@@ -269,7 +269,7 @@ impl Record {
         let mut patience = self.patience();
         loop {
             match self.try_to_finish_return(taken, number, outcome, due_at_ms).await {
-                Err(error) if patience.allows(&error).await => {}
+                Err(FinishReturnError::Record(error)) if patience.allows(&error).await => {}
                 finished => return finished,
             }
         }
