@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::migrations::MIGRATIONS;
 use super::own_files::{BESIDE, is_missing, lock_file, sync_directory_of, with_ending};
 use super::stored::id;
-use super::{RECORD_FILE, Record, RecordError, USE_FILE, check_host_key, lock_directory};
+use super::{RECORD_FILE, Record, RecordError, USE_FILE, check_host_key, lock_directory, provenance};
 use crate::database::{Connection, sqlite};
 
 /// How long a backup waits for who has locked the whole database.
@@ -119,7 +119,7 @@ impl Diagnose for BackupError {
             Self::InUse { .. } => Diagnosis::new(ErrorKind::Conflict, "record-in-use")
                 .say("stop all workers and other programs that use it"),
             Self::OnServer => Diagnosis::new(ErrorKind::Conflict, "record-on-server")
-                .say("use the backups and the checks of that server"),
+                .say("back it up and restore it with the server's own programs, and say that it was put back with `bss-host record restored`"),
             Self::Record(error) => error.diagnosis(),
         }
     }
@@ -266,6 +266,7 @@ impl Record {
             host_key.key(data_dir, false).map_err(RecordError::from)?;
         }
         let lock = lock_directory(data_dir).await?;
+        provenance::check_not_on_server(data_dir)?;
         let path = data_dir.join(RECORD_FILE);
         let failed = |source| unwritable(&path, source);
         let alone = alone(data_dir)

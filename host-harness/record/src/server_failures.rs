@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bss_keys::HostKeySource;
 use bss_model::restoration::Evidence;
-use bss_model::{AssetSelection, Diagnose as _, TakenAsset};
+use bss_model::{Actor, AssetSelection, Diagnose as _, TakenAsset};
 use bss_test_postgres::{Breakage, Point, Proxy, Server};
 use uuid::Uuid;
 
@@ -216,6 +216,32 @@ async fn a_database_that_was_put_back_without_a_failover_shows_by_what_a_host_ha
 }
 
 #[tokio::test]
+async fn what_is_open_is_looked_up_first_where_somebody_says_that_the_record_was_put_back() {
+    let site = Site::new().await;
+    let record = site.open(0).await;
+    record.say_restored(&Actor::operator("test")).await.unwrap();
+    assert_eq!(evidence(&record).await, [Evidence::Told]);
+    assert_eq!(texts(&record, RESULTS).await, ["restored"]);
+    assert_eq!(texts(&record, MAIL).await, ["held"]);
+    assert!(!record.awaits_adoption().await.unwrap());
+    let acts = "SELECT actor_name FROM acts WHERE act = 'notice_restoration'";
+    assert_eq!(texts(&record, acts).await, ["test"]);
+    record.close().await;
+    assert_eq!(evidence(&site.open(0).await).await.len(), 1, "it goes on");
+}
+
+#[tokio::test]
+async fn what_the_database_refuses_is_not_tried_again_and_what_did_not_reach_it_is() {
+    let mut site = Site::new().await;
+    let record = site.open(0).await;
+    let refused = record.writer.sql("SELECT nothing").execute().await.unwrap_err();
+    assert!(!refused.is_of_the_way(), "{refused:?}");
+    site.server.kill().unwrap();
+    let unreached = record.writer.sql("SELECT 1").execute().await.unwrap_err();
+    assert!(unreached.is_of_the_way(), "{unreached:?}");
+}
+
+#[tokio::test]
 async fn a_record_in_another_database_is_a_copy_and_nothing_in_doubt_is_bought_until_it_is_adopted() {
     let site = Site::new().await;
     // A copy on the same server has other tables, as a restored dump has.
@@ -323,7 +349,7 @@ async fn a_worker_sends_as_long_as_its_lease_is_good_and_the_record_says_so() {
     }
     let worker = record.start_worker().await.unwrap();
     let permit = worker.permit().unwrap();
-    // Nobody else does anything for the worker from here on.
+    // A worker that has ended keeps its permit, and the record does not know it any more.
     record.end_worker(worker).await.unwrap();
     assert!(
         matches!(permit.check().await, Err(RecordError::WorkerLost)),
@@ -372,8 +398,14 @@ async fn no_data_directory_has_two_records() {
         assert_eq!(code(opened), Err("record-on-server".into()));
     }
     assert!(!one.join("record.db").exists());
-    // Of its own.
-    Record::create(other, &source).await.unwrap().close().await;
+    // Of its own, and a backup of that, which is no record for the directory of another one.
+    let own = Record::create(other, &source).await.unwrap();
+    let backup = other.join("backup.db");
+    own.backup(&backup).await.unwrap();
+    own.close().await;
+    let restored = Record::restore_with(one, &source, &backup, None, false).await;
+    assert_eq!(restored.unwrap_err().diagnosis().code, "record-on-server");
+    assert!(!one.join("record.db").exists());
     assert_eq!(
         code(site.open_at(1, &site.address()).await),
         Err("record-in-the-way".into())
