@@ -11,7 +11,7 @@ use bss_sandbox::call::CallContext;
 use bss_sandbox::call_event::CallListener;
 use bss_sandbox::exchange_recording::Recorder;
 use bss_sandbox::limits::CallLimits;
-use bss_sandbox::outbound_https::{ConnectionCounts, Egress, OutboundHttps, Permit, Permitted};
+use bss_sandbox::outbound_https::{ConnectionCounts, Egress, OutboundHttps, SendAnswer, SendPermit};
 use bss_sandbox::plugin::Plugin;
 use bss_sandbox::seen_exchanges::SeenExchanges;
 
@@ -105,10 +105,10 @@ impl Host {
         let Some(permit) = permit else { return self.clone() };
         let ask = move || {
             let permit = permit.clone();
-            Box::pin(async move { permit.check().await.map_err(|error| with_causes(&error)) }) as Permitted
+            Box::pin(async move { permit.check().await.map_err(|error| with_causes(&error)) }) as SendAnswer
         };
         Self {
-            outbound: self.outbound.permitted_by(Permit::new(ask)),
+            outbound: self.outbound.permitted_by(SendPermit::new(ask)),
             ..self.clone()
         }
     }

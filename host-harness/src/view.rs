@@ -96,7 +96,8 @@ pub use product::{
 };
 pub use reconciliation::{Reconciliation, StatementDifference};
 pub use record::{
-    Backup, CopiedTable, MadeRecord, MovedRecord, Record, Restoration, RestoredRecord, VerifiedDatabase,
+    Backup, CopiedTable, MadeRecord, MovedRecord, Record, RecordPlace, Restoration, RestoredRecord,
+    VerifiedDatabase,
 };
 pub use replay::{Difference, ReplayedCall};
 pub use report::{Report, ReportEntry, Sum};

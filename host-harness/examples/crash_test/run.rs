@@ -263,7 +263,7 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
     };
     let figures = Figures::compare(&lines, &ledger, &told);
     let cut_off = attempts.cut_off().await? + forgotten;
-    // Nobody asks the server any more.
+    // The server is asked no more.
     drop(troubles);
     let is_vendors = |kill: &&Kill| kill.victim == Victim::Vendors;
     Ok(Report {

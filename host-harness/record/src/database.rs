@@ -16,7 +16,7 @@ pub(crate) use builder::Builder;
 pub(crate) use connection::{Connection, Pool, Transaction};
 pub(crate) use row::Row;
 pub(crate) use statement::On;
-pub(crate) use turn::Epoch;
+pub(crate) use turn::{Epoch, server_clock_ms};
 pub(crate) use value::Value;
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 use bss_model::restoration::Evidence;
 
 use super::provenance::{self, Witnessed, short};
+use super::workers::forget_all;
 use super::{Record, RecordError};
 use crate::database::{Connection, Epoch, Transaction};
 
@@ -43,7 +44,8 @@ pub(super) async fn settle(
     let is_new = epoch.known.as_deref() != Some(epoch.now.as_str());
     if is_new {
         if let Some(former) = &epoch.known {
-            bury_all(transaction).await?;
+            // What each of them had begun may be forgotten.
+            forget_all(transaction).await?;
             sequence = sequence.saturating_add(1);
             let evidence = evidence(former, &epoch.now);
             provenance::doubt_on_server(transaction, &known, evidence, sequence).await?;
@@ -62,7 +64,7 @@ pub(super) async fn settle(
         false => begun_at,
     };
     if !witnessed.epoch.is_empty() && witnessed.highest > last_known {
-        bury_all(transaction).await?;
+        forget_all(transaction).await?;
         sequence = sequence.max(witnessed.highest).saturating_add(1);
         provenance::doubt_on_server(transaction, &known, Evidence::Outdated, sequence).await?;
     }
@@ -80,19 +82,6 @@ fn evidence(former: &str, now: &str) -> Evidence {
         true => Evidence::Failover,
         false => Evidence::AnotherFile,
     }
-}
-
-/// Takes everything from all workers: what each of them had begun may be forgotten.
-async fn bury_all(transaction: &mut Connection) -> Result<(), RecordError> {
-    for free in [
-        "UPDATE assets SET worker = NULL WHERE worker IS NOT NULL",
-        "UPDATE mails SET worker = NULL WHERE worker IS NOT NULL",
-        "UPDATE cancellations SET worker = NULL WHERE worker IS NOT NULL",
-        "DELETE FROM workers",
-    ] {
-        transaction.sql(free).execute().await?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -135,7 +135,10 @@ async fn introduced(
             });
         }
         (Opening::Existing, None) => return Err(RecordError::NoTables),
-        (_, Some(known)) => known,
+        (_, Some(known)) => {
+            transaction.rollback().await?;
+            known
+        }
         (Opening::New | Opening::Either, None) => {
             provenance::introduce_on_server(&mut transaction).await?;
             if let Some(epoch) = &epoch {

@@ -17,7 +17,7 @@ use super::alerts::raise_happened;
 use super::own_files::lock_file;
 use super::stored::id;
 use super::{Record, RecordError};
-use crate::database::{Connection, Pool, Transaction};
+use crate::database::{Connection, Pool, Transaction, server_clock_ms};
 
 /// How long a worker may be silent before another takes over. By then a request that was under way when it died has
 /// reached the vendor or is lost; `LOOK_UP_ONLY` allows for the time that the vendor needs to carry it out.
@@ -53,7 +53,7 @@ pub struct LivingWorker {
     /// When it was started, in milliseconds since 1970.
     pub started_at_ms: Option<i64>,
     /// What it has under way: purchases and look-ups, returns, e-mails.
-    pub taken: u64,
+    pub under_way: u64,
 }
 
 /// A worker of this process. What it has taken belongs to no other worker while it lives; it renews its lease by
@@ -139,8 +139,11 @@ impl Permit {
     /// # Errors
     /// When others have taken over or may soon, and when the record does not answer: nothing may be sent.
     pub async fn check(&self) -> Result<(), RecordError> {
-        const IS_GOOD: &str = "SELECT COUNT(*) FROM workers WHERE id = $1
-             AND lease_ends_uptime_ms > CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT) + $2";
+        const IS_GOOD: &str = concat!(
+            "SELECT COUNT(*) FROM workers WHERE id = $1 AND lease_ends_uptime_ms > ",
+            server_clock_ms!(),
+            " + $2"
+        );
         if !self.lease.is_good() {
             return Err(RecordError::WorkerLost);
         }
@@ -293,7 +296,7 @@ impl Record {
             .sql(
                 "SELECT *, (SELECT COUNT(*) FROM assets WHERE worker = workers.id)
                      + (SELECT COUNT(*) FROM mails WHERE worker = workers.id)
-                     + (SELECT COUNT(*) FROM cancellations WHERE worker = workers.id) AS taken
+                     + (SELECT COUNT(*) FROM cancellations WHERE worker = workers.id) AS under_way
              FROM workers WHERE boot = $1 AND lease_ends_uptime_ms > $2 ORDER BY started_at_ms, id",
             )
             .bind(now.boot.0.to_string())
@@ -307,7 +310,7 @@ impl Record {
                 process_id: row.try_get("process_id")?,
                 version: row.try_get("version")?,
                 started_at_ms: row.try_get("started_at_ms")?,
-                taken: u64::try_from(row.try_get::<i64, _>("taken")?).unwrap_or_default(),
+                under_way: u64::try_from(row.try_get::<i64, _>("under_way")?).unwrap_or_default(),
             })
         });
         workers.collect()
@@ -402,15 +405,30 @@ async fn insert(transaction: &mut Connection, worker: Uuid) -> Result<(), Record
     Ok(())
 }
 
-/// Releases all that a worker has taken, in every table that names workers.
+/// The tables that name the worker that has a row.
+const TAKEN_FROM: [&str; 3] = ["assets", "mails", "cancellations"];
+
+/// Releases all that a worker has taken.
 async fn forget(transaction: &mut Connection, worker: Uuid) -> Result<(), RecordError> {
-    for free in [
-        "UPDATE assets SET worker = NULL WHERE worker = $1",
-        "UPDATE mails SET worker = NULL WHERE worker = $1",
-        "UPDATE cancellations SET worker = NULL WHERE worker = $1",
-        "DELETE FROM workers WHERE id = $1",
-    ] {
-        transaction.sql(free).bind(worker.to_string()).execute().await?;
+    let free = TAKEN_FROM.map(|table| format!("UPDATE {table} SET worker = NULL WHERE worker = $1"));
+    for statement in free
+        .into_iter()
+        .chain(["DELETE FROM workers WHERE id = $1".to_owned()])
+    {
+        transaction
+            .composed(statement)
+            .bind(worker.to_string())
+            .execute()
+            .await?;
+    }
+    Ok(())
+}
+
+/// Releases all that any worker has taken, and forgets all workers.
+pub(super) async fn forget_all(transaction: &mut Connection) -> Result<(), RecordError> {
+    let free = TAKEN_FROM.map(|table| format!("UPDATE {table} SET worker = NULL WHERE worker IS NOT NULL"));
+    for statement in free.into_iter().chain(["DELETE FROM workers".to_owned()]) {
+        transaction.composed(statement).execute().await?;
     }
     Ok(())
 }

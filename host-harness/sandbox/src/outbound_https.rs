@@ -55,7 +55,7 @@ use pool::{Client, Lease, Pool, Wanted};
 
 pub use egress::{Egress, NoWay};
 pub use own_request::NoAnswer;
-pub use permit::{Permit, Permitted};
+pub use permit::{SendAnswer, SendPermit};
 pub use policy::{Authority, AuthorityError, PermittedAuthority};
 pub use quota::{ConnectionCounts, ConnectionLimits};
 pub use secrets::{NotAHeader, SecretHeader};
@@ -71,7 +71,7 @@ pub struct OutboundHttps {
     /// Records the calls, where there is one.
     recorder: Option<Recorder>,
     /// Asked before each request leaves, where there is one.
-    permit: Option<Permit>,
+    permit: Option<SendPermit>,
 }
 
 impl Default for OutboundHttps {
@@ -118,7 +118,7 @@ impl OutboundHttps {
 
     /// The client with the same connections that asks before each request leaves.
     #[must_use]
-    pub fn permitted_by(&self, permit: Permit) -> Self {
+    pub fn permitted_by(&self, permit: SendPermit) -> Self {
         Self {
             permit: Some(permit),
             ..self.clone()

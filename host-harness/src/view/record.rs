@@ -59,6 +59,14 @@ impl From<&TableDigest> for CopiedTable {
     }
 }
 
+/// Where a record is, or its tables.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordPlace {
+    /// The data directory, or the database on a server without its password.
+    pub place: String,
+}
+
 /// A record that was moved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -68,7 +68,7 @@ impl From<&LivingWorker> for Worker {
             machine: worker.machine.clone(),
             process_id: worker.process_id,
             version: worker.version.clone(),
-            under_way: worker.taken,
+            under_way: worker.under_way,
             started_at_ms: worker.started_at_ms,
         }
     }

@@ -16,7 +16,7 @@ const TABLES_OF_SERVER: &str =
 pub(crate) enum Database {
     /// The name of SQLite's file.
     File(String),
-    /// One on a server, which is dropped with this value.
+    /// A database on a server, which is dropped with this value.
     Server(bss_test_postgres::Database<'static>),
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use bss_sandbox::outbound_https::{Permit, Permitted};
+use bss_sandbox::outbound_https::{SendAnswer, SendPermit};
 use wasmtime_wasi_http::Error;
 
 use crate::caller::Caller;
@@ -31,13 +31,13 @@ async fn each_request_asks_for_its_permit_and_without_one_nothing_leaves() {
     let server = counting(&seen).await;
     let mut caller = Caller::new(&server);
     let (its_asked, its_may) = (Arc::clone(&asked), Arc::clone(&may));
-    caller.outbound = caller.outbound.permitted_by(Permit::new(move || {
+    caller.outbound = caller.outbound.permitted_by(SendPermit::new(move || {
         its_asked.fetch_add(1, Ordering::Relaxed);
         let may = its_may.load(Ordering::Relaxed);
         Box::pin(async move {
             may.then_some(())
                 .ok_or_else(|| "others have taken over".to_owned())
-        }) as Permitted
+        }) as SendAnswer
     }));
     for (is_permitted, seen_then, asked_then) in [(true, 1, 1), (false, 1, 2), (true, 2, 3)] {
         may.store(is_permitted, Ordering::Relaxed);
@@ -60,7 +60,8 @@ async fn another_instance_of_the_host_asks_for_no_permit() {
     let seen = Arc::<AtomicUsize>::default();
     let server = counting(&seen).await;
     let caller = Caller::new(&server);
-    let refuses = Permit::new(|| Box::pin(async { Err("others have taken over".to_owned()) }) as Permitted);
+    let refuses =
+        SendPermit::new(|| Box::pin(async { Err("others have taken over".to_owned()) }) as SendAnswer);
     let mut refused = caller.clone();
     refused.outbound = caller.outbound.permitted_by(refuses);
     assert!(refused.post().await.is_err());

@@ -1,8 +1,9 @@
 //! The command line's arguments, and the help that explains them.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 
-use bss_model::Owner;
+use bss_model::{Owner, Secret};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use super::alerts::AlertCommand;
@@ -77,8 +78,8 @@ pub(super) struct Arguments {
     pub(super) data_dir: PathBuf,
     /// The address of the database on a PostgreSQL server that keeps the record for many hosts, as in
     /// `postgres:///bss?host=/run/postgresql`; without it, the record is a file in the data directory
-    #[arg(long, global = true, value_name = "URL")]
-    pub(super) database: Option<String>,
+    #[arg(long, global = true, value_name = "URL", value_parser = secret)]
+    pub(super) database: Option<Secret>,
     /// A file whose first line is the address of the database, with its password
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) database_file: Option<PathBuf>,
@@ -117,6 +118,11 @@ pub(super) struct Arguments {
     pub(super) otlp: Option<String>,
     #[command(subcommand)]
     pub(super) command: Command,
+}
+
+/// A value that may hold a password, and that nothing prints.
+fn secret(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::new(text))
 }
 
 /// The form of lines on the standard error.

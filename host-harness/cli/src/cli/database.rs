@@ -3,9 +3,9 @@
 //! An address that the command line names wins. Else the environment and the configuration file may name one. A variable that is
 //! empty is a mistake, and is not taken for none: the program would look for the record in its data directory.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use bss_model::ErrorKind;
+use bss_model::Secret;
 use host_harness::{DatabaseAddress, HostKeySource, Record, RecordError};
 
 use super::failure::Failure;
@@ -15,8 +15,8 @@ use super::settings::{Origin, Settings};
 /// What the options say of the database, wherever their values come from.
 #[derive(Debug)]
 pub(super) struct Asked {
-    pub(super) address: Option<String>,
-    pub(super) file: Option<std::path::PathBuf>,
+    pub(super) address: Option<Secret>,
+    pub(super) file: Option<PathBuf>,
 }
 
 /// The address of the database. `None`: the record is in the data directory.
@@ -30,10 +30,7 @@ pub(super) fn address(asked: &Asked, settings: &Settings) -> Result<Option<Datab
     }
     let is_typed = |key| settings.is_on_command_line(key);
     let typed = is_typed("database") || is_typed("database-file");
-    let text = asked
-        .address
-        .as_deref()
-        .filter(|_| !typed || is_typed("database"));
+    let text = asked.address.as_ref().filter(|_| !typed || is_typed("database"));
     let file = asked
         .file
         .as_deref()
@@ -45,7 +42,7 @@ pub(super) fn address(asked: &Asked, settings: &Settings) -> Result<Option<Datab
         )
         .hint("leave one of them out")),
         (Some(text), None) => {
-            let address = parsed(text)?;
+            let address = parsed(text.expose())?;
             let is_typed = settings
                 .given("database")
                 .is_some_and(|given| given.origin == Origin::CommandLine);
@@ -94,19 +91,6 @@ impl Place<'_> {
         match self.database {
             None => Record::create(self.data_dir, self.host_key).await,
             Some(database) => Record::create_database(self.data_dir, self.host_key, database).await,
-        }
-    }
-
-    /// Fails where a server keeps the record. `what`: what the server's own programs do instead.
-    pub(super) fn in_directory(self, what: &'static str) -> Result<(), Failure> {
-        match self.database {
-            None => Ok(()),
-            Some(_) => Err(Failure::new(
-                ErrorKind::Conflict,
-                "record-on-server",
-                "a server keeps the record, whose files are not this program's",
-            )
-            .hint(what)),
         }
     }
 }

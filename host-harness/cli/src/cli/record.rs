@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bss_model::{Advice, purchase_rule};
 use clap::Subcommand;
-use host_harness::{DatabaseAddress, Record, RecordError, Verified, verify_backup, view};
+use host_harness::{BackupError, DatabaseAddress, Record, RecordError, Verified, verify_backup, view};
 
 use super::audit::sha256;
 use super::customers::again_note;
@@ -72,20 +72,15 @@ pub(super) enum RecordCommand {
 
 pub(super) async fn run(place: Place<'_>, command: RecordCommand, json: bool) -> Outcome {
     match command {
-        RecordCommand::Backup { file } => {
-            place.in_directory(
-                "back the database up with the server's own programs, such as `pg_basebackup` or `pg_dump`",
-            )?;
-            backup(&place.open().await?, &file, json).await
-        }
+        RecordCommand::Backup { file } => backup(&place.open().await?, &file, json).await,
         RecordCommand::Restore {
             file,
             sha256,
             replace,
         } => {
-            place.in_directory(
-                "restore the database with the server's own programs, and tell this program with `bss-host record restored`",
-            )?;
+            if place.database.is_some() {
+                return Err(BackupError::OnServer.into());
+            }
             restore(place, &file, sha256.as_deref(), replace, json).await
         }
         RecordCommand::Verify { file, sha256 } => {
@@ -122,11 +117,11 @@ async fn copy(place: Place<'_>, back: bool, undo: bool, json: bool) -> Outcome {
         (true, false) => Record::copy_from_server(data_dir, host_key, database).await?,
         (false, true) => {
             Record::undo_copy_to_server(data_dir, host_key, database).await?;
-            return undone(&format!("`{}`", data_dir.display()), json);
+            return undone(format!("`{}`", data_dir.display()), json);
         }
         (true, true) => {
             Record::undo_copy_from_server(data_dir, host_key, database).await?;
-            return undone(&database.to_string(), json);
+            return undone(database.to_string(), json);
         }
     };
     let view = view::MovedRecord::from(&copied);
@@ -152,9 +147,10 @@ async fn copy(place: Place<'_>, back: bool, undo: bool, json: bool) -> Outcome {
     Ok(ExitStatus::Done)
 }
 
-fn undone(at: &str, json: bool) -> Outcome {
-    if !json {
-        output::line(format!("the move is taken back: the record goes on in {at}"));
+fn undone(place: String, json: bool) -> Outcome {
+    match json {
+        true => show::json(&view::RecordPlace { place })?,
+        false => output::line(format!("the move is taken back: the record goes on in {place}")),
     }
     Ok(ExitStatus::Done)
 }
@@ -186,10 +182,12 @@ async fn migrate(place: Place<'_>, json: bool) -> Outcome {
         return show_record(&record, json).await;
     };
     Record::migrate_database(database).await?;
-    if json {
-        return Ok(ExitStatus::Done);
+    match json {
+        true => show::json(&view::RecordPlace {
+            place: database.to_string(),
+        })?,
+        false => output::line("the tables of the database are up to date"),
     }
-    output::line("the tables of the database are up to date");
     Ok(ExitStatus::Done)
 }
 

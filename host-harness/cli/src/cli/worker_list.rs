@@ -18,9 +18,7 @@ pub(super) async fn run(host: &Host, command: &WorkerCommand, json: bool) -> Out
     let workers = host.record().living_workers().await?;
     let workers: Vec<_> = workers.iter().map(view::Worker::from).collect();
     if json {
-        for worker in &workers {
-            show::json(worker)?;
-        }
+        show::json(&workers)?;
         return Ok(ExitStatus::Done);
     }
     if workers.is_empty() {

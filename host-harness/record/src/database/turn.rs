@@ -17,13 +17,23 @@ const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synch
 const BEGIN_MOVE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on;
  SET LOCAL lock_timeout = '30s'; SET LOCAL idle_in_transaction_session_timeout = '10min'";
 
+/// A server's clock at the moment of reading it, in milliseconds since 1970, as a piece of a statement.
+macro_rules! server_clock_ms {
+    () => {
+        "CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT)"
+    };
+}
+pub(crate) use server_clock_ms;
+
 /// What is read of a turn. The epoch is another one where the database may have forgotten what it had said was written: another server's
 /// or timeline's, as after a failover, or another table's, as after a restored dump.
 macro_rules! turn {
     ($mine:literal, $from:literal) => {
         concat!(
             $mine,
-            "SELECT CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT) AS now_ms,
+            "SELECT ",
+            server_clock_ms!(),
+            " AS now_ms,
                     CAST(pg_current_xact_id() AS TEXT) AS xid, epoch AS known,
                     (SELECT system_identifier FROM pg_control_system()) || ' ' || left(pg_walfile_name(pg_current_wal_lsn()), 8)
                     || ' ' || tableoid AS epoch, (SELECT CAST(stats_reset AS TEXT) FROM pg_stat_wal) AS life
@@ -48,8 +58,7 @@ const TAKE_ANY_TURN: &str = turn!(
 #[cfg(test)]
 const SKIP_TURN: &str = turn!("", "turn");
 /// Reads the clock alone.
-pub(super) const TELL_TIME: &str =
-    "SELECT CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT)";
+pub(super) const TELL_TIME: &str = concat!("SELECT ", server_clock_ms!());
 
 /// What became of a transaction. Within a turn, none of those that had it is under way. A server that crashed meanwhile may have given
 /// the number of a transaction that it forgot to another one.

@@ -10,7 +10,7 @@ use super::catalog::Catalog;
 use super::copy_error::CopyError;
 use super::directory::Directory;
 use super::marking::{mark_of, set_mark};
-use super::server::{Server, check_key, commit};
+use super::server::{Server, check_key};
 use super::stillness::{check_alone, check_still};
 use super::target::fill;
 use crate::backup::remove_if_there;
@@ -72,7 +72,7 @@ async fn copy_from(catalog: &Catalog, directory: &Directory, server: &Server) ->
     if earlier.is_none() {
         // From here on, nobody opens the record on the server, so that none goes on there beside the one in the directory.
         set_mark(&mut from, &mark).await?;
-        if let Err(error) = commit(from).await {
+        if let Err(error) = from.commit().await {
             settle(server, &mark, error).await?;
         }
     }
@@ -142,7 +142,7 @@ pub(super) async fn settle(server: &Server, mark: &Mark, error: RecordError) -> 
     };
     match look.await {
         Ok(Some(found)) if found == *mark => Ok(()),
-        Ok(_) => Err(error.into()),
+        Ok(_) => Err(error.not_written().into()),
         Err(source) => Err(server.unsettled(source)),
     }
 }

@@ -1,22 +1,18 @@
 //! The database on a server that a record is moved from or to.
 
-use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 use bss_keys::HostKey;
 
 use super::copy_error::CopyError;
+use crate::database::Connection;
 use crate::database::postgres::{self, Pools};
-use crate::database::{Connection, Transaction};
 use crate::postgres::{DatabaseAddress, Intent, steps};
 use crate::server_record::{check, check_steps};
 use crate::{RecordError, open_check};
 
 /// How the server's operator sees connections that move a record, and how they are told from those of programs that use it.
 const APPLICATION_NAME: &str = "bss-host moving a record";
-/// How long a server may take to say that it has committed.
-const COMMIT_WITHIN: Duration = Duration::from_secs(60);
 
 /// A database on a server, with the tables of this program.
 #[derive(Debug)]
@@ -66,12 +62,4 @@ pub(super) async fn check_key(
         path: database.into(),
     })?;
     open_check(&sealed, host_key, Path::new(database)).map(drop)
-}
-
-/// Commits on a server, and does not wait for ever for one that says nothing. After an error, it is not known whether it has.
-pub(super) async fn commit(transaction: Transaction) -> Result<(), RecordError> {
-    match tokio::time::timeout(COMMIT_WITHIN, transaction.commit()).await {
-        Ok(committed) => committed,
-        Err(_) => Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()).into()),
-    }
 }

@@ -9,7 +9,7 @@ use super::catalog::Catalog;
 use super::copy_error::CopyError;
 use super::directory::Opened;
 use super::marking::{clear_mark, mark_of, set_mark};
-use super::server::{Server, commit};
+use super::server::Server;
 use super::stillness::check_still;
 use super::target::{fill, filled, is_as_moved};
 use crate::database::Connection;
@@ -60,7 +60,7 @@ async fn copy_to(catalog: &Catalog, source: &Opened, server: &Server) -> Result<
     // From here on, nobody opens the record in the directory, so that none goes on there beside the one on the server.
     set_mark(&mut from, &mark).await?;
     from.commit().await?;
-    match commit(to).await {
+    match to.commit().await {
         Ok(()) => Ok(mark.into()),
         Err(error) => settle(catalog, source, server, mark, error).await,
     }
@@ -112,7 +112,7 @@ pub(super) async fn settle(
         Ok((true, _)) => Ok(mark.into()),
         Ok((false, true)) => {
             clear_mark(&source.writer).await?;
-            Err(error.into())
+            Err(error.not_written().into())
         }
         Ok((false, false)) => Err(mark.error().into()),
         Err(source) => Err(server.unsettled(source)),

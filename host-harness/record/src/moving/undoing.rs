@@ -8,7 +8,7 @@ use super::catalog::Catalog;
 use super::copy_error::CopyError;
 use super::directory::{Directory, Opened};
 use super::marking::{clear_mark, mark_of, set_mark};
-use super::server::{Server, commit};
+use super::server::Server;
 use super::target::{filled, is_as_moved};
 use crate::database::Pool;
 use crate::moved::Mark;
@@ -140,7 +140,7 @@ async fn leave(
         ..mark
     };
     set_mark(&mut leaving, &back).await?;
-    commit(leaving).await.map_err(|source| CopyError::Unsettled {
+    leaving.commit().await.map_err(|source| CopyError::Unsettled {
         place: target.name.clone(),
         source,
     })

@@ -83,17 +83,22 @@ impl ConnectFailure {
     /// What wasi:http's codes have no word for, in words for an operator. `repeats`: the request has left on another
     /// connection, whose server has not carried it out.
     pub(super) fn explanation(&self, repeats: bool) -> Option<Explanation> {
-        let Self::Proxy { proxy, cause } = self else {
-            return None;
-        };
         let known = match repeats {
             false => "Nothing was sent to the server",
             true => "The server has not carried the request out",
         };
+        let (code, advice) = match self {
+            Self::Proxy { proxy, cause } => (cause.code(), cause.advice(proxy)),
+            Self::NotPermitted(_) => (
+                "worker-lost",
+                "nothing needs to be done: whoever has taken over goes on with it".to_owned(),
+            ),
+            _ => return None,
+        };
         Some(Explanation {
-            code: cause.code(),
+            code,
             message: format!("{}. {known}", with_causes(self)),
-            advice: cause.advice(proxy),
+            advice,
         })
     }
 }

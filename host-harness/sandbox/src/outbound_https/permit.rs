@@ -5,15 +5,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 /// The answer to the question, which comes. An error says why nothing may be sent.
-pub type Permitted = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+pub type SendAnswer = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 /// A question that is asked before each request leaves, whose answer may be that it must not. Cloning shares it.
 #[derive(Clone)]
-pub struct Permit(Arc<dyn Fn() -> Permitted + Send + Sync>);
+pub struct SendPermit(Arc<dyn Fn() -> SendAnswer + Send + Sync>);
 
-impl Permit {
+impl SendPermit {
     /// A permit that asks so.
-    pub fn new(ask: impl Fn() -> Permitted + Send + Sync + 'static) -> Self {
+    pub fn new(ask: impl Fn() -> SendAnswer + Send + Sync + 'static) -> Self {
         Self(Arc::new(ask))
     }
 
@@ -22,8 +22,8 @@ impl Permit {
     }
 }
 
-impl fmt::Debug for Permit {
+impl fmt::Debug for SendPermit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Permit").finish_non_exhaustive()
+        f.debug_tuple("SendPermit").finish_non_exhaustive()
     }
 }

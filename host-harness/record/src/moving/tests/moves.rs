@@ -48,7 +48,7 @@ async fn a_record_with_something_in_every_table_is_the_same_there_and_back() {
     assert_eq!(Record::moved(other.path(), &source).await.unwrap(), None);
     let record = Record::open_with(other.path(), &source).await.unwrap();
     assert!(record.verify().await.is_ok());
-    // It is in place, and no copy.
+    // The record is in place, and no copy.
     let noticed = record.readers.sql("SELECT COUNT(*) FROM acts WHERE act = $1");
     let noticed = noticed.bind(Act::NoticeRestoration.word()).scalar::<i64>();
     assert_eq!(
@@ -350,7 +350,7 @@ async fn who_has_a_record_on_a_server_open_writes_nothing_once_it_was_moved() {
         acts: 0,
         tables: Vec::new(),
     };
-    // One that waits for the turn meanwhile gets none.
+    // A host that waits for the turn meanwhile gets none.
     let (waited, ()) = tokio::join!(change(&record), async {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         set_mark(&mut moving, &mark).await.unwrap();

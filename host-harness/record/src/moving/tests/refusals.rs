@@ -177,7 +177,7 @@ async fn a_record_that_was_moved_is_moved_nowhere_else() {
     assert_eq!(code_of(copied), "record-moved");
     let undone = Record::undo_copy_to_server(ready.path(), &HostKeySource::File, &address_of(&second)).await;
     assert_eq!(code_of(undone), "record-moved");
-    // The same move again is none.
+    // Repeating the move moves nothing.
     let again = ready.copy().await.unwrap();
     assert_eq!(again.to, ready.address().to_string());
     assert_eq!(ready.that_open().await, (false, true));
