@@ -18,9 +18,9 @@ use data_encoding::HEXLOWER;
 use uuid::Uuid;
 
 use super::migrations::MIGRATIONS;
-use super::own_files::{BESIDE, is_missing, lock_file, sync_directory_of, with_ending};
+use super::own_files::{BESIDE, alone, is_missing, remove_if_there, sync_directory_of, with_ending};
 use super::stored::id;
-use super::{RECORD_FILE, Record, RecordError, USE_FILE, check_host_key, lock_directory, provenance};
+use super::{RECORD_FILE, Record, RecordError, check_host_key, lock_directory, moving, provenance};
 use crate::database::{Connection, sqlite};
 
 /// How long a backup waits for who has locked the whole database.
@@ -275,6 +275,13 @@ impl Record {
                 path: data_dir.to_owned(),
             })?;
         let is_occupied = !is_missing(&path)?;
+        // A record that can't be read is what a backup is for.
+        if is_occupied && matches!(moving::is_moved(&path).await, Ok(true)) {
+            return Err(RecordError::OnServer {
+                path: data_dir.to_owned(),
+            }
+            .into());
+        }
         if is_occupied && !replace {
             return Err(BackupError::Occupied {
                 path: data_dir.to_owned(),
@@ -421,16 +428,6 @@ fn absolute(file: &Path) -> io::Result<PathBuf> {
     std::path::absolute(file)
 }
 
-/// Whether nobody has the record open, and nobody can open it while the lock is held. `None`: somebody has.
-pub(crate) fn alone(data_dir: &Path) -> io::Result<Option<File>> {
-    let file = lock_file(&data_dir.join(USE_FILE))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(fs::TryLockError::WouldBlock) => Ok(None),
-        Err(fs::TryLockError::Error(error)) => Err(error),
-    }
-}
-
 /// Gives the files of a record another name, the database first: without its log it would be an older one. Returns the
 /// name. `None`: none of them is there.
 fn set_aside(path: &Path) -> io::Result<Option<PathBuf>> {
@@ -446,13 +443,6 @@ fn set_aside(path: &Path) -> io::Result<Option<PathBuf>> {
         }
     }
     Ok(was_there.then_some(aside))
-}
-
-pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
 }
 
 fn private_file(path: &Path) -> io::Result<File> {

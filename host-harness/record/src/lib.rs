@@ -135,8 +135,6 @@ use migrations::MIGRATIONS;
 
 /// Locked while the data directory is opened, so that two first starts don't set it up at once.
 const LOCK_FILE: &str = "open.lock";
-/// Locked, shared, by every program that has the record open, so that none is restored under it.
-const USE_FILE: &str = "use.lock";
 /// Sealed on the first start and opened on every other, so that a wrong host key shows at once.
 const KEY_CHECK: &[u8] = b"the host key of this record";
 
@@ -322,7 +320,7 @@ fn absolute(path: &Path) -> PathBuf {
 /// Tells other programs that the record is open, and returns whether none of them has it open. Nobody opens or restores it
 /// now: that takes the lock of the directory, which the caller has.
 fn in_use(data_dir: &Path) -> io::Result<(File, bool)> {
-    let file = own_files::lock_file(&data_dir.join(USE_FILE))?;
+    let file = own_files::lock_file(&data_dir.join(own_files::USE_FILE))?;
     let is_alone = match file.try_lock() {
         Ok(()) => true,
         Err(fs::TryLockError::WouldBlock) => false,

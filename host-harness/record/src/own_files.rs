@@ -12,6 +12,9 @@ use crate::RecordError;
 /// The name of the database file in the data directory.
 pub const RECORD_FILE: &str = "record.db";
 
+/// Locked, shared, by every program that has the record open, so that none is restored under it.
+pub(crate) const USE_FILE: &str = "use.lock";
+
 /// What SQLite puts behind the database's name for the files beside it.
 pub(crate) const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
@@ -81,5 +84,23 @@ fn failed(path: &Path) -> impl Fn(io::Error) -> RecordError {
     |source| RecordError::Directory {
         path: path.to_owned(),
         source,
+    }
+}
+
+/// Whether nobody has the record open, and nobody can open it while the lock is held. `None`: somebody has.
+pub(crate) fn alone(data_dir: &Path) -> io::Result<Option<File>> {
+    let file = lock_file(&data_dir.join(USE_FILE))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Removes a file, unless it is not there.
+pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }

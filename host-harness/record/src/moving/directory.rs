@@ -9,7 +9,6 @@ use bss_keys::{HostKey, HostKeySource};
 use super::Copied;
 use super::copy_error::CopyError;
 use super::marking::mark_of;
-use crate::backup::alone;
 use crate::database::{Pool, sqlite};
 use crate::migrations::MIGRATIONS;
 use crate::moved::Mark;
@@ -40,9 +39,11 @@ impl Directory {
             path: path.to_owned(),
             source,
         };
-        let alone = alone(path).map_err(unusable)?.ok_or_else(|| CopyError::InUse {
-            path: path.to_owned(),
-        })?;
+        let alone = own_files::alone(path)
+            .map_err(unusable)?
+            .ok_or_else(|| CopyError::InUse {
+                path: path.to_owned(),
+            })?;
         let host_key = host_key.key(path, false).map_err(RecordError::from)?;
         Ok(Self {
             path: path.to_owned(),

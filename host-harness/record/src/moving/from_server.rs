@@ -13,7 +13,6 @@ use super::marking::{mark_of, set_mark};
 use super::server::{Server, check_key};
 use super::stillness::{check_alone, check_still};
 use super::target::fill;
-use crate::backup::remove_if_there;
 use crate::database::{Connection, sqlite};
 use crate::migrations::MIGRATIONS;
 use crate::moved::Mark;
@@ -124,7 +123,7 @@ fn arriving(directory: &Directory) -> PathBuf {
 
 fn remove(file: &Path) -> Result<(), RecordError> {
     for ending in BESIDE.into_iter().chain([""]) {
-        remove_if_there(&with_ending(file, ending)).map_err(|source| RecordError::Directory {
+        own_files::remove_if_there(&with_ending(file, ending)).map_err(|source| RecordError::Directory {
             path: file.to_owned(),
             source,
         })?;

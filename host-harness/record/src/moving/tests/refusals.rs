@@ -198,3 +198,22 @@ async fn what_is_not_as_it_was_once_it_is_written_is_not_moved() {
     ready.database.sql("DROP TRIGGER alters ON acts").unwrap();
     ready.copy().await.unwrap();
 }
+
+#[tokio::test]
+async fn no_backup_takes_the_place_of_a_record_that_was_moved_and_one_does_where_the_move_was_undone() {
+    let ready = Ready::new().await;
+    let backup = ready.path().join("backup.db");
+    let record = ready.open_directory().await.unwrap();
+    record.backup(&backup).await.unwrap();
+    record.close().await;
+    ready.copy().await.unwrap();
+    let source = HostKeySource::File;
+    let restore = || Record::restore_with(ready.path(), &source, &backup, None, true);
+    assert_eq!(restore().await.unwrap_err().diagnosis().code, "record-on-server");
+    assert_eq!(ready.that_open().await, (false, true));
+    let undone = Record::undo_copy_to_server(ready.path(), &source, &ready.address()).await;
+    // Opening it there was no work.
+    undone.unwrap();
+    restore().await.unwrap();
+    assert_eq!(ready.that_open().await, (true, false));
+}
