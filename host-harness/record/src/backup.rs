@@ -270,6 +270,7 @@ impl Record {
         let path = data_dir.join(RECORD_FILE);
         let failed = |source| unwritable(&path, source);
         let alone = alone(data_dir)
+            .await
             .map_err(failed)?
             .ok_or_else(|| BackupError::InUse {
                 path: data_dir.to_owned(),

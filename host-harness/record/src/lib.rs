@@ -231,12 +231,25 @@ impl Record {
 
     async fn open_locked(data_dir: &Path, host_key: Arc<HostKey>) -> Result<Self, RecordError> {
         let path = data_dir.join(RECORD_FILE);
-        let (in_use, is_alone) = in_use(data_dir).map_err(|source| RecordError::Directory {
+        let failed = |source| RecordError::Directory {
             path: data_dir.to_owned(),
             source,
-        })?;
+        };
+        let (mut in_use, mut is_alone) = in_use(data_dir).map_err(failed)?;
         own_files::make_private(&path)?;
-        provenance::check_log(data_dir, &path, is_alone).await?;
+        if !is_alone && provenance::is_replaced(data_dir, &path)? {
+            drop(in_use);
+            // Who has the former database open may be ending.
+            in_use = own_files::alone(data_dir)
+                .await
+                .map_err(failed)?
+                .ok_or_else(|| RecordError::Replaced { path: path.clone() })?;
+            in_use.lock_shared().map_err(failed)?;
+            is_alone = true;
+        }
+        if is_alone {
+            provenance::check_log(data_dir, &path).await?;
+        }
         let writer = sqlite::writer(&path).await?;
         moving::refuse_moved(&writer).await?;
         writer.migrate(&MIGRATIONS).await?;

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use bss_keys::Foreign;
 
@@ -14,6 +15,10 @@ pub const RECORD_FILE: &str = "record.db";
 
 /// Locked, shared, by every program that has the record open, so that none is restored under it.
 pub(crate) const USE_FILE: &str = "use.lock";
+
+/// How long what needs the record for itself waits for a program that is ending.
+const ENDING: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What SQLite puts behind the database's name for the files beside it.
 pub(crate) const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -87,13 +92,18 @@ fn failed(path: &Path) -> impl Fn(io::Error) -> RecordError {
     }
 }
 
-/// Whether nobody has the record open, and nobody can open it while the lock is held. `None`: somebody has.
-pub(crate) fn alone(data_dir: &Path) -> io::Result<Option<File>> {
+/// Whether nobody has the record open, and nobody can open it while the lock is held. `None`: somebody has, and has not ended
+/// within a second either. A program that is ending has its files a little longer, and so has a program that it has just started.
+pub(crate) async fn alone(data_dir: &Path) -> io::Result<Option<File>> {
     let file = lock_file(&data_dir.join(USE_FILE))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(fs::TryLockError::WouldBlock) => Ok(None),
-        Err(fs::TryLockError::Error(error)) => Err(error),
+    let until = Instant::now() + ENDING;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(fs::TryLockError::WouldBlock) if Instant::now() < until => tokio::time::sleep(PAUSE).await,
+            Err(fs::TryLockError::WouldBlock) => return Ok(None),
+            Err(fs::TryLockError::Error(error)) => return Err(error),
+        }
     }
 }
 

@@ -379,13 +379,11 @@ fn beside_another_process(known: &Provenance, here: &Place, found: Option<Witnes
     restoration::evidence(known, &here, Some(witness))
 }
 
-/// Sets a write-ahead log aside that is not the database's own, before the database is opened: SQLite takes any log beside
-/// it for its own, and would mix the two. Call it while no other process can open the record. `is_alone`: no other process
-/// has it open either.
+/// Whether another database is in the place of the one that was last opened in the directory.
 ///
-/// A log is another database's where the database was replaced in its directory since it was last opened, or is a backup
-/// that was never opened.
-pub(super) async fn check_log(data_dir: &Path, database: &Path, is_alone: bool) -> Result<(), RecordError> {
+/// # Errors
+/// When the witness or the directory can't be read.
+pub(super) fn is_replaced(data_dir: &Path, database: &Path) -> Result<bool, RecordError> {
     let failed = |source| RecordError::Directory {
         path: data_dir.to_owned(),
         source,
@@ -393,21 +391,24 @@ pub(super) async fn check_log(data_dir: &Path, database: &Path, is_alone: bool) 
     let here = WitnessedPlace::of(&here(data_dir, database).map_err(failed)?);
     let witness = read_witness(&data_dir.join(WITNESS_FILE)).map_err(failed)?;
     let last = witness.and_then(|(_, place)| place);
-    let is_replaced = last.is_some_and(|last| last.directory == here.directory && last.file != here.file);
-    if !is_alone {
-        // The log is in use by who has the database open that was here.
-        return match is_replaced {
-            true => Err(RecordError::Replaced {
-                path: database.to_owned(),
-            }),
-            false => Ok(()),
-        };
-    }
+    Ok(last.is_some_and(|last| last.directory == here.directory && last.file != here.file))
+}
+
+/// Sets a write-ahead log aside that is not the database's own, before the database is opened: SQLite takes any log beside
+/// it for its own, and would mix the two. Call it while no other process has the record open, or can open it.
+///
+/// A log is another database's where the database was replaced in its directory since it was last opened, or is a backup
+/// that was never opened.
+pub(super) async fn check_log(data_dir: &Path, database: &Path) -> Result<(), RecordError> {
+    let is_replaced = is_replaced(data_dir, database)?;
     let log = with_ending(database, "-wal");
     let has_log = std::fs::metadata(&log).is_ok_and(|log| log.len() > 0);
     if has_log && (is_replaced || is_marked_as_backup(database).await) {
         let aside = with_ending(database, &format!(".replaced-{}-wal", now_ms()));
-        std::fs::rename(&log, &aside).map_err(failed)?;
+        std::fs::rename(&log, &aside).map_err(|source| RecordError::Directory {
+            path: data_dir.to_owned(),
+            source,
+        })?;
         let _ = std::fs::remove_file(with_ending(database, "-shm"));
         tracing::warn!(log = %aside.display(), "the record's database was replaced: the log of the former one is kept beside it and not used");
     }

@@ -3,6 +3,9 @@
 
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bss_keys::{HostKey, HostKeySource};
 use bss_model::clock::now_ms;
@@ -290,6 +293,30 @@ async fn another_database_in_the_place_of_one_that_is_open_is_not_opened() {
     assert_eq!(error.diagnosis().code, "record-replaced");
     let directory = record.closed().await;
     let opened = Record::open(directory.path()).await.unwrap();
+    assert_eq!(noticed(&opened).await[0].evidence, Evidence::AnotherFile);
+}
+
+#[tokio::test]
+async fn another_database_is_opened_once_the_program_that_had_the_former_one_has_ended() {
+    let record = TestRecord::on_sqlite().await;
+    checkpoint(&record).await;
+    let directory = record.closed().await;
+    let database = directory.path().join(RECORD_FILE);
+    let copy = directory.path().join("copy");
+    std::fs::copy(&database, &copy).unwrap();
+    std::fs::rename(&copy, &database).unwrap();
+    // A program that is ending has what it locked until the system has cleaned up behind it.
+    let ending = std::fs::File::open(directory.path().join("use.lock")).unwrap();
+    ending.lock_shared().unwrap();
+    let has_ended = Arc::new(AtomicBool::new(false));
+    let end = has_ended.clone();
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(200));
+        end.store(true, Ordering::SeqCst);
+        drop(ending);
+    });
+    let opened = Record::open(directory.path()).await.unwrap();
+    assert!(has_ended.load(Ordering::SeqCst));
     assert_eq!(noticed(&opened).await[0].evidence, Evidence::AnotherFile);
 }
 

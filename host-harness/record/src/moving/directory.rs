@@ -40,6 +40,7 @@ impl Directory {
             source,
         };
         let alone = own_files::alone(path)
+            .await
             .map_err(unusable)?
             .ok_or_else(|| CopyError::InUse {
                 path: path.to_owned(),
@@ -66,7 +67,7 @@ impl Directory {
     pub(super) async fn open(self) -> Result<Opened, CopyError> {
         let file = self.file();
         own_files::make_private(&file)?;
-        provenance::check_log(&self.path, &file, true).await?;
+        provenance::check_log(&self.path, &file).await?;
         let writer = sqlite::writer(&file).await?;
         check_steps(&writer, &MIGRATIONS).await?;
         let made_with = crate::check_host_key(&writer, &self.host_key, &file).await?;
