@@ -26,7 +26,7 @@ fn product(text: &str) -> &str {
 }
 
 /// Each pair of a kind and a code in a text, as in `ErrorKind::NotFound, "no-asset"`.
-fn codes(text: &str) -> Vec<(String, String)> {
+pub(crate) fn codes(text: &str) -> Vec<(String, String)> {
     let pairs = product(text).split("ErrorKind::").skip(1).filter_map(|after| {
         let (kind, rest) = after.split_once(',')?;
         let code = rest.trim_start().strip_prefix('"')?.split('"').next()?;
@@ -45,7 +45,7 @@ fn errors_of_any_kind(text: &str) -> usize {
         .count()
 }
 
-fn every_source() -> Vec<(PathBuf, String)> {
+pub(crate) fn every_source() -> Vec<(PathBuf, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(SOURCES);
     let read = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).expect("a source");

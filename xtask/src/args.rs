@@ -31,6 +31,9 @@ usage: cargo xtask <command>
       `--record postgres` has N hosts on a server's record, which is killed, too, or taken over from by a standby.
   package
       Packages the crates that an embedder needs, and compiles them from their packages alone.
+  book
+      Makes a book of the documentation below the target folder, and looks whether its links lead somewhere; its first page is the only
+      line on stdout. Installs mdBook below the target folder if it is missing.
   size
       Builds the component, and prints which sections, crates and functions take how many bytes of it.
   interop [PART...] [--list]
@@ -52,6 +55,7 @@ pub(crate) enum Command {
     CrashTest { arguments: Vec<String> },
     Deny,
     Package,
+    Book,
     Size,
     Interop { parts: Vec<String> },
     ListInterop,
@@ -96,6 +100,10 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
         "package" => match rest.first() {
             None => Ok(Command::Package),
             Some(extra) => Err(format!("`cargo xtask package` takes no argument `{extra}`")),
+        },
+        "book" => match rest.first() {
+            None => Ok(Command::Book),
+            Some(extra) => Err(format!("`cargo xtask book` takes no argument `{extra}`")),
         },
         "size" => match rest.first() {
             None => Ok(Command::Size),
@@ -157,6 +165,7 @@ fn single_option(command: &str, option: &str, rest: &[String]) -> Result<Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pages;
 
     fn parsed(line: &str) -> Result<Command, String> {
         parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
@@ -267,8 +276,31 @@ mod tests {
         );
         assert!(parsed("deny now").unwrap_err().contains("`now`"));
         assert!(parsed("package now").unwrap_err().contains("`now`"));
+        assert!(parsed("book now").unwrap_err().contains("`now`"));
         assert!(parsed("size now").unwrap_err().contains("`now`"));
         assert!(parsed("picture now").unwrap_err().contains("`now`"));
+    }
+
+    #[test]
+    fn every_command_of_the_pages_is_understood() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut count = 0;
+        for (page, text) in pages::pages(&root) {
+            for command in pages::commands(&text) {
+                if let Some([chores, arguments @ ..]) = pages::arguments(&command, "cargo")
+                    && chores == "xtask"
+                {
+                    count += 1;
+                    let understood = parse(arguments);
+                    assert!(
+                        understood.is_ok(),
+                        "{}: {command:?}: {understood:?}",
+                        page.display()
+                    );
+                }
+            }
+        }
+        assert!(count > 5, "{count}");
     }
 
     #[test]

@@ -2,16 +2,20 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use crate::process;
+use crate::tool::{self, Tool};
 use crate::workspace::Workspace;
 
-/// The version that is installed where there is none; a later one at hand will do.
-const VERSION: &str = "0.20.2";
+const CARGO_DENY: Tool = Tool {
+    name: "cargo-deny",
+    version: "0.20.2",
+    features: &[],
+};
 
 /// The variable that names a clone of the advisory database, for machines without a way to it.
 const DATABASE_VARIABLE: &str = "BSS_ADVISORY_DB";
@@ -27,11 +31,7 @@ const HEADING: &str = "[advisories]\n";
 /// # Errors
 /// The check failed, or cargo-deny could not be installed.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
-    let program = match find(workspace) {
-        Some(program) => program,
-        None => install(workspace)?,
-    };
-    check(workspace, &program)
+    check(workspace, &CARGO_DENY.find_or_install(workspace)?)
 }
 
 /// Checks all that links if cargo-deny is there. `false`: it is not.
@@ -39,34 +39,11 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 /// # Errors
 /// The check failed.
 pub(crate) fn run_if_installed(workspace: &Workspace) -> Result<bool> {
-    let Some(program) = find(workspace) else {
+    let Some(program) = CARGO_DENY.find(workspace) else {
         return Ok(false);
     };
     check(workspace, &program)?;
     Ok(true)
-}
-
-/// The folder below the target folder into which cargo-deny is installed: nobody else's programs are replaced.
-fn root(workspace: &Workspace) -> PathBuf {
-    workspace.target.join("tools")
-}
-
-fn find(workspace: &Workspace) -> Option<PathBuf> {
-    let programs = [
-        root(workspace).join("bin/cargo-deny"),
-        PathBuf::from("cargo-deny"),
-    ];
-    programs
-        .into_iter()
-        .find(|program| process::succeeds(Command::new(program).arg("--version")))
-}
-
-fn install(workspace: &Workspace) -> Result<PathBuf> {
-    let version = format!("cargo-deny@{VERSION}");
-    // An unoptimized build takes a third of the time to compile, and the check takes seconds.
-    let mut cargo = workspace.cargo(["install", "--locked", "--debug", &version, "--root"]);
-    process::run(cargo.arg(root(workspace)))?;
-    find(workspace).context("cargo-deny was installed and can't be started")
 }
 
 fn check(workspace: &Workspace, program: &Path) -> Result<()> {
@@ -97,7 +74,7 @@ fn check(workspace: &Workspace, program: &Path) -> Result<()> {
 fn check_against(workspace: &Workspace, program: &Path, database: &Path) -> Result<()> {
     let database = fs::canonicalize(database)
         .with_context(|| format!("`{DATABASE_VARIABLE}` names `{}`", database.display()))?;
-    let folder = root(workspace).join("advisories");
+    let folder = tool::folder(workspace).join("advisories");
     fs::create_dir_all(&folder)?;
     let link = folder.join(DATABASE);
     // A link of an earlier run may lead to another database.

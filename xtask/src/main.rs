@@ -1,5 +1,5 @@
 //! The project's chores: build the component, run every check, check what may be linked, package the crates, run the demo, the crash test or
-//! the tests with other people's software, weigh the component, draw a picture.
+//! the tests with other people's software, weigh the component, make a book of the documentation, draw a picture.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -7,6 +7,7 @@
 )]
 
 mod args;
+mod book;
 mod checks;
 mod component;
 mod crash_test;
@@ -18,10 +19,14 @@ mod files;
 mod hint;
 mod interop;
 mod package;
+#[cfg(test)]
+#[path = "../../tests/architecture/pages.rs"]
+mod pages;
 mod picture;
 mod process;
 mod size;
 mod test_totals;
+mod tool;
 mod toolchain;
 mod wasm_toolchain;
 mod workspace;
@@ -71,6 +76,7 @@ fn execute(command: Command) -> anyhow::Result<u8> {
         Command::CrashTest { arguments } => return crash_test::run(&workspace, &arguments),
         Command::Deny => deny::run(&workspace)?,
         Command::Package => package::run(&workspace)?,
+        Command::Book => book::run(&workspace)?,
         Command::Size => size::run(&workspace)?,
         Command::Interop { parts } => interop::run(&workspace, &parts, &[])?,
         Command::ListInterop => print!("{}", interop::list()),

@@ -1,6 +1,9 @@
 //! `bss-host`: the host as a program. What it does is in the library; here it is asked for and shown.
 
 mod cli;
+#[cfg(test)]
+#[path = "../../../tests/architecture/pages.rs"]
+mod pages;
 
 use std::process::ExitCode;
 

@@ -106,7 +106,109 @@ fn at(command: Command, path: &[&str], change: &dyn Fn(Command) -> Command) -> C
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+
     use super::*;
+    use crate::pages;
+
+    /// What stands on pages where somebody has a value of their own.
+    fn is_placeholder(word: &str) -> bool {
+        let is_name = word
+            .chars()
+            .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || "_…".contains(c));
+        is_name && word.chars().any(char::is_alphabetic) || word.ends_with("...")
+    }
+
+    /// Values of every kind that an option takes, one of which is taken for a placeholder.
+    const VALUES: [&str; 5] = [
+        "7",
+        "00000000-0000-4000-8000-000000000000",
+        "0000000000000000000000000000000000000000",
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "a@b.example",
+    ];
+
+    /// Why a command of a page is not understood, whatever stands in the place of its placeholders, and of arguments that it leaves out.
+    fn misunderstood(arguments: &[String]) -> Option<clap::Error> {
+        let is_cut = arguments.iter().any(|word| word == "…");
+        let mut words = vec!["bss-host".to_owned()];
+        words.extend(arguments.iter().filter(|word| *word != "…").cloned());
+        let understand = |words: &[String]| command().try_get_matches_from(words).err();
+        let mut error = understand(&words)?;
+        while let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
+            && is_placeholder(value)
+        {
+            let value = value.clone();
+            let with = |other: &str| -> Vec<String> {
+                let replaced = words.iter().map(|word| match *word == value {
+                    true => other.to_owned(),
+                    false => word.clone(),
+                });
+                replaced.collect()
+            };
+            let is_taken = |words: &Vec<String>| {
+                understand(words).is_none_or(|error| match error.get(ContextKind::InvalidValue) {
+                    Some(ContextValue::String(refused)) => !VALUES.contains(&refused.as_str()),
+                    _ => true,
+                })
+            };
+            let Some(taken) = VALUES.into_iter().map(with).find(is_taken) else {
+                return Some(error);
+            };
+            words = taken;
+            error = understand(&words)?;
+        }
+        match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => None,
+            ErrorKind::MissingRequiredArgument if is_cut => None,
+            _ => Some(error),
+        }
+    }
+
+    #[test]
+    fn every_command_of_the_pages_is_understood() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let (mut count, mut wrong) = (0, Vec::new());
+        for (page, text) in pages::pages(&root) {
+            for command in pages::commands(&text) {
+                let arguments = match pages::arguments(&command, "cargo") {
+                    // The demo is given what stands behind it.
+                    Some([xtask, arguments @ ..])
+                        if xtask == "xtask" && arguments.first().is_some_and(|word| word == "demo") =>
+                    {
+                        arguments
+                    }
+                    _ => match pages::arguments(&command, "bss-host") {
+                        Some(arguments) => arguments,
+                        None => continue,
+                    },
+                };
+                count += 1;
+                let error = misunderstood(arguments);
+                wrong
+                    .extend(error.map(|error| format!("{}: {}: {error}", page.display(), command.join(" "))));
+            }
+        }
+        // All of them are found, not only some.
+        assert!(count > 150, "{count}");
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn a_command_of_a_page_with_an_option_that_is_not_there_is_misunderstood() {
+        let of = |line: &str| {
+            let words: Vec<_> = line.split(' ').map(str::to_owned).collect();
+            misunderstood(&words).map(|error| error.kind())
+        };
+        assert_eq!(of("order place … --check-only"), None);
+        assert_eq!(of("alert acknowledge NUMBER"), None);
+        assert_eq!(of("order place … --chek-only"), Some(ErrorKind::UnknownArgument));
+        assert_eq!(of("order plaec"), Some(ErrorKind::InvalidSubcommand));
+        assert_eq!(of("alert acknowledge some"), Some(ErrorKind::ValueValidation));
+        assert_eq!(of("order show"), Some(ErrorKind::MissingRequiredArgument));
+    }
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -150,7 +252,7 @@ mod tests {
 
     #[test]
     fn each_setting_is_in_the_help_of_its_option_and_in_the_manual() {
-        let manual = include_str!("../../../../docs/operator.md");
+        let manual = include_str!("../../../../docs/operator/settings.md");
         let help = |path: &[&str]| {
             let matches = command().try_get_matches_from([&["bss-host"], path, &["--help"]].concat());
             matches.unwrap_err().to_string()
