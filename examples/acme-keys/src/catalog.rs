@@ -1,13 +1,10 @@
 //! Get Services Definition: Acme's catalog as the platform's products, page by page, so that it is never held whole.
 
+use bss_plugin::catalog::{self, AttributeValue, Judged, Product};
+use bss_plugin::{Attribute, Derivative, Outcome, Platform, ProductType, ReadFailure};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::bindings::bss::service_manager::services_definition::{
-    Attribute, AttributeValue, Derivative, Outcome, Product, ProductType, Summary,
-};
-use crate::bindings::bss::service_manager::{progress, services_sink};
-use crate::failure::Failure;
 use crate::vendor::Acme;
 
 /// The attribute of both product types.
@@ -37,48 +34,29 @@ enum Kind {
     Team,
 }
 
-/// Reads the catalog to its end. The host stops one that has none.
-pub(crate) fn read(acme: &Acme, entity_tag: &str) -> Result<Outcome, Failure> {
-    let Some(mut page) = acme.page("", entity_tag)? else {
-        return Ok(Outcome::Unchanged);
-    };
-    let entity_tag = std::mem::take(&mut page.entity_tag);
-    let (mut products, mut skipped) = (0, Vec::new());
-    loop {
-        let mut understood = Vec::new();
-        for item in page.products {
-            match product(&item) {
-                Some(product) => understood.push(product),
-                None => skipped.push(item["sku"].as_str().unwrap_or_default().to_owned()),
-            }
-        }
-        services_sink::put_products(&understood);
-        products += u32::try_from(understood.len()).unwrap_or(u32::MAX);
-        progress::report(products.into(), None, "products");
-        let Some(cursor) = page.next else {
-            break;
-        };
-        // Without an entity tag there is always a page.
-        let Some(next) = acme.page(&cursor, "")? else {
-            break;
-        };
-        page = next;
-    }
-    Ok(Outcome::Complete(Summary {
-        product_types: vec![
-            // An order of three keys is three licenses; an order of three seats is one license for all of them.
-            product_type("key", "Acme key", true),
-            product_type("team", "Acme team license", false),
-        ],
-        products,
-        // With the tag, the next reading would hear that nothing has changed, and never see what was skipped.
-        entity_tag: if skipped.is_empty() {
-            entity_tag
-        } else {
-            String::new()
+/// Reads the catalog to its end.
+pub(crate) fn read<P: Platform>(
+    platform: &P,
+    acme: &Acme<'_, P>,
+    entity_tag: &str,
+) -> Result<Outcome, ReadFailure> {
+    // An order of three keys is three licenses; an order of three seats is one license for all of them.
+    let product_types = vec![
+        product_type("key", "Acme key", true),
+        product_type("team", "Acme team license", false),
+    ];
+    let page = |cursor: &str, entity_tag: &str| acme.page(cursor, entity_tag);
+    catalog::read(platform, "product", product_types, entity_tag, page, judge)
+}
+
+fn judge(item: Value) -> Judged {
+    match product(&item) {
+        Some(product) => Judged::Sold(product),
+        None => Judged::Skipped {
+            code: item["sku"].as_str().unwrap_or_default().to_owned(),
+            reason: "it can't be understood".to_owned(),
         },
-        skipped,
-    }))
+    }
 }
 
 /// The item as a product. `None`: it can't be understood.
@@ -91,13 +69,13 @@ fn product(item: &Value) -> Option<Product> {
     Some(Product {
         code: item.sku,
         product_type: match item.kind {
-            Kind::Key => "key".to_owned(),
-            Kind::Team => "team".to_owned(),
+            Kind::Key => "key".into(),
+            Kind::Team => "team".into(),
         },
         name: item.name,
         description: item.description,
         attribute_values: vec![AttributeValue {
-            attribute: EDITION.to_owned(),
+            attribute: EDITION.into(),
             key: item.edition.clone(),
             label: item.edition,
         }],
