@@ -1,6 +1,7 @@
 //! A JSON API of a vendor: requests are sent, and answers judged, in the vendor's name.
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::failures::{Delay, Problem};
 use crate::foreign_answer::described;
@@ -35,6 +36,18 @@ pub struct ApiError {
     pub message: String,
 }
 
+impl ApiError {
+    /// Reads an error from the members of a JSON object. `None`: it has not both, as text.
+    pub fn of_members(response: &HttpResponse, code: &str, message: &str) -> Option<Self> {
+        let body: Value = response.json().ok()?;
+        let text = |name: &str| body[name].as_str().map(str::to_owned);
+        Some(Self {
+            code: text(code)?,
+            message: text(message)?,
+        })
+    }
+}
+
 /// An answer, which may be an error.
 #[derive(Debug)]
 pub struct Answer {
@@ -50,7 +63,7 @@ impl Api {
     /// # Errors
     /// There is no answer.
     pub fn send(self, platform: &(impl Platform + ?Sized), request: &HttpRequest) -> Result<Answer, Verdict> {
-        match platform.send(request) {
+        match platform.exchange(request) {
             Ok(response) => Ok(Answer {
                 api: self,
                 response,
@@ -131,8 +144,6 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
     use crate::failures::ReadFailure;
     use crate::http::Method;
@@ -141,14 +152,7 @@ mod tests {
     const API: Api = Api {
         vendor: "Acme",
         correlation_header: "x-request-id",
-        error: |response| {
-            let error: Value = response.json().ok()?;
-            let text = |name: &str| error[name].as_str().map(str::to_owned);
-            Some(ApiError {
-                code: text("error")?,
-                message: text("message")?,
-            })
-        },
+        error: |response| ApiError::of_members(response, "error", "message"),
         advice: |_| "Try.",
     };
 

@@ -1,49 +1,18 @@
 //! A catalog while it is read: its products go to the host page by page and are counted, and what is left out is named.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 
 use crate::bindings::bss::service_manager::services_definition::{Outcome, ProductType, Summary};
 use crate::failures::{Problem, ReadFailure};
 use crate::platform::{Level, Platform};
 
+pub use crate::product::{AttributeValue, Product};
+
 /// The most pages of a catalog: a million items, where a server gives a hundred in a page whatever is asked for. A catalog that
 /// goes on beyond is taken for one that never ends.
-const PAGES_MAX: usize = 10_000;
+pub const PAGES_MAX: usize = 10_000;
 /// The most items that are named as left out.
 const SKIPPED_MAX: usize = 10_000;
-
-/// A value from an attribute's list, which a product has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AttributeValue {
-    /// The attribute's name.
-    pub attribute: Cow<'static, str>,
-    /// The value that is saved.
-    pub key: String,
-    /// The text that is shown.
-    pub label: String,
-}
-
-/// A thing that can be sold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Product {
-    /// The vendor's code.
-    pub code: String,
-    /// The product type's id.
-    pub product_type: Cow<'static, str>,
-    /// The name in the instance's language.
-    pub name: String,
-    /// The description in the instance's language; empty when the vendor gives none.
-    pub description: String,
-    /// A value of each attribute of the product's type.
-    pub attribute_values: Vec<AttributeValue>,
-    /// The smallest quantity of an order; at least 1.
-    pub min_quantity: u32,
-    /// The largest quantity of an order; `None` when there is no limit.
-    pub max_quantity: Option<u32>,
-    /// Whether the vendor takes a license of it back.
-    pub returnable: bool,
-}
 
 /// A page of a catalog as the vendor sends it.
 #[derive(Clone, Debug)]
@@ -75,6 +44,19 @@ pub enum Judged {
         /// Why, for the log.
         reason: String,
     },
+}
+
+impl Judged {
+    /// An item that is a product, or can't be understood for a reason.
+    pub fn of(code: &str, product: Result<Product, String>) -> Self {
+        match product {
+            Ok(product) => Self::Sold(product),
+            Err(reason) => Self::Skipped {
+                code: code.to_owned(),
+                reason,
+            },
+        }
+    }
 }
 
 /// Reads a catalog to its end, page by page, so that it is never held whole. `page` gets the name of a page, which is empty for the
@@ -204,10 +186,7 @@ mod tests {
     }
 
     fn skipped(code: &str) -> Judged {
-        Judged::Skipped {
-            code: code.to_owned(),
-            reason: "the name is missing".to_owned(),
-        }
+        Judged::of(code, Err("the name is missing".to_owned()))
     }
 
     /// Reads pages of a number each, in the order of their names.

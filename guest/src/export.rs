@@ -11,7 +11,7 @@ macro_rules! export {
         };
 
         #[cfg(target_family = "wasm")]
-        #[expect(unsafe_code, reason = "generated code")]
+        #[allow(unsafe_code, reason = "generated code; what the crate itself says of unsafe code is not known here")]
         mod component {
             use super::*;
 

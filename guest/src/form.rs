@@ -266,6 +266,21 @@ impl<'a> FormBuilder<'a> {
     }
 }
 
+/// A draft of an instance that was never saved, in which nothing is typed.
+impl Default for Draft {
+    fn default() -> Self {
+        Self {
+            values: Vec::new(),
+            saved: Vec::new(),
+            secrets: Vec::new(),
+            has_licenses: false,
+            currency: "EUR".to_owned(),
+            certificates: Vec::new(),
+            other_instances: Vec::new(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,10 +303,7 @@ mod tests {
             values: values(typed),
             saved: values(saved),
             secrets: secrets.iter().map(|&id| id.to_owned()).collect(),
-            has_licenses: false,
-            currency: "EUR".to_owned(),
-            certificates: Vec::new(),
-            other_instances: Vec::new(),
+            ..Draft::default()
         }
     }
 

@@ -4,9 +4,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::bindings::bss::service_manager::services_definition as wire;
 use crate::bindings::bss::service_manager::{progress, services_sink};
-use crate::catalog::Product;
 use crate::http::{HttpRequest, HttpResponse, SendFailure};
 use crate::platform::{Level, Platform};
+use crate::product::Product;
 use crate::wasi_http;
 
 /// The host of this call. Outside of a component there is none, and every call of its functions panics.

@@ -15,6 +15,7 @@ pub mod form;
 mod host;
 pub mod http;
 pub mod platform;
+mod product;
 pub mod scripted;
 pub mod secret;
 mod service_manager;

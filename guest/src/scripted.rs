@@ -6,9 +6,9 @@ use std::collections::VecDeque;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::catalog::Product;
 use crate::http::{HttpRequest, HttpResponse, SendFailure};
 use crate::platform::{Level, Platform};
+use crate::product::Product;
 
 /// 2026-11-22T12:00:00Z, the time at which all tests run.
 pub const NOW_MS: i64 = 1_795_348_800_000;

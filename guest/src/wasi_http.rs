@@ -14,7 +14,7 @@ use waki::bindings::wasi::http::types::{
 use waki::bindings::wasi::io::streams::StreamError;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::content::{made_plain, shows_its_end};
+use crate::content::shows_its_end;
 use crate::http::{HttpRequest, HttpResponse, Method, SendFailure};
 
 /// The time-out that the guest asks for; the host may allow less, and sets the other time-outs.
@@ -24,7 +24,7 @@ const WRITE_BYTES: usize = 4096;
 /// The most bytes that are read at once.
 const READ_BYTES: u64 = 256 * 1024;
 
-/// Sends the request and reads the answer to its end, or to the limit that the request sets, and makes it plain.
+/// Sends the request and reads the answer to its end, or to the limit that the request sets.
 pub(crate) fn send(request: &HttpRequest) -> Result<HttpResponse, SendFailure> {
     let outgoing = outgoing(request)?;
     let body = match request.body.is_empty() {
@@ -46,12 +46,11 @@ pub(crate) fn send(request: &HttpRequest) -> Result<HttpResponse, SendFailure> {
     let response = wait(&answer)?;
     let status = response.status();
     let headers = headers(&response);
-    let answer = HttpResponse {
+    Ok(HttpResponse {
         status,
         body: read(&response, &headers, request.response_bytes_max)?,
         headers,
-    };
-    made_plain(answer, request.response_bytes_max)
+    })
 }
 
 fn invalid(what: &str) -> SendFailure {

@@ -1,4 +1,4 @@
-//! The project's chores: build the component, run every check, check what may be linked, package the crates, run the demo, the crash test or
+//! The project's chores: build the component, begin a plugin, run every check, check what may be linked, package the crates, run the demo, the crash test or
 //! the tests with other people's software, weigh the component, draw a picture.
 #![expect(
     clippy::print_stdout,
@@ -17,6 +17,7 @@ mod features;
 mod files;
 mod hint;
 mod interop;
+mod new_plugin;
 mod package;
 mod picture;
 mod process;
@@ -70,6 +71,11 @@ fn execute(command: Command) -> anyhow::Result<u8> {
         Command::Demo { arguments } => return demo::run(&workspace, &arguments),
         Command::CrashTest { arguments } => return crash_test::run(&workspace, &arguments),
         Command::Deny => deny::run(&workspace)?,
+        Command::NewPlugin { name, folder } => {
+            let made = new_plugin::run(&workspace, &name, folder.as_deref())?;
+            eprintln!("{}", new_plugin::next_steps(&workspace, &name, &made));
+            println!("{}", made.display());
+        }
         Command::Package => package::run(&workspace)?,
         Command::Size => size::run(&workspace)?,
         Command::Interop { parts } => interop::run(&workspace, &parts, &[])?,

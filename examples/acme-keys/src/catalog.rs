@@ -1,11 +1,11 @@
 //! Get Services Definition: Acme's catalog as the platform's products, page by page, so that it is never held whole.
 
 use bss_plugin::catalog::{self, AttributeValue, Judged, Product};
-use bss_plugin::{Attribute, Derivative, Outcome, Platform, ProductType, ReadFailure};
+use bss_plugin::{Outcome, Platform, ProductType, ReadFailure};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::vendor::Acme;
+use crate::vendor::Vendor;
 
 /// The attribute of both product types.
 const EDITION: &str = "edition";
@@ -37,36 +37,32 @@ enum Kind {
 /// Reads the catalog to its end.
 pub(crate) fn read<P: Platform>(
     platform: &P,
-    acme: &Acme<'_, P>,
+    vendor: &Vendor<'_, P>,
     entity_tag: &str,
 ) -> Result<Outcome, ReadFailure> {
+    let attributes = [(EDITION, "Edition")];
     // An order of three keys is three licenses; an order of three seats is one license for all of them.
     let product_types = vec![
-        product_type("key", "Acme key", true),
-        product_type("team", "Acme team license", false),
+        ProductType::of_licenses("key", "Acme key", true, &attributes),
+        ProductType::of_licenses("team", "Acme team license", false, &attributes),
     ];
-    let page = |cursor: &str, entity_tag: &str| acme.page(cursor, entity_tag);
-    catalog::read(platform, "product", product_types, entity_tag, page, judge)
+    let page = |cursor: &str, entity_tag: &str| vendor.page(cursor, entity_tag);
+    catalog::read(platform, "product", product_types, entity_tag, page, |item| {
+        Judged::of(item["sku"].as_str().unwrap_or_default(), product(&item))
+    })
 }
 
-fn judge(item: Value) -> Judged {
-    match product(&item) {
-        Some(product) => Judged::Sold(product),
-        None => Judged::Skipped {
-            code: item["sku"].as_str().unwrap_or_default().to_owned(),
-            reason: "it can't be understood".to_owned(),
-        },
-    }
-}
-
-/// The item as a product. `None`: it can't be understood.
-fn product(item: &Value) -> Option<Product> {
-    let item = Item::deserialize(item).ok()?;
+/// The item as a product.
+///
+/// # Errors
+/// Why it can't be understood.
+fn product(item: &Value) -> Result<Product, String> {
+    let item = Item::deserialize(item).map_err(|error| error.to_string())?;
     let is_blank = |text: &String| text.trim().is_empty();
     if [&item.sku, &item.name, &item.edition].into_iter().any(is_blank) || item.max_quantity == Some(0) {
-        return None;
+        return Err("a text is empty, or the largest quantity is 0".to_owned());
     }
-    Some(Product {
+    Ok(Product {
         code: item.sku,
         product_type: match item.kind {
             Kind::Key => "key".into(),
@@ -83,20 +79,6 @@ fn product(item: &Value) -> Option<Product> {
         max_quantity: item.max_quantity,
         returnable: item.returnable,
     })
-}
-
-fn product_type(id: &str, name: &str, split_quantity: bool) -> ProductType {
-    ProductType {
-        id: id.to_owned(),
-        name: name.to_owned(),
-        derivative: Derivative::License,
-        split_quantity,
-        manual_cancellation: false,
-        attributes: vec![Attribute {
-            id: EDITION.to_owned(),
-            name: "Edition".to_owned(),
-        }],
-    }
 }
 
 #[cfg(test)]
@@ -116,7 +98,7 @@ mod tests {
         ] {
             let mut item = item.clone();
             item[member] = wrong;
-            assert!(product(&item).is_none(), "{member}");
+            assert!(product(&item).is_err(), "{member}");
         }
     }
 }

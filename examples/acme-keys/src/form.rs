@@ -79,10 +79,7 @@ mod tests {
             values: vec![value(SERVICE_URL, service_url)],
             saved: vec![value(SERVICE_URL, "https://old.example"), value(ACCOUNT, account)],
             secrets: secrets.iter().map(|&id| id.to_owned()).collect(),
-            has_licenses: false,
-            currency: "EUR".to_owned(),
-            certificates: Vec::new(),
-            other_instances: Vec::new(),
+            ..Draft::default()
         })
     }
 

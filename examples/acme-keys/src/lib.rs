@@ -16,7 +16,7 @@ use bss_plugin::{
     Attempted, Description, Draft, Form, HarmlessFields, Host, Instance, License, LicenseName, LicenseOrder,
     LicenseReturn, LookUp, OrderAnswer, Outcome, Platform, ReadFailure, ServiceManager, Step, attempt,
 };
-use vendor::Acme;
+use vendor::Vendor;
 
 /// The plugin, on the host or on a platform that a test has scripted.
 #[derive(Default)]
@@ -51,35 +51,35 @@ impl<P: Platform> ServiceManager for Plugin<P> {
     }
 
     fn fetch_services(&self, instance: &Instance, entity_tag: &str) -> Result<Outcome, ReadFailure> {
-        catalog::read(&self.0, &Acme::of(&self.0, instance)?, entity_tag)
+        catalog::read(&self.0, &Vendor::of(&self.0, instance)?, entity_tag)
     }
 
     fn create_license(&self, instance: &Instance, order: &LicenseOrder) -> Attempted<OrderAnswer> {
         let purchase = LicenseName::Purchase(order.client_transaction_id.clone());
         attempt::purchase(
             order,
-            || Acme::of(&self.0, instance),
-            |acme| Ok(acme.look_up(&purchase)?),
-            |acme| Ok(acme.buy(order)?),
+            || Vendor::of(&self.0, instance),
+            |vendor| Ok(vendor.look_up(&purchase)?),
+            |vendor| Ok(vendor.buy(order)?),
         )
     }
 
     fn get_license(&self, instance: &Instance, name: &LicenseName) -> Result<LookUp, ReadFailure> {
-        Ok(Acme::of(&self.0, instance)?.look_up(name)?)
+        Ok(Vendor::of(&self.0, instance)?.look_up(name)?)
     }
 
     fn cancel_license(&self, instance: &Instance, license_return: &LicenseReturn) -> Attempted<License> {
         attempt::license_return(
             license_return,
-            || Acme::of(&self.0, instance),
-            |acme| Ok(acme.return_license(license_return)?),
+            || Vendor::of(&self.0, instance),
+            |vendor| Ok(vendor.return_license(license_return)?),
         )
     }
 
     fn check_connection(&self, instance: &Instance) -> Vec<Step> {
         let name = "The catalog can be read with the API key";
         vec![Step::tried(&self.0, "catalog-readable", name, || {
-            Ok(Acme::of(&self.0, instance)?.page("", "")?)
+            Ok(Vendor::of(&self.0, instance)?.page("", "")?)
         })]
     }
 }

@@ -114,7 +114,7 @@ fn a_purchase_without_an_answer_that_can_be_read_is_unknown() {
 }
 
 #[test]
-fn only_acme_itself_refuses_an_order() {
+fn only_the_vendor_itself_refuses_an_order() {
     for (body, is_refused) in [(REFUSED, true), ("<html>", false)] {
         let (failure, _) = buy("ACC-1", EarlierAttempts::None, [answer(422, body)]);
         assert_eq!(
@@ -134,7 +134,7 @@ fn only_acme_itself_refuses_an_order() {
 }
 
 #[test]
-fn only_acme_itself_says_that_there_is_no_license() {
+fn only_the_vendor_itself_says_that_there_is_no_license() {
     let look_up = |body| {
         let plugin = Plugin(Scripted::answering([answer(404, body)]));
         let name = LicenseName::Purchase("an-order".to_owned());
@@ -147,7 +147,7 @@ fn only_acme_itself_says_that_there_is_no_license() {
 }
 
 #[test]
-fn a_license_is_returned_only_once_acme_shows_it_so() {
+fn a_license_is_returned_only_once_the_vendor_shows_it_so() {
     let license_return = LicenseReturn {
         license: LicenseNames {
             client_transaction_id: "an-order".to_owned(),

@@ -2,7 +2,7 @@
 
 use bss_plugin::api::{Answer, Api, ApiError};
 use bss_plugin::catalog::Page;
-use bss_plugin::http::{HttpRequest, HttpResponse, Method};
+use bss_plugin::http::{HttpRequest, Method};
 use bss_plugin::{
     Instance, License, LicenseName, LicenseOrder, LicenseReturn, LicenseTokenStatus, LookUp, OrderAnswer,
     Party, Platform, Problem, ReadFailure, ReturnStatus, Verdict,
@@ -16,7 +16,8 @@ use crate::form::Settings;
 pub(crate) const API: Api = Api {
     vendor: "Acme",
     correlation_header: "x-request-id",
-    error,
+    // No other server has an error of this form.
+    error: |response| ApiError::of_members(response, "error", "message"),
     advice: |status| match status {
         401 | 403 => "Check the API key and the account number.",
         404 => "Check Service URL.",
@@ -24,8 +25,8 @@ pub(crate) const API: Api = Api {
     },
 };
 
-/// Acme as one instance may use it.
-pub(crate) struct Acme<'a, P> {
+/// The vendor as one instance may use it.
+pub(crate) struct Vendor<'a, P> {
     platform: &'a P,
     settings: Settings,
 }
@@ -59,17 +60,7 @@ enum State {
     Returned,
 }
 
-/// An error in Acme's own form, which no other server has.
-fn error(response: &HttpResponse) -> Option<ApiError> {
-    let error: Value = response.json().ok()?;
-    let text = |name: &str| error[name].as_str().map(str::to_owned);
-    Some(ApiError {
-        code: text("error")?,
-        message: text("message")?,
-    })
-}
-
-impl<'a, P: Platform> Acme<'a, P> {
+impl<'a, P: Platform> Vendor<'a, P> {
     pub(crate) fn of(platform: &'a P, instance: &Instance) -> Result<Self, ReadFailure> {
         let settings = Settings::of(instance).map_err(ReadFailure::Misconfigured)?;
         Ok(Self { platform, settings })
