@@ -30,7 +30,7 @@ pub(crate) struct Told {
     pub(super) forgets_statements: bool,
     last: Mutex<Option<(i64, Instant)>>,
     /// The turns that this program has had.
-    pub(super) turns: Counts,
+    pub(super) turns: Arc<Counts>,
     /// The epoch in which this program goes on. `None`: it has not written yet.
     epoch: Mutex<Option<String>>,
     /// Whether nobody waits for a turn, which tests show to be needed.

@@ -1,6 +1,5 @@
 //! A connection to a PostgreSQL server: nobody waits for its answers for ever, and it never goes back to its pool in a transaction.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
@@ -68,12 +67,12 @@ impl OnServer {
     ///
     /// # Errors
     /// When the turn does not come in time.
-    pub(super) async fn take_turn(&mut self, told: &Arc<Told>, which: Which) -> Result<Turn, RecordError> {
+    pub(super) async fn take_turn(&mut self, told: &Told, which: Which) -> Result<Turn, RecordError> {
         self.is_open = true;
         let asked = Instant::now();
         let begun = turn::begin(&mut self.connection, told, which);
         let turn = answered(&mut self.is_lost, begun).await?;
-        self.turn = Some(HeldTurn::taken(told, asked));
+        self.turn = Some(HeldTurn::taken(&told.turns, asked));
         Ok(turn)
     }
 
@@ -106,7 +105,7 @@ impl OnServer {
     ///
     /// # Errors
     /// When it was not written, and when nobody knows.
-    pub(super) async fn commit(mut self, turn: Option<&Turn>, told: &Arc<Told>) -> Result<(), RecordError> {
+    pub(super) async fn commit(mut self, turn: Option<&Turn>, told: &Told) -> Result<(), RecordError> {
         let committed = raw_sql("COMMIT").execute(&mut *self.connection);
         let error = match answered(&mut self.is_lost, committed).await {
             Ok(_) => {
@@ -158,7 +157,7 @@ impl Drop for OnServer {
 }
 
 /// Whether a transaction has written. `None`: the server can't be asked, has crashed, or is another one by now.
-async fn outcome(pool: &PgPool, of: &Turn, told: &Arc<Told>) -> Option<bool> {
+async fn outcome(pool: &PgPool, of: &Turn, told: &Told) -> Option<bool> {
     let until = Instant::now() + OUTCOME_WITHIN;
     loop {
         match ask_outcome(pool, of, told).await {
@@ -173,7 +172,7 @@ async fn outcome(pool: &PgPool, of: &Turn, told: &Arc<Told>) -> Option<bool> {
 }
 
 /// Asks in a turn: the transaction had the turn, so it has ended by now.
-async fn ask_outcome(pool: &PgPool, of: &Turn, told: &Arc<Told>) -> Result<Option<bool>, RecordError> {
+async fn ask_outcome(pool: &PgPool, of: &Turn, told: &Told) -> Result<Option<bool>, RecordError> {
     let mut held = OnServer::of(pool, told).await?;
     let now = held.take_turn(told, Which::Any).await?;
     if now.epoch.now != of.epoch.now || now.life != of.life {

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::clock::Told;
-
 /// The turns of a record on a server that this process has had since it opened the record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TurnTimes {
@@ -29,7 +27,7 @@ pub(super) struct Counts {
 #[derive(Debug)]
 pub(super) struct HeldTurn {
     since: Instant,
-    told: Arc<Told>,
+    counts: Arc<Counts>,
 }
 
 impl Counts {
@@ -44,15 +42,14 @@ impl Counts {
 
 impl HeldTurn {
     /// Counts a turn that has come, and the time since it was asked for.
-    pub(super) fn taken(told: &Arc<Told>, asked: Instant) -> Self {
-        let counts = &told.turns;
+    pub(super) fn taken(counts: &Arc<Counts>, asked: Instant) -> Self {
         counts.turns.fetch_add(1, Ordering::Relaxed);
         counts
             .waited_us
             .fetch_add(micros(asked.elapsed()), Ordering::Relaxed);
         Self {
             since: Instant::now(),
-            told: told.clone(),
+            counts: counts.clone(),
         }
     }
 }
@@ -60,7 +57,7 @@ impl HeldTurn {
 impl Drop for HeldTurn {
     fn drop(&mut self) {
         let held = micros(self.since.elapsed());
-        self.told.turns.held_us.fetch_add(held, Ordering::Relaxed);
+        self.counts.held_us.fetch_add(held, Ordering::Relaxed);
     }
 }
 
