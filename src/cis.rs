@@ -9,16 +9,20 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::entra::Entra;
-use crate::exchange::{self, fresh_guid};
-use crate::failures::{ChangeFailure, Problem, ReadFailure};
+use crate::exchange::fresh_guid;
 use crate::instance_settings::Settings;
-use crate::license::{License, LicenseOrder};
-use crate::platform::{HttpRequest, Level, Method, Platform, SendFailure};
-use crate::secret::Secret;
+use crate::license::License;
+use crate::platform::{Platform, advice};
 use answer::Answer;
+use bss_plugin::Level;
+use bss_plugin::LicenseOrder;
+use bss_plugin::Verdict;
+use bss_plugin::failures::{ChangeFailure, Problem, ReadFailure};
+use bss_plugin::http::{HttpRequest, Method, SendFailure};
+use bss_plugin::secret::Secret;
 use wire::ReadFor;
 
-pub(crate) use wire::{CORRELATION_HEADER, OFFER_ID_LENGTH_MAX, Offer, OffersPage};
+pub(crate) use wire::{BadItem, CORRELATION_HEADER, OFFER_ID_LENGTH_MAX, Offer, OffersPage};
 
 /// The longest catalog page. A page of 500 offers has some 300 KB; the rest is for long texts in scripts
 /// of three bytes a character.
@@ -65,11 +69,11 @@ impl<'a, P: Platform> Cis<'a, P> {
         })
     }
 
-    /// Reads a page of the catalog: the first, or the one that `continuation` names. `None` when nothing has
+    /// Reads a page of the catalog: the first, or the one that a continuation names. `None` when nothing has
     /// changed since `entity_tag`; a tag that is empty or can't stand in a header is not sent.
     pub(crate) fn offers(
         &self,
-        continuation: Option<&str>,
+        continuation: &str,
         page_size: u32,
         entity_tag: &str,
     ) -> Result<Option<OffersPage>, ReadFailure> {
@@ -85,7 +89,7 @@ impl<'a, P: Platform> Cis<'a, P> {
                 .map(Some)
                 .map_err(|reason| answer.malformed(&format!("a catalog page: {reason}"))),
             304 if !entity_tag.is_empty() => Ok(None),
-            _ => Err(verdict::of(&answer, self.platform.now_ms()).of_a_read()),
+            _ => Err(verdict::of(&answer, self.platform.now_ms()).into()),
         }
     }
 
@@ -123,7 +127,7 @@ impl<'a, P: Platform> Cis<'a, P> {
                 );
                 Ok(Issued::Before(problem.in_exchange(&answer.correlation_id)))
             }
-            _ => Err(verdict::of(&answer, self.platform.now_ms()).of_a_change()),
+            _ => Err(verdict::of(&answer, self.platform.now_ms()).into()),
         }
     }
 
@@ -174,7 +178,7 @@ impl<'a, P: Platform> Cis<'a, P> {
         match answer.response.status {
             200 | 201 => Ok(()),
             409 if answer.has_code(wire::ALREADY_RETURNED) => Ok(()),
-            _ => Err(verdict::of(&answer, self.platform.now_ms()).of_a_change()),
+            _ => Err(verdict::of(&answer, self.platform.now_ms()).into()),
         }
     }
 
@@ -197,7 +201,7 @@ impl<'a, P: Platform> Cis<'a, P> {
             404 => Err(answer.malformed(
                 "a license look-up: the status is HTTP 404, but the error code is not TokenNotFound",
             )),
-            _ => Err(verdict::of(&answer, self.platform.now_ms()).of_a_read()),
+            _ => Err(verdict::of(&answer, self.platform.now_ms()).into()),
         }
     }
 
@@ -236,7 +240,7 @@ impl<'a, P: Platform> Cis<'a, P> {
         let bearer = Zeroizing::new(format!("Bearer {}", access_token.expose()));
         add_header(request, "authorization", &bearer);
         add_header(request, CORRELATION_HEADER, &correlation_id);
-        match exchange::send(self.platform, request) {
+        match self.platform.exchange(request) {
             Ok(response) => Ok(Answer::new(response, correlation_id)),
             Err(failure) => Err(NoAnswer::Send {
                 failure,
@@ -249,14 +253,14 @@ impl<'a, P: Platform> Cis<'a, P> {
         request(Method::Get, url.to_owned(), Vec::new())
     }
 
-    fn offers_url(&self, continuation: Option<&str>, page_size: u32) -> String {
+    fn offers_url(&self, continuation: &str, page_size: u32) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query
             .append_pair("country", self.settings.country)
             .append_pair("language", self.settings.language)
             .append_pair("channelId", &self.settings.channel_id)
             .append_pair("pageSize", &page_size.to_string());
-        if let Some(continuation) = continuation {
+        if !continuation.is_empty() {
             query.append_pair("continuation", continuation);
         }
         format!("{}/catalog/offers?{}", self.settings.service_url, query.finish())
@@ -282,15 +286,7 @@ impl NoAnswer {
             Self::Send {
                 failure,
                 correlation_id,
-            } => {
-                let problem = send_problem(&failure, &correlation_id);
-                match failure {
-                    failure if failure.is_client_certificate_refused() => ReadFailure::Misconfigured(problem),
-                    failure if failure.is_refusal() => ReadFailure::Refused(problem),
-                    SendFailure::ResponseTooLarge => ReadFailure::Malformed(problem),
-                    _ => ReadFailure::Unavailable(problem.into()),
-                }
-            }
+            } => Verdict::of_no_answer(&failure, send_problem(&failure, &correlation_id)).into(),
         }
     }
 
@@ -300,17 +296,7 @@ impl NoAnswer {
             Self::Send {
                 failure,
                 correlation_id,
-            } => {
-                let problem = send_problem(&failure, &correlation_id);
-                match failure {
-                    failure if failure.is_client_certificate_refused() => {
-                        ChangeFailure::Misconfigured(problem)
-                    }
-                    failure if failure.is_refusal() => ChangeFailure::Refused(problem),
-                    failure if failure.is_definitely_not_sent() => ChangeFailure::Unavailable(problem.into()),
-                    _ => ChangeFailure::Unknown(problem),
-                }
-            }
+            } => Verdict::of_no_answer(&failure, send_problem(&failure, &correlation_id)).into(),
         }
     }
 }
@@ -319,7 +305,7 @@ fn send_problem(failure: &SendFailure, correlation_id: &str) -> Problem {
     Problem::new(
         failure.code(),
         format!("The request to Microsoft's license API failed: {failure}."),
-        failure.advice(),
+        advice(failure),
     )
     .in_exchange(correlation_id)
 }

@@ -5,9 +5,11 @@
 
 use crate::cis::Cis;
 use crate::entra::Entra;
-use crate::failures::{Problem, ReadFailure};
 use crate::instance_settings::{Instance, Settings};
-use crate::platform::{Level, Platform, SendFailure};
+use crate::platform::{Platform, advice};
+use bss_plugin::failures::{Problem, ReadFailure};
+use bss_plugin::http::SendFailure;
+use bss_plugin::{Level, Step, StepResult};
 
 /// The steps in their order, as (id, name).
 const STEPS: [(&str, &str); 6] = [
@@ -24,39 +26,12 @@ const STEPS: [(&str, &str); 6] = [
 const CONNECTION_STEPS: usize = 4;
 const ACCESS_TOKEN_STEP: usize = 4;
 
-/// The result of a step.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StepResult {
-    /// The step went well.
-    Passed,
-    /// The step failed.
-    Failed(Problem),
-    /// The step was not tried, because an earlier one failed.
-    Skipped,
-}
-
-impl StepResult {
-    fn word(&self) -> &'static str {
-        match self {
-            Self::Passed => "passed",
-            Self::Failed(_) => "failed",
-            Self::Skipped => "skipped",
-        }
+fn word(result: &StepResult) -> &'static str {
+    match result {
+        StepResult::Passed => "passed",
+        StepResult::Failed(_) => "failed",
+        StepResult::Skipped => "skipped",
     }
-}
-
-/// A step on the way to Microsoft.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// Stable name.
-    pub id: &'static str,
-    /// The name that an operator reads.
-    pub name: &'static str,
-    /// The step's result.
-    pub result: StepResult,
-    /// The time in milliseconds. The steps of one request share its time: all of it stands at the last of them
-    /// that passed, or at the one that failed if none did.
-    pub took_ms: u64,
 }
 
 /// Goes through the steps in order and stops trying at the first that fails. Buys nothing.
@@ -80,7 +55,7 @@ fn check<P: Platform>(platform: &P, instance: &Instance, steps: &mut Steps) -> R
         return Err(Problem::new(
             failure.code(),
             format!("The request to Service URL failed: {failure}."),
-            failure.advice(),
+            advice(&failure),
         ));
     }
     steps.pass(platform, CONNECTION_STEPS);
@@ -91,7 +66,7 @@ fn check<P: Platform>(platform: &P, instance: &Instance, steps: &mut Steps) -> R
     steps.pass(platform, ACCESS_TOKEN_STEP + 1);
 
     Cis::new(platform, &settings)
-        .and_then(|cis| cis.offers(None, 1, ""))
+        .and_then(|cis| cis.offers("", 1, ""))
         .map_err(into_problem)?;
     steps.pass(platform, STEPS.len());
     Ok(())
@@ -150,7 +125,7 @@ impl Steps {
     /// Adds the next step, and says so while the check goes on.
     fn push(&mut self, platform: &impl Platform, result: StepResult, took_ms: u64) {
         if let Some((id, name)) = STEPS.get(self.ended.len()) {
-            platform.log(Level::Info, id, &format!("{name}: {}", result.word()));
+            platform.log(Level::Info, id, &format!("{name}: {}", word(&result)));
         }
         self.ended.push((result, took_ms));
         let count = |steps: usize| u64::try_from(steps).unwrap_or(u64::MAX);
@@ -163,9 +138,11 @@ impl Steps {
             .into_iter()
             .zip(self.ended.into_iter().chain(rest))
             .map(|((id, name), (result, took_ms))| Step {
-                id,
-                name,
+                id: id.to_owned(),
+                name: name.to_owned(),
                 result,
+                // The steps of one request share its time: all of it stands at the last of them that passed, or at the one
+                // that failed if none did.
                 took_ms,
             })
             .collect()

@@ -9,11 +9,13 @@ use base64ct::{Base64UrlUnpadded, Encoding as _};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::failures::{Problem, ReadFailure};
-use crate::instance_settings::{Settings, authority_name};
-use crate::platform::{HttpRequest, HttpResponse, Method, Platform, SendFailure, SigningFailure};
-use crate::secret::Secret;
+use crate::instance_settings::Settings;
+use crate::platform::{Platform, SigningFailure};
 use answer::Again;
+use bss_plugin::failures::{Problem, ReadFailure};
+use bss_plugin::form::values::authority_name;
+use bss_plugin::http::{HttpRequest, HttpResponse, Method, SendFailure};
+use bss_plugin::secret::Secret;
 use version::Version;
 
 /// The option that names another authority than Microsoft's global one: a national cloud, a simulator.
@@ -146,7 +148,7 @@ impl<'a, P: Platform> Entra<'a, P> {
         .map_err(|failure| answer::Denial::from(ReadFailure::Misconfigured(signing_problem(&failure))))?;
         let correlation_id = crate::exchange::fresh_guid(self.platform);
         let request = self.request(&assertion, &correlation_id);
-        let response = crate::exchange::send(self.platform, &request).map_err(|failure| {
+        let response = self.platform.exchange(&request).map_err(|failure| {
             let problem = Problem::new(
                 failure.code(),
                 format!(
@@ -218,7 +220,7 @@ fn advice(failure: &SendFailure) -> &'static str {
         SendFailure::AddressProhibited => {
             "Check the option `login-authority`; if the host in that option is on a network of your own, allow that network for the instance."
         }
-        other => other.advice(),
+        other => crate::platform::advice(other),
     }
 }
 

@@ -7,19 +7,14 @@
 
 mod cis;
 pub mod connection;
-mod content;
 pub mod description;
 mod entra;
 mod exchange;
-pub mod failures;
-mod foreign_answer;
 pub mod instance_settings;
 mod license;
 pub mod license_lifecycle;
 pub mod license_order;
 pub mod platform;
-mod product;
-pub mod secret;
 pub mod services_definition;
 mod text;
 

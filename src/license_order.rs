@@ -1,15 +1,15 @@
 //! Buys one license for one order line, exactly once, whatever crashes, times out or is delivered twice.
 //! The shapes are those of `wit/license-order.wit`.
 
+use bss_plugin::failures::Problem;
+use bss_plugin::text::forbidden_character;
+use bss_plugin::{Attempted, ChangeFailure, LicenseOrder, LookUp, OrderAnswer, Party, ReadFailure, attempt};
 use uuid::Uuid;
 
 use crate::cis::{Cis, Issued};
-use crate::failures::{ChangeFailure, Problem, ReadFailure};
 use crate::instance_settings::{Instance, Settings, guid, is_country};
 use crate::platform::Platform;
-use crate::text::{forbidden_character, forbidden_in_name};
-
-pub use crate::license::{EarlierAttempts, License, LicenseOrder, LicenseTokenStatus, Party, ReturnStatus};
+use crate::text::forbidden_in_name;
 
 /// The longest name of a customer or reseller, in Unicode scalar values; the longest that Partner
 /// Center takes for a company.
@@ -17,63 +17,44 @@ const PARTY_NAME_LENGTH_MAX: usize = 200;
 /// The longest product code and party id that are passed on.
 const CODE_LENGTH_MAX: usize = 200;
 
-/// The outcomes of `create-license` that are no failures.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OrderAnswer {
-    /// The license, bought now or before.
-    Licensed(License),
-    /// The order is valid: the answer to `check_only`.
-    Valid,
-}
-
 /// Buys one license. A failure says whether the license was definitely not bought, or may have been bought.
 ///
 /// An attempt that is not the first one looks up first, and buys only when Microsoft says that it has never seen the
 /// client transaction id.
-///
-/// # Errors
-/// Sorted by what a retry would risk, as [`ChangeFailure`] says.
 pub fn create_license(
     platform: &impl Platform,
     instance: &Instance,
     order: &LicenseOrder,
+) -> Attempted<OrderAnswer> {
+    let settings = Settings::parse(instance).map_err(ReadFailure::Misconfigured);
+    attempt::purchase(
+        order,
+        || {
+            let settings = settings.as_ref().map_err(Clone::clone)?;
+            let client_transaction_id = validate(order).map_err(ReadFailure::Refused)?;
+            Ok((Cis::new(platform, settings)?, client_transaction_id))
+        },
+        |(cis, client_transaction_id)| {
+            let found = cis.license_by_client_transaction_id(*client_transaction_id)?;
+            Ok(found.map_or(LookUp::NeverIssued, |license| LookUp::Issued(license.into())))
+        },
+        |(cis, client_transaction_id)| buy(cis, order, *client_transaction_id),
+    )
+}
+
+fn buy(
+    cis: &Cis<'_, impl Platform>,
+    order: &LicenseOrder,
+    client_transaction_id: Uuid,
 ) -> Result<OrderAnswer, ChangeFailure> {
-    let may_be_bought = order.earlier_attempts == EarlierAttempts::Unknown;
-    // An attempt that is stopped here says nothing of an earlier one, which may have bought the license.
-    let stopped = |problem| match may_be_bought && !order.check_only {
-        true => ChangeFailure::Unknown(problem),
-        false => ChangeFailure::Refused(problem),
-    };
-    let settings = Settings::parse(instance).map_err(|problem| match stopped(problem) {
-        ChangeFailure::Refused(problem) => ChangeFailure::Misconfigured(problem),
-        unknown => unknown,
-    })?;
-    let client_transaction_id = validate(order).map_err(stopped)?;
-    if order.check_only {
-        return Ok(OrderAnswer::Valid);
-    }
-    let not_bought_now = |failure: ReadFailure| match may_be_bought {
-        true => failure.after_the_change(),
-        // What is refused here does not depend on the order.
-        false => failure.of_the_settings(),
-    };
-    let cis = Cis::new(platform, &settings).map_err(not_bought_now)?;
-    if order.earlier_attempts != EarlierAttempts::None {
-        let found = cis
-            .license_by_client_transaction_id(client_transaction_id)
-            .map_err(not_bought_now)?;
-        if let Some(license) = found {
-            return Ok(OrderAnswer::Licensed(license));
-        }
-    }
-    match cis.issue(order, client_transaction_id)? {
-        Issued::Now(license) => Ok(OrderAnswer::Licensed(license)),
+    let license = match cis.issue(order, client_transaction_id)? {
+        Issued::Now(license) => license,
         Issued::Before(problem) => cis
             .license_by_client_transaction_id(client_transaction_id)
-            .map_err(|failure| failure.after_the_change())?
-            .map(OrderAnswer::Licensed)
-            .ok_or(ChangeFailure::Unknown(problem)),
-    }
+            .map_err(ReadFailure::after_the_change)?
+            .ok_or(ChangeFailure::Unknown(problem))?,
+    };
+    Ok(OrderAnswer::Licensed(license.into()))
 }
 
 /// Checks all that can be checked without asking Microsoft.

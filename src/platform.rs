@@ -1,22 +1,11 @@
-//! Everything that the plugin asks of the host it runs in.
+//! What this plugin asks of the host it runs in, beyond what every plugin does.
 
-use std::fmt;
-
+use bss_plugin::http::SendFailure;
+use bss_plugin::secret::Secret;
 use thiserror::Error;
-use zeroize::Zeroizing;
-
-use crate::product::Product;
-use crate::secret::Secret;
 
 /// The host. In a component it is behind the imports of `wit/world.wit`; tests script one.
-pub trait Platform {
-    /// Sends one HTTP request and reads the answer to its end. Follows no redirect, retries nothing.
-    ///
-    /// # Errors
-    /// Says why there is no answer, and by [`SendFailure::is_definitely_not_sent`] whether the request
-    /// may have had an effect.
-    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, SendFailure>;
-
+pub trait Platform: bss_plugin::Platform {
     /// The instance's certificate in DER form; `None` when none is chosen.
     fn certificate(&self) -> Option<Vec<u8>>;
 
@@ -34,18 +23,6 @@ pub trait Platform {
 
     /// Forgets an access token that was refused, if it is still the one under the name.
     fn drop_refused_access_token(&self, name: &str, access_token: &Secret);
-
-    /// Hands over the next products of the services definition.
-    fn put_products(&self, products: Vec<Product>);
-
-    /// Reports how far the call has come.
-    fn report_progress(&self, done: u64, total: Option<u64>, unit: &str);
-
-    /// Writes a line into the log of the call.
-    fn log(&self, level: Level, subject: &str, message: &str);
-
-    /// The time of day, in milliseconds since 1970.
-    fn now_ms(&self) -> i64;
 
     /// Lets that many milliseconds pass.
     fn pause(&self, milliseconds: u64);
@@ -77,337 +54,21 @@ pub enum SigningFailure {
     Unusable(String),
 }
 
-/// How grave a log line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// Details, for the search for a cause.
-    Debug,
-    /// Good to know.
-    Info,
-    /// Something is not as it should be; the call goes on.
-    Warning,
-}
-
-/// The two methods that are used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// Reads.
-    Get,
-    /// Buys, returns, or asks for an access token.
-    Post,
-}
-
-/// An HTTP request.
-#[derive(Clone, PartialEq, Eq)]
-pub struct HttpRequest {
-    /// The method.
-    pub method: Method,
-    /// An absolute https URL.
-    pub url: String,
-    /// Names in lower case, with their values; the authorization among them.
-    pub headers: Vec<(&'static str, Secret)>,
-    /// The body; empty when there is none.
-    pub body: Zeroizing<Vec<u8>>,
-    /// The longest answer that is read, in bytes.
-    pub response_bytes_max: usize,
-}
-
-impl HttpRequest {
-    /// The value of a header.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(header, _)| *header == name)
-            .map(|(_, value)| value.expose())
-    }
-}
-
-impl fmt::Debug for HttpRequest {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            method,
-            url,
-            headers,
-            body: _,
-            response_bytes_max,
-        } = self;
-        formatter
-            .debug_struct("HttpRequest")
-            .field("method", method)
-            .field("url", url)
-            .field("headers", headers)
-            .field("body", &"[elided]")
-            .field("response_bytes_max", response_bytes_max)
-            .finish()
-    }
-}
-
-/// An HTTP answer, whole.
-#[derive(Clone)]
-pub struct HttpResponse {
-    /// The status code.
-    pub status: u16,
-    /// Names in lower case, with their values; those that are not text are left out.
-    pub headers: Vec<(String, String)>,
-    /// The body as it came, which may hold a license or an access token.
-    pub body: Zeroizing<Vec<u8>>,
-}
-
-impl HttpResponse {
-    /// The value of a header.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(header, _)| header == name)
-            .map(|(_, value)| value.as_str())
-    }
-}
-
-impl fmt::Debug for HttpResponse {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            status,
-            headers,
-            body: _,
-        } = self;
-        formatter
-            .debug_struct("HttpResponse")
-            .field("status", status)
-            .field("headers", headers)
-            .field("body", &"[elided]")
-            .finish()
-    }
-}
-
-/// Why a request got no answer.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum SendFailure {
-    /// DNS knows no such name, or did not answer.
-    #[error("the host name of the server can't be resolved")]
-    NameNotResolved,
-    /// Nothing listens at the address, or there is no way to it.
-    #[error("the server can't be reached")]
-    Unreachable,
-    /// No connection in time.
-    #[error("the server did not accept the connection in time")]
-    ConnectTimeout,
-    /// The server's certificate is not one to trust.
-    #[error("the certificate of the server is not trusted")]
-    ServerNotTrusted,
-    /// The server ended the handshake with an alert (RFC 8446 section 6.2).
-    #[error("the server ended the TLS connection with {}", alert_in_words(*.0))]
-    TlsAlert(Option<u8>),
-    /// There was no handshake.
-    #[error("the TLS handshake with the server failed")]
-    TlsFailed,
-    /// The host does not let this instance send to the server.
-    #[error("the host does not allow the instance to send requests to the server")]
-    Denied,
-    /// The server's name leads to an address that the host does not connect to.
-    #[error("the address of the server is not public")]
-    AddressProhibited,
-    /// The host has no connection left.
-    #[error("the host has too many connections open")]
-    TooManyConnections,
-    /// The request is not one that can be sent.
-    #[error("the request can't be sent: {0}")]
-    InvalidRequest(String),
-    /// The connection ended after the request may have gone out.
-    #[error("the connection ended before the answer was complete: {0}")]
-    BrokenOff(String),
-    /// No answer in time.
-    #[error("the server did not answer in time")]
-    ResponseTimeout,
-    /// The answer is longer than the request allows.
-    #[error("the answer is too large")]
-    ResponseTooLarge,
-    /// The answer is not HTTP, or ends early.
-    #[error("the answer can't be read: {0}")]
-    ResponseUnreadable(String),
-}
-
-impl SendFailure {
-    /// Whether it is certain that the server has not seen the request.
-    pub fn is_definitely_not_sent(&self) -> bool {
-        match self {
-            Self::NameNotResolved
-            | Self::Unreachable
-            | Self::ConnectTimeout
-            | Self::ServerNotTrusted
-            | Self::TlsAlert(_)
-            | Self::TlsFailed
-            | Self::Denied
-            | Self::AddressProhibited
-            | Self::TooManyConnections
-            | Self::InvalidRequest(_) => true,
-            Self::BrokenOff(_)
-            | Self::ResponseTimeout
-            | Self::ResponseTooLarge
-            | Self::ResponseUnreadable(_) => false,
+/// The advice to an operator where a request to Microsoft got no answer.
+pub fn advice(failure: &SendFailure) -> &'static str {
+    match failure {
+        SendFailure::ServerNotTrusted => {
+            "Check that the settings name Microsoft's server, and that no proxy replaces the certificate of that server."
         }
-    }
-
-    /// Whether the server said, by a TLS alert, that it does not take the client's certificate
-    /// (42 to 49 and 116: RFC 8446 section 6.2, RFC 5246 section 7.2).
-    pub fn is_client_certificate_refused(&self) -> bool {
-        matches!(self, Self::TlsAlert(Some(42..=49 | 116)))
-    }
-
-    /// Whether the request was definitely not sent, and a retry with the same settings would not be sent either:
-    /// the server has refused the instance's certificate, or the request is invalid.
-    pub fn is_refusal(&self) -> bool {
-        self.is_client_certificate_refused() || matches!(self, Self::InvalidRequest(_))
-    }
-
-    /// The failure's stable name: lower case, words joined by `-`.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::NameNotResolved => "name-not-resolved",
-            Self::Unreachable => "server-unreachable",
-            Self::ConnectTimeout => "connect-timeout",
-            Self::ServerNotTrusted => "server-not-trusted",
-            Self::TlsAlert(_) if self.is_client_certificate_refused() => "certificate-refused",
-            Self::TlsAlert(_) | Self::TlsFailed => "tls-failed",
-            Self::Denied => "destination-not-allowed",
-            Self::AddressProhibited => "address-prohibited",
-            Self::TooManyConnections => "too-many-connections",
-            Self::InvalidRequest(_) => "request-invalid",
-            Self::BrokenOff(_) => "connection-broken-off",
-            Self::ResponseTimeout => "response-timeout",
-            Self::ResponseTooLarge => "response-too-large",
-            Self::ResponseUnreadable(_) => "response-unreadable",
+        failure if failure.is_client_certificate_refused() => {
+            "Register the certificate that is chosen in Certificate Thumbprint with Microsoft, or choose the certificate that is registered."
         }
-    }
-
-    /// The advice to an operator.
-    pub fn advice(&self) -> &'static str {
-        match self {
-            Self::NameNotResolved => {
-                "Check the host name in the settings, and the DNS that the host machine uses."
-            }
-            Self::Unreachable | Self::ConnectTimeout => {
-                "Check the address and port in the settings, and check that the firewall lets the host machine connect to the server."
-            }
-            Self::ServerNotTrusted => {
-                "Check that the settings name Microsoft's server, and that no proxy replaces the certificate of that server."
-            }
-            Self::TlsAlert(_) if self.is_client_certificate_refused() => {
-                "Register the certificate that is chosen in Certificate Thumbprint with Microsoft, or choose the certificate that is registered."
-            }
-            Self::TlsAlert(Some(40 | 71)) => {
-                "Ask who runs the server, or the proxy or firewall in front of it, for TLS 1.3, or for TLS 1.2 with ECDHE (P-256, P-384 or X25519) and AES-GCM or ChaCha20: what the server offers now, such as CBC, RSA key exchange, DHE, or the curve P-521 alone, is not secure enough, or not supported."
-            }
-            Self::TlsAlert(Some(70)) => {
-                "Ask who runs the server, or the proxy or firewall in front of it, for TLS 1.2 or 1.3: the older versions that it speaks are not secure (RFC 8996)."
-            }
-            Self::TlsAlert(Some(112)) => {
-                "Check the host name in the settings: at its address answers a server, or a proxy or firewall, that has no site of that name."
-            }
-            Self::TlsAlert(_) => {
-                "Try again later; if the problem remains, tell who runs the server, or the proxy or firewall in front of it, the number of the alert."
-            }
-            Self::TlsFailed => {
-                "Check the address and port in the settings: what answers there does not speak TLS 1.2 or 1.3, or closes the connection in the middle of the handshake."
-            }
-            Self::AddressProhibited => {
-                "Check the host name in the settings; if the server is on a network of your own, allow that network for the instance."
-            }
-            Self::Denied => {
-                "Save the settings of the instance again, so that the host learns which servers the instance may reach."
-            }
-            Self::TooManyConnections | Self::ResponseTimeout => "Try again later.",
-            Self::BrokenOff(_) => {
-                "Try again later; if the problem remains, tell Microsoft that the server may ask for the client certificate only after the TLS handshake."
-            }
-            Self::InvalidRequest(_) => "Check the settings of the instance.",
-            Self::ResponseTooLarge | Self::ResponseUnreadable(_) => {
-                "Check that the settings name Microsoft's server; if they do, a newer version of this plugin may help."
-            }
+        SendFailure::BrokenOff(_) => {
+            "Try again later; if the problem remains, tell Microsoft that the server may ask for the client certificate only after the TLS handshake."
         }
-    }
-}
-
-/// A TLS alert with its name and its meaning (RFC 8446 section 6.2, RFC 5246 section 7.2, RFC 6066 section 9).
-fn alert_in_words(alert: Option<u8>) -> String {
-    let Some(id) = alert else {
-        return "an unknown alert".to_owned();
-    };
-    let words = match id {
-        40 => {
-            "handshake_failure: the server and the host have no cipher suite, key exchange or curve in common"
+        SendFailure::ResponseTooLarge | SendFailure::ResponseUnreadable(_) => {
+            "Check that the settings name Microsoft's server; if they do, a newer version of this plugin may help."
         }
-        42 => "bad_certificate: the server does not take the certificate of the instance",
-        43 => "unsupported_certificate: the server does not take certificates of this kind",
-        44 => "certificate_revoked: the certificate of the instance is revoked",
-        45 => "certificate_expired: the certificate of the instance has expired, or is not valid yet",
-        46 => "certificate_unknown: the server does not take the certificate of the instance",
-        47 => "illegal_parameter: the server takes the handshake for wrong",
-        48 => "unknown_ca: the server does not know who issued the certificate of the instance",
-        49 => "access_denied: the server does not let the certificate of the instance in",
-        70 => "protocol_version: the server speaks neither TLS 1.2 nor TLS 1.3",
-        71 => "insufficient_security: the server wants stronger cipher suites than the host offers",
-        80 => "internal_error: the server has failed",
-        112 => "unrecognized_name: the server has no site of that name",
-        116 => "certificate_required: the server wants a certificate, and got none",
-        120 => "no_application_protocol: the server speaks neither HTTP/1.1 nor HTTP/2",
-        _ => return format!("alert {id}"),
-    };
-    format!("alert {id} ({words})")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_alert_of_the_handshake_is_told_in_words_and_its_advice_blames_what_is_wrong() {
-        for (alert, words, advice) in [
-            (40, "no cipher suite, key exchange or curve in common", "ECDHE"),
-            (70, "neither TLS 1.2 nor TLS 1.3", "not secure"),
-            (112, "no site of that name", "Check the host name"),
-            (116, "certificate_required", "Certificate Thumbprint"),
-            (48, "unknown_ca", "Certificate Thumbprint"),
-            (99, "alert 99", "the number of the alert"),
-        ] {
-            let failure = SendFailure::TlsAlert(Some(alert));
-            assert!(failure.to_string().contains(words), "{failure}");
-            assert!(failure.advice().contains(advice), "{}", failure.advice());
-            let checks_version = failure.advice().contains("speaks TLS 1.2 or 1.3");
-            assert!(!checks_version, "a server that sent an alert speaks TLS");
-        }
-        assert!(SendFailure::TlsFailed.advice().contains("does not speak TLS"));
-    }
-
-    #[test]
-    fn a_refused_client_certificate_was_definitely_not_sent() {
-        for alert in (42..=49).chain([116]) {
-            let failure = SendFailure::TlsAlert(Some(alert));
-            assert!(failure.is_definitely_not_sent() && failure.is_refusal());
-            assert_eq!(failure.code(), "certificate-refused");
-        }
-        assert_eq!(SendFailure::TlsAlert(Some(40)).code(), "tls-failed");
-    }
-
-    #[test]
-    fn a_connection_that_broke_off_may_have_sent() {
-        assert!(!SendFailure::BrokenOff(String::new()).is_definitely_not_sent());
-        assert!(!SendFailure::ResponseTimeout.is_definitely_not_sent());
-    }
-
-    #[test]
-    fn requests_and_responses_do_not_print_what_they_carry() {
-        let request = HttpRequest {
-            method: Method::Post,
-            url: "https://a.example/".to_owned(),
-            headers: vec![("authorization", Secret::new("Bearer hidden".to_owned()))],
-            body: Zeroizing::new(b"hidden".to_vec()),
-            response_bytes_max: 1,
-        };
-        let response = HttpResponse {
-            status: 200,
-            headers: Vec::new(),
-            body: Zeroizing::new(b"hidden".to_vec()),
-        };
-        assert!(!format!("{request:?}{response:?}").contains("hidden"));
+        other => other.advice(),
     }
 }

@@ -1,34 +1,27 @@
 //! A platform for tests: its answers are written down beforehand, and it records what it is asked.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
+use std::ops::Deref;
 
-use serde_json::Value;
-use zeroize::Zeroizing;
+use bss_plugin::http::{HttpRequest, HttpResponse, SendFailure};
+use bss_plugin::scripted::Scripted;
+use bss_plugin::secret::Secret;
+use bss_plugin::{FieldValue, Instance, Level};
 
-use crate::instance_settings::{FieldValue, Instance};
-use crate::platform::{
-    HttpRequest, HttpResponse, Level, Platform, SendFailure, SignatureAlgorithm, SigningFailure,
-};
-use crate::product::Product;
-use crate::secret::Secret;
+use crate::platform::{Platform, SignatureAlgorithm, SigningFailure};
+use crate::services_definition::Product;
 
-/// 2026-11-22T12:00:00Z
-pub(crate) const NOW_MS: i64 = 1_795_348_800_000;
+pub(crate) use bss_plugin::scripted::{NOW_MS, Sent, answer, answer_with, json};
+
 pub(crate) const CERTIFICATE: &[u8] = b"the DER form of a certificate";
 pub(crate) const CLIENT_ID: &str = "11111111-2222-3333-4444-555555555555";
 
-pub(crate) type Sent = Result<HttpResponse, SendFailure>;
-
 /// A platform that answers in turn, and panics when it is asked more than was written down.
 pub(crate) struct ScriptedPlatform {
-    answers: RefCell<VecDeque<Sent>>,
-    pub(crate) requests: RefCell<Vec<HttpRequest>>,
+    every: Scripted,
     pub(crate) signed: RefCell<Vec<(SignatureAlgorithm, Vec<u8>)>>,
     pub(crate) cache: RefCell<HashMap<String, (String, i64)>>,
-    pub(crate) products: RefCell<Vec<Vec<Product>>>,
-    pub(crate) log: RefCell<Vec<(Level, String, String)>>,
-    pub(crate) progress: RefCell<Vec<u64>>,
     /// The length of each pause, in milliseconds.
     pub(crate) pauses: RefCell<Vec<u64>>,
     pub(crate) options: HashMap<&'static str, &'static str>,
@@ -36,16 +29,20 @@ pub(crate) struct ScriptedPlatform {
     random: Cell<u128>,
 }
 
+impl Deref for ScriptedPlatform {
+    type Target = Scripted;
+
+    fn deref(&self) -> &Scripted {
+        &self.every
+    }
+}
+
 impl ScriptedPlatform {
     pub(crate) fn answering(answers: impl IntoIterator<Item = Sent>) -> Self {
         Self {
-            answers: RefCell::new(answers.into_iter().collect()),
-            requests: RefCell::default(),
+            every: Scripted::answering(answers),
             signed: RefCell::default(),
             cache: RefCell::default(),
-            products: RefCell::default(),
-            log: RefCell::default(),
-            progress: RefCell::default(),
             pauses: RefCell::default(),
             options: HashMap::new(),
             certificate: Some(CERTIFICATE.to_vec()),
@@ -74,20 +71,31 @@ impl ScriptedPlatform {
     pub(crate) fn purchases(&self) -> usize {
         self.urls().iter().filter(|url| url.ends_with("/tokens")).count()
     }
+}
 
-    /// Whether every answer that was written down was given.
-    pub(crate) fn is_used_up(&self) -> bool {
-        self.answers.borrow().is_empty()
+impl bss_plugin::Platform for ScriptedPlatform {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, SendFailure> {
+        self.every.send(request)
+    }
+
+    fn put_products(&self, products: Vec<Product>) {
+        self.every.put_products(products);
+    }
+
+    fn report_progress(&self, done: u64, total: Option<u64>, unit: &str) {
+        self.every.report_progress(done, total, unit);
+    }
+
+    fn log(&self, level: Level, subject: &str, message: &str) {
+        bss_plugin::Platform::log(&self.every, level, subject, message);
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.every.now_ms()
     }
 }
 
 impl Platform for ScriptedPlatform {
-    fn send(&self, request: &HttpRequest) -> Sent {
-        self.requests.borrow_mut().push(request.clone());
-        let answer = self.answers.borrow_mut().pop_front();
-        answer.unwrap_or_else(|| panic!("an answer to {request:?} is not written down"))
-    }
-
     fn certificate(&self) -> Option<Vec<u8>> {
         self.certificate.clone()
     }
@@ -118,23 +126,6 @@ impl Platform for ScriptedPlatform {
         }
     }
 
-    fn put_products(&self, products: Vec<Product>) {
-        self.products.borrow_mut().push(products);
-    }
-
-    fn report_progress(&self, done: u64, _total: Option<u64>, _unit: &str) {
-        self.progress.borrow_mut().push(done);
-    }
-
-    fn log(&self, level: Level, subject: &str, message: &str) {
-        let line = (level, subject.to_owned(), message.to_owned());
-        self.log.borrow_mut().push(line);
-    }
-
-    fn now_ms(&self) -> i64 {
-        NOW_MS
-    }
-
     fn pause(&self, milliseconds: u64) {
         self.pauses.borrow_mut().push(milliseconds);
     }
@@ -147,25 +138,6 @@ impl Platform for ScriptedPlatform {
     fn option(&self, name: &str) -> Option<String> {
         self.options.get(name).map(|value| (*value).to_owned())
     }
-}
-
-pub(crate) fn answer(status: u16, body: &str) -> Sent {
-    Ok(HttpResponse {
-        status,
-        headers: Vec::new(),
-        body: Zeroizing::new(body.as_bytes().to_vec()),
-    })
-}
-
-pub(crate) fn answer_with(status: u16, header: (&str, &str), body: &str) -> Sent {
-    answer(status, body).map(|mut response| {
-        response.headers.push((header.0.to_owned(), header.1.to_owned()));
-        response
-    })
-}
-
-pub(crate) fn json(status: u16, body: &Value) -> Sent {
-    answer(status, &body.to_string())
 }
 
 /// An error as the license API writes it.
@@ -212,6 +184,7 @@ pub(crate) const SELECTION: [(&str, &str); 3] = [
 /// An instance that is ready.
 pub(crate) fn instance() -> Instance {
     Instance {
+        id: "esd".to_owned(),
         values: fields(&[CREDENTIALS.as_slice(), SELECTION.as_slice()].concat()),
         currency: "EUR".to_owned(),
     }

@@ -4,17 +4,19 @@
 
 mod seen;
 
-use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use crate::cis::{Cis, OFFER_ID_LENGTH_MAX, Offer, OffersPage};
-use crate::failures::{Problem, ReadFailure};
+use bss_plugin::ReadFailure;
+use bss_plugin::catalog::{self, Judged};
+
+use crate::cis::{BadItem, Cis, OFFER_ID_LENGTH_MAX, Offer};
 use crate::instance_settings::{Instance, Settings};
-use crate::platform::{Level, Platform};
+use crate::platform::Platform;
 use crate::text::{forbidden_in_id, forbidden_in_name, has_markup};
 use seen::Seen;
 
-pub use crate::product::{AttributeValue, Product};
+pub use bss_plugin::catalog::{AttributeValue, Product};
+pub use bss_plugin::{Outcome, ProductType, Summary};
 
 /// The product type that all products have, and its one attribute.
 const PRODUCT_TYPE: &str = "microsoft-esd";
@@ -22,64 +24,12 @@ const OFFER_ATTRIBUTE: &str = "offer";
 
 /// Offers in a page: few enough exchanges for a large catalog, small enough pages for the sandbox's memory.
 const PAGE_SIZE: u32 = 500;
-/// The most pages of a catalog: a million offers, where a server gives a hundred in a page whatever is asked for. A catalog that
-/// goes on beyond is taken for one that never ends.
-const PAGES_MAX: usize = 10_000;
-/// The most items that are named as left out.
-const SKIPPED_MAX: usize = 10_000;
 /// The longest product name that platforms are known to show, in Unicode scalar values.
 const NAME_LENGTH_MAX: usize = 250;
 const DESCRIPTION_LENGTH_MAX: usize = 4_000;
 /// Room in a description for some words and two numbers, beside the short description and the offer URI.
 const DESCRIPTION_WORDS_BYTES: usize = 48;
 const OFFER_URI_LENGTH_MAX: usize = 500;
-
-/// An attribute of a product type.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attribute {
-    /// Stable name.
-    pub id: &'static str,
-    /// The name that an operator reads.
-    pub name: &'static str,
-}
-
-/// A kind of product. Every product of this plugin leads to licenses.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProductType {
-    /// Stable name.
-    pub id: &'static str,
-    /// The name that an operator reads.
-    pub name: &'static str,
-    /// Whether an order of n becomes n items of quantity 1.
-    pub split_quantity: bool,
-    /// Whether a cancellation waits for an operator.
-    pub manual_cancellation: bool,
-    /// The attributes of the product type.
-    pub attributes: Vec<Attribute>,
-}
-
-/// The outcomes of a reading that are no failures.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The catalog was read to its end.
-    Complete(Summary),
-    /// Nothing changed since the entity tag.
-    Unchanged,
-}
-
-/// The result of a complete reading.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Summary {
-    /// The product types that the products name.
-    pub product_types: Vec<ProductType>,
-    /// How many products were handed over.
-    pub products: u32,
-    /// The codes of the items that were left out because they could not be understood, empty ones where Microsoft gave
-    /// none.
-    pub skipped: Vec<String>,
-    /// The entity tag for the next reading; empty when there is none.
-    pub entity_tag: String,
-}
 
 /// Reads the catalog to its end and hands the products over page by page. Run by an operator, about
 /// once a month; takes as long as Microsoft takes for the pages.
@@ -93,161 +43,65 @@ pub fn fetch_services(
 ) -> Result<Outcome, ReadFailure> {
     let settings = Settings::parse(instance).map_err(ReadFailure::Misconfigured)?;
     let cis = Cis::new(platform, &settings)?;
-    let Some(mut page) = cis.offers(None, PAGE_SIZE, entity_tag)? else {
-        return Ok(Outcome::Unchanged);
-    };
-    let mut reading = Reading::new(platform, std::mem::take(&mut page.entity_tag));
-    for _page in 0..PAGES_MAX {
-        let Some(continuation) = reading.take(page)? else {
-            return Ok(Outcome::Complete(reading.summary()));
-        };
-        page = cis
-            .offers(Some(&continuation), PAGE_SIZE, "")?
-            .ok_or_else(|| endless("Microsoft did not send a page after the first"))?;
+    let mut judge = Judge::default();
+    catalog::read(
+        platform,
+        "offer",
+        vec![product_type()],
+        entity_tag,
+        |continuation, entity_tag| cis.offers(continuation, PAGE_SIZE, entity_tag),
+        |item| judge.judge(item),
+    )
+}
+
+fn product_type() -> ProductType {
+    let attributes = [(OFFER_ATTRIBUTE, "Offer")];
+    ProductType {
+        manual_cancellation: true,
+        ..ProductType::of_licenses(PRODUCT_TYPE, "Microsoft ESD", true, &attributes)
     }
-    Err(endless(&format!("the catalog has more than {PAGES_MAX} pages")))
 }
 
-fn endless(why: &str) -> ReadFailure {
-    ReadFailure::Malformed(Problem::new(
-        "catalog-endless",
-        format!("The catalog can't be read to its end: {why}."),
-        "Try again later; if the problem remains, tell Microsoft.",
-    ))
-}
-
-/// The state that is kept from page to page: digests of names and counts, no products.
-struct Reading<'a, P> {
-    platform: &'a P,
-    entity_tag: String,
+/// What is kept from page to page to judge an offer: digests of names, no products.
+#[derive(Default)]
+struct Judge {
     codes: Seen,
     offer_uris: Seen,
-    continuations: HashSet<String>,
-    items: u64,
-    products: u32,
-    skipped: Vec<String>,
 }
 
-impl<'a, P: Platform> Reading<'a, P> {
-    fn new(platform: &'a P, entity_tag: String) -> Self {
-        Self {
-            platform,
-            entity_tag,
-            codes: Seen::default(),
-            offer_uris: Seen::default(),
-            continuations: HashSet::new(),
-            items: 0,
-            products: 0,
-            skipped: Vec::new(),
-        }
-    }
-
-    /// Hands the products of a page over. Returns the next page's continuation, `None` after the last page.
-    fn take(&mut self, page: OffersPage) -> Result<Option<String>, ReadFailure> {
-        let mut products = Vec::with_capacity(page.items.len());
-        for item in page.items {
-            self.items += 1;
-            let judged = match item {
-                Ok(offer) => self.judge(offer),
-                Err(bad) => Judged::Skipped {
-                    subject: bad.subject,
-                    reason: bad.reason,
-                },
-            };
-            match judged {
-                Judged::Sold(product) => products.push(product),
-                Judged::NotSold(code) => {
-                    let message = "Microsoft no longer sells the offer";
-                    self.platform.log(Level::Debug, &code, message);
-                }
-                Judged::Skipped { subject, reason } => {
-                    let message = format!("the offer was left out: {reason}");
-                    self.platform.log(Level::Warning, &subject, &message);
-                    self.skip(subject);
-                }
-            }
-        }
-        let count = u32::try_from(products.len()).unwrap_or(u32::MAX);
-        self.products = self.products.saturating_add(count);
-        self.platform.put_products(products);
-        self.platform.report_progress(self.items, None, "offers");
-        match page.continuation {
-            Some(next) if !self.continuations.insert(next.clone()) => {
-                Err(endless("a page names an earlier page as the next page"))
-            }
-            next => Ok(next),
-        }
-    }
-
-    /// Notes the code of an item that was left out. Of too many to name, an empty one says that any may be among them.
-    fn skip(&mut self, code: String) {
-        match self.skipped.len() {
-            ..SKIPPED_MAX => self.skipped.push(code),
-            _ => self.skipped = vec![String::new(); SKIPPED_MAX],
-        }
-    }
-
-    fn judge(&mut self, offer: Offer) -> Judged {
+impl Judge {
+    fn judge(&mut self, item: Result<Offer, BadItem>) -> Judged {
+        let offer = match item {
+            Ok(offer) => offer,
+            Err(BadItem { subject, reason }) => return Judged::of(&subject, Err(reason)),
+        };
         if let Some(reason) = flaw(&offer) {
-            return Judged::Skipped {
-                subject: crate::text::subject(&offer.id, OFFER_ID_LENGTH_MAX),
-                reason,
-            };
+            return Judged::of(&crate::text::subject(&offer.id, OFFER_ID_LENGTH_MAX), Err(reason));
         }
         if !self.codes.insert(&offer.id) {
-            return Judged::skipped(offer.id, "an earlier offer has the same offer id");
+            return Judged::of(
+                &offer.id,
+                Err("an earlier offer has the same offer id".to_owned()),
+            );
         }
         match offer.status.as_deref() {
             None => {}
             Some(status) if status.eq_ignore_ascii_case("active") => {}
             Some(status) if status.eq_ignore_ascii_case("discontinued") => {
-                return Judged::NotSold(offer.id);
+                return Judged::NotSold {
+                    code: offer.id,
+                    reason: "Microsoft no longer sells the offer".to_owned(),
+                };
             }
-            Some(_) => return Judged::skipped(offer.id, "the status is unknown"),
+            Some(_) => return Judged::of(&offer.id, Err("the status is unknown".to_owned())),
         }
         if !self.offer_uris.insert(&offer.uri) {
-            return Judged::skipped(offer.id, "an earlier offer has the same offer URI");
+            return Judged::of(
+                &offer.id,
+                Err("an earlier offer has the same offer URI".to_owned()),
+            );
         }
         Judged::Sold(product(offer))
-    }
-
-    fn summary(self) -> Summary {
-        Summary {
-            product_types: vec![ProductType {
-                id: PRODUCT_TYPE,
-                name: "Microsoft ESD",
-                split_quantity: true,
-                manual_cancellation: true,
-                attributes: vec![Attribute {
-                    id: OFFER_ATTRIBUTE,
-                    name: "Offer",
-                }],
-            }],
-            products: self.products,
-            // With the tag, the next run would hear that nothing has changed, and would count as complete without the
-            // items that this run left out.
-            entity_tag: match self.skipped.is_empty() {
-                true => self.entity_tag,
-                false => String::new(),
-            },
-            skipped: self.skipped,
-        }
-    }
-}
-
-/// The judgment of an item.
-enum Judged {
-    Sold(Product),
-    NotSold(String),
-    Skipped { subject: String, reason: String },
-}
-
-impl Judged {
-    fn skipped(subject: String, reason: &str) -> Self {
-        Self::Skipped {
-            subject,
-            reason: reason.to_owned(),
-        }
     }
 }
 
@@ -294,12 +148,12 @@ fn product(offer: Offer) -> Product {
     Product {
         description,
         attribute_values: vec![AttributeValue {
-            attribute: OFFER_ATTRIBUTE,
+            attribute: OFFER_ATTRIBUTE.into(),
             key: offer.uri,
             label: name.clone(),
         }],
         code: offer.id,
-        product_type: PRODUCT_TYPE,
+        product_type: PRODUCT_TYPE.into(),
         name,
         min_quantity,
         max_quantity: offer.max_quantity,
@@ -320,7 +174,7 @@ fn trimmed(text: String) -> String {
 /// lists them.
 fn description(offer: &Offer, min_quantity: u32) -> String {
     let short = offer.short_description.as_deref().unwrap_or_default();
-    let mut description = crate::text::one_line(short.trim(), DESCRIPTION_LENGTH_MAX);
+    let mut description = bss_plugin::text::one_line(short.trim(), DESCRIPTION_LENGTH_MAX);
     description.reserve(offer.uri.len() + DESCRIPTION_WORDS_BYTES);
     if !description.is_empty() {
         description.push('\n');

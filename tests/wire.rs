@@ -10,13 +10,16 @@ mod openapi;
 
 use std::cell::RefCell;
 
-use microsoft_esd::instance_settings::{FieldValue, Instance};
-use microsoft_esd::license_lifecycle::{LicenseName, LicenseReturn, cancel_license, get_license};
-use microsoft_esd::license_order::{EarlierAttempts, LicenseOrder, OrderAnswer, Party, create_license};
-use microsoft_esd::platform::{
-    HttpRequest, HttpResponse, Level, Method, Platform, SendFailure, SignatureAlgorithm, SigningFailure,
+use bss_plugin::Level;
+use bss_plugin::http::{HttpRequest, HttpResponse, Method, SendFailure};
+use bss_plugin::secret::Secret;
+use bss_plugin::{
+    EarlierAttempts, FieldValue, Instance, LicenseName, LicenseNames, LicenseOrder, LicenseReturn, LookUp,
+    OrderAnswer, Party,
 };
-use microsoft_esd::secret::Secret;
+use microsoft_esd::license_lifecycle::{cancel_license, get_license};
+use microsoft_esd::license_order::create_license;
+use microsoft_esd::platform::{Platform, SignatureAlgorithm, SigningFailure};
 use microsoft_esd::services_definition::{Outcome, Product, fetch_services};
 use serde_json::{Value, json};
 
@@ -52,6 +55,7 @@ impl Described {
         let method = match request.method {
             Method::Get => http::Method::GET,
             Method::Post => http::Method::POST,
+            Method::Delete => http::Method::DELETE,
         };
         let operation = self
             .description
@@ -148,7 +152,7 @@ impl Described {
     }
 }
 
-impl Platform for Described {
+impl bss_plugin::Platform for Described {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, SendFailure> {
         if request.url.starts_with("https://login.example.com/") {
             return Ok(answer(
@@ -168,6 +172,22 @@ impl Platform for Described {
         Ok(answer(status, &example))
     }
 
+    fn put_products(&self, products: Vec<Product>) {
+        self.products.borrow_mut().extend(products);
+    }
+
+    fn report_progress(&self, _: u64, _: Option<u64>, _: &str) {}
+
+    fn log(&self, level: Level, subject: &str, message: &str) {
+        assert_ne!(level, Level::Warning, "{subject}: {message}");
+    }
+
+    fn now_ms(&self) -> i64 {
+        1_790_000_000_000
+    }
+}
+
+impl Platform for Described {
     fn certificate(&self) -> Option<Vec<u8>> {
         Some(vec![1, 2, 3])
     }
@@ -183,20 +203,6 @@ impl Platform for Described {
     fn cache_access_token(&self, _: &str, _: &Secret, _: i64) {}
 
     fn drop_refused_access_token(&self, _: &str, _: &Secret) {}
-
-    fn put_products(&self, products: Vec<Product>) {
-        self.products.borrow_mut().extend(products);
-    }
-
-    fn report_progress(&self, _: u64, _: Option<u64>, _: &str) {}
-
-    fn log(&self, level: Level, subject: &str, message: &str) {
-        assert_ne!(level, Level::Warning, "{subject}: {message}");
-    }
-
-    fn now_ms(&self) -> i64 {
-        1_790_000_000_000
-    }
 
     fn pause(&self, _: u64) {}
 
@@ -233,6 +239,7 @@ fn instance() -> Instance {
         ("language", "de-DE"),
     ];
     Instance {
+        id: "esd".to_owned(),
         values: values
             .map(|(id, value)| FieldValue {
                 id: id.to_owned(),
@@ -267,7 +274,7 @@ fn order(client_transaction_id: &str, earlier_attempts: EarlierAttempts) -> Lice
 fn a_purchase_is_sent_and_its_answer_read_as_described() {
     let id = uuid::Uuid::new_v4().to_string();
     let described = Described::new(&id);
-    let bought = create_license(&described, &instance(), &order(&id, EarlierAttempts::None));
+    let bought = create_license(&described, &instance(), &order(&id, EarlierAttempts::None)).into_result();
     assert!(matches!(bought, Ok(OrderAnswer::Licensed(_))), "{bought:?}");
     assert_eq!(described.checked.borrow().len(), 1);
 }
@@ -276,10 +283,13 @@ fn a_purchase_is_sent_and_its_answer_read_as_described() {
 fn a_look_up_is_sent_and_its_answer_read_as_described() {
     let id = uuid::Uuid::new_v4().to_string();
     let described = Described::new(&id);
-    let found = create_license(&described, &instance(), &order(&id, EarlierAttempts::Unknown));
+    let found = create_license(&described, &instance(), &order(&id, EarlierAttempts::Unknown)).into_result();
     assert!(matches!(found, Ok(OrderAnswer::Licensed(_))), "{found:?}");
-    let name = LicenseName::ClientTransactionId(id);
-    assert!(matches!(get_license(&described, &instance(), &name), Ok(Some(_))));
+    let name = LicenseName::Purchase(id);
+    assert!(matches!(
+        get_license(&described, &instance(), &name),
+        Ok(LookUp::Issued(_))
+    ));
 }
 
 #[test]
@@ -298,7 +308,12 @@ fn a_return_is_sent_as_described() {
     let id = uuid::Uuid::new_v4().to_string();
     let described = Described::new(&id);
     let license_return = LicenseReturn {
-        license_token_id: "LT-1".to_owned(),
+        license: LicenseNames {
+            client_transaction_id: id.clone(),
+            transaction_id: "T-1".to_owned(),
+            license_token_id: "LT-1".to_owned(),
+        },
+        earlier_attempts: EarlierAttempts::None,
         client_transaction_id: uuid::Uuid::new_v4().to_string(),
         reason: "not needed".to_owned(),
     };

@@ -1,6 +1,7 @@
 //! Metrics: counters and gauges as values, for whatever a platform collects them with.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bss_model::{AssetSelection, OutcomeKind};
 use bss_sandbox::plugin::SandboxUse;
@@ -42,6 +43,12 @@ pub struct Metrics {
     pub sandboxes_in_use: u64,
     /// Calls of plugins that wait for a sandbox, of all hosts of this process.
     pub calls_waiting: u64,
+    /// Turns at writing that this host has had since its start, where a server has the record: a counter.
+    pub record_turns: u64,
+    /// How long this host has waited for them, in microseconds: a counter.
+    pub record_turns_waited_us: u64,
+    /// How long this host has held them, in microseconds: a counter. All hosts together hold them for one second a second at most.
+    pub record_turns_held_us: u64,
 }
 
 impl Host {
@@ -57,6 +64,7 @@ impl Host {
         let due_for_ms = open
             .next_due_at_ms
             .map_or(0, |due| record.now_ms().saturating_sub(due));
+        let turns = record.turn_times().unwrap_or_default();
         Ok(Metrics {
             outcomes: record.outcome_counts().await?,
             open_licenses: open.assets,
@@ -72,6 +80,13 @@ impl Host {
             connections_idle: connections.idle as u64,
             sandboxes_in_use: sandboxes.in_use as u64,
             calls_waiting: sandboxes.waiting as u64,
+            record_turns: turns.turns,
+            record_turns_waited_us: micros(turns.waited),
+            record_turns_held_us: micros(turns.held),
         })
     }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,8 +1,8 @@
 //! An answer of the license API, and the failures that say it can't be read.
 
 use super::wire;
-use crate::failures::{Problem, ReadFailure};
-use crate::platform::HttpResponse;
+use bss_plugin::failures::{Problem, ReadFailure};
+use bss_plugin::http::HttpResponse;
 
 /// An answer, with the correlation id of its exchange.
 pub(super) struct Answer {

@@ -2,51 +2,12 @@
 
 use super::answer::Answer;
 use super::wire;
-use crate::exchange::retry_after_ms;
-use crate::failures::{ChangeFailure, Delay, Problem, ReadFailure};
-use crate::foreign_answer::{described, is_of_another_sign_in};
+use bss_plugin::Verdict;
+use bss_plugin::failures::{Delay, Problem};
+use bss_plugin::foreign_answer::{described, is_of_another_sign_in};
 
 /// How many characters of Microsoft's message are shown: enough to know what it is about.
 const MESSAGE_LENGTH_MAX: usize = 300;
-
-/// The judgment of an answer other than the expected one.
-pub(super) enum Verdict {
-    /// Definitely not done, and not to be tried again.
-    Refused(Problem),
-    /// Definitely not done, because of who asks: nothing else will be done either.
-    Misconfigured(Problem),
-    /// Definitely not done; a retry can help.
-    Unavailable(Delay),
-    /// Perhaps done. For a read, `is_outage` says whether a retry can help.
-    Unclear { delay: Delay, is_outage: bool },
-}
-
-impl Verdict {
-    pub(super) fn of_a_read(self) -> ReadFailure {
-        match self {
-            Self::Refused(problem) => ReadFailure::Refused(problem),
-            Self::Misconfigured(problem) => ReadFailure::Misconfigured(problem),
-            Self::Unavailable(delay) => ReadFailure::Unavailable(delay),
-            Self::Unclear {
-                delay,
-                is_outage: true,
-            } => ReadFailure::Unavailable(delay),
-            Self::Unclear {
-                delay,
-                is_outage: false,
-            } => ReadFailure::Malformed(delay.problem),
-        }
-    }
-
-    pub(super) fn of_a_change(self) -> ChangeFailure {
-        match self {
-            Self::Refused(problem) => ChangeFailure::Refused(problem),
-            Self::Misconfigured(problem) => ChangeFailure::Misconfigured(problem),
-            Self::Unavailable(delay) => ChangeFailure::Unavailable(delay),
-            Self::Unclear { delay, .. } => ChangeFailure::Unknown(delay.problem),
-        }
-    }
-}
 
 /// Judges by the status and the error's code: only an answer that leaves no doubt counts as not done.
 pub(super) fn of(answer: &Answer, now_ms: i64) -> Verdict {
@@ -55,7 +16,7 @@ pub(super) fn of(answer: &Answer, now_ms: i64) -> Verdict {
     let code = error.as_ref().map(|error| error.code.as_str());
     let delay = Delay {
         problem: problem(answer, error.as_ref()),
-        retry_after_ms: retry_after_ms(&answer.response, now_ms),
+        retry_after_ms: answer.response.retry_after_ms(now_ms),
     };
     let unclear = |is_outage| Verdict::Unclear {
         delay: delay.clone(),
@@ -82,14 +43,8 @@ pub(super) fn of(answer: &Answer, now_ms: i64) -> Verdict {
         (400..=499, Some(code)) if wire::meaning(code).is_some() || answer.is_named => {
             Verdict::Refused(delay.problem)
         }
-        // What a proxy, filter or gateway decides before it passes a request on. Only the license API's own words refuse an order.
-        (400 | 404 | 405 | 407 | 411 | 413..=415 | 417 | 421 | 426 | 428 | 431 | 494..=497, _) => {
-            Verdict::Unavailable(delay)
-        }
-        // A filter may also have withheld the answer of a request that it passed on. A redirection is not followed, and leads to a
-        // sign-in more often than to the license API.
-        (301..=303 | 307 | 308 | 400..=499, _) => unclear(true),
-        _ => unclear(false),
+        // Only the license API's own words refuse an order.
+        _ => Verdict::of_answer(&answer.response, false, delay),
     }
 }
 
@@ -107,8 +62,8 @@ fn problem(answer: &Answer, error: Option<&wire::ApiError>) -> Problem {
     let message = match error {
         Some(error) if known.is_some() || answer.is_named => format!(
             "Microsoft's license API answered {} (HTTP {status}): {}",
-            crate::text::one_line(&error.code, 60),
-            crate::text::one_line(&error.message, MESSAGE_LENGTH_MAX)
+            bss_plugin::text::one_line(&error.code, 60),
+            bss_plugin::text::one_line(&error.message, MESSAGE_LENGTH_MAX)
         ),
         _ => format!(
             "Something other than Microsoft's license API may have answered: {}.",

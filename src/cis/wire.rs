@@ -2,15 +2,18 @@
 //! shapes are this project's proposal, written down in `docs/cis-openapi.yaml`, and this file is the one
 //! to change when the real ones are known.
 
+use bss_plugin::catalog::Page;
+use bss_plugin::text::one_line;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::instance_settings::Settings;
-use crate::license::{License, LicenseOrder, LicenseTokenStatus, Party, ReturnStatus};
-use crate::platform::HttpResponse;
-use crate::secret::Secret;
+use crate::license::License;
 use crate::text;
+use bss_plugin::http::HttpResponse;
+use bss_plugin::secret::Secret;
+use bss_plugin::{LicenseOrder, LicenseTokenStatus, Party, ReturnStatus};
 
 pub(super) const DUPLICATE_TRANSACTION: &str = "DuplicateTransaction";
 pub(super) const ALREADY_RETURNED: &str = "AlreadyReturned";
@@ -507,13 +510,7 @@ pub(crate) struct BadItem {
 }
 
 /// A page of the catalog.
-pub(crate) struct OffersPage {
-    pub(crate) items: Vec<Result<Offer, BadItem>>,
-    /// Names the next page; `None` on the last one.
-    pub(crate) continuation: Option<String>,
-    /// The catalog's entity tag; empty when there is none.
-    pub(crate) entity_tag: String,
-}
+pub(crate) type OffersPage = Page<Result<Offer, BadItem>>;
 
 #[derive(Deserialize)]
 struct PageWire<Item> {
@@ -529,13 +526,12 @@ struct PageWire<Item> {
 /// # Errors
 /// Says why the body is no page.
 pub(super) fn offers_page(response: &HttpResponse) -> Result<OffersPage, String> {
-    let body =
-        std::str::from_utf8(&response.body).map_err(|error| text::one_line(&error.to_string(), 200))?;
+    let body = std::str::from_utf8(&response.body).map_err(|error| one_line(&error.to_string(), 200))?;
     // Nearly always all items are good, and reading them as offers at once takes a third of the time.
     let page = match serde_json::from_str::<PageWire<Offer>>(body) {
         Ok(page) => page.with(Ok),
         Err(_) => serde_json::from_str::<PageWire<Value>>(body)
-            .map_err(|error| text::one_line(&error.to_string(), 200))?
+            .map_err(|error| one_line(&error.to_string(), 200))?
             .with(offer),
     };
     if let Some(continuation) = &page.continuation
@@ -553,7 +549,7 @@ pub(super) fn offers_page(response: &HttpResponse) -> Result<OffersPage, String>
         .unwrap_or_default();
     Ok(OffersPage {
         items: page.items,
-        continuation: page.continuation.filter(|next| !next.is_empty()),
+        next: page.continuation.filter(|next| !next.is_empty()),
         entity_tag,
     })
 }
@@ -576,7 +572,7 @@ fn offer(item: Value) -> Result<Offer, BadItem> {
         .unwrap_or_default();
     Offer::deserialize(item).map_err(|error| BadItem {
         subject,
-        reason: text::one_line(&error.to_string(), 200),
+        reason: one_line(&error.to_string(), 200),
     })
 }
 

@@ -4,11 +4,10 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::exchange::retry_after_ms;
-use crate::failures::{Delay, Problem, ReadFailure};
-use crate::foreign_answer::described as described_answer;
-use crate::platform::HttpResponse;
-use crate::secret::Secret;
+use bss_plugin::failures::{Delay, Problem, ReadFailure};
+use bss_plugin::foreign_answer::described as described_answer;
+use bss_plugin::http::HttpResponse;
+use bss_plugin::secret::Secret;
 
 /// An access token is not used in its last five minutes, so that it outlives the call it is used in.
 const UNUSED_SECONDS: i64 = 5 * 60;
@@ -187,7 +186,7 @@ pub(super) fn denied(response: &HttpResponse, correlation_id: &str, now_ms: i64)
         "" => correlation_id,
         theirs => theirs,
     };
-    let correlation_id = crate::text::one_line(correlation_id, 100);
+    let correlation_id = bss_plugin::text::one_line(correlation_id, 100);
 
     let is_transient = is_outage
         || matches!(wire.error.as_str(), "temporarily_unavailable" | "server_error")
@@ -198,7 +197,7 @@ pub(super) fn denied(response: &HttpResponse, correlation_id: &str, now_ms: i64)
             described("Microsoft Entra can't issue an access token now", status, &wire),
             "Try again later.",
         );
-        let retry_after_ms = retry_after_ms(response, now_ms);
+        let retry_after_ms = response.retry_after_ms(now_ms);
         return Denial {
             failure: ReadFailure::Unavailable(Delay {
                 problem: problem.in_exchange(&correlation_id),
@@ -253,7 +252,7 @@ fn not_entra_s(response: &HttpResponse, correlation_id: &str, now_ms: i64) -> Re
     );
     ReadFailure::Unavailable(Delay {
         problem: problem.in_exchange(correlation_id),
-        retry_after_ms: retry_after_ms(response, now_ms),
+        retry_after_ms: response.retry_after_ms(now_ms),
     })
 }
 
@@ -347,6 +346,6 @@ fn described(what: &str, status: u16, wire: &DeniedWire) -> String {
         .map_or(first_line, |(said, _)| said);
     format!(
         "{what} (HTTP {status}): {}",
-        crate::text::one_line(said, DESCRIPTION_LENGTH_MAX)
+        bss_plugin::text::one_line(said, DESCRIPTION_LENGTH_MAX)
     )
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::version::Version;
 use crate::platform::{Platform, SignatureAlgorithm, SigningFailure};
-use crate::secret::Secret;
+use bss_plugin::secret::Secret;
 
 /// How far our clock may be ahead of Entra's.
 const CLOCK_SKEW_SECONDS: i64 = 60;

@@ -1,24 +1,14 @@
-//! The platform as a component sees it: its imports.
+//! What this plugin alone asks of the host, as a component sees it: its imports.
 
-use std::time::Duration;
+use bss_plugin::Host;
+use bss_plugin::bindings::bss::service_manager::{access_token_cache, certificate_store};
+use bss_plugin::bindings::wasi::config::store;
+use bss_plugin::secret::Secret;
+use waki::bindings::wasi::clocks::monotonic_clock;
 
-use super::bindings::bss::service_manager::{access_token_cache, certificate_store, progress, services_sink};
-use super::bindings::wasi::config::store;
-use super::{contract, http};
-use crate::platform::{
-    HttpRequest, HttpResponse, Level, Platform, SendFailure, SignatureAlgorithm, SigningFailure,
-};
-use crate::product::Product;
-use crate::secret::Secret;
-
-/// The host of this call.
-pub(super) struct Host;
+use crate::platform::{Platform, SignatureAlgorithm, SigningFailure};
 
 impl Platform for Host {
-    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, SendFailure> {
-        http::send(request)
-    }
-
     fn certificate(&self) -> Option<Vec<u8>> {
         certificate_store::certificate()
     }
@@ -46,42 +36,9 @@ impl Platform for Host {
         access_token_cache::drop_refused(name, access_token.expose());
     }
 
-    fn put_products(&self, products: Vec<Product>) {
-        // The values of all products are in one list; each product is lent its part of it.
-        let values = products.iter().flat_map(|product| &product.attribute_values);
-        let values: Vec<_> = values.map(contract::attribute_value).collect();
-        let mut rest = values.as_slice();
-        let lent = products.iter().map(|product| {
-            let (own, others) = rest.split_at(product.attribute_values.len());
-            rest = others;
-            contract::product(product, own)
-        });
-        services_sink::put_products(&lent.collect::<Vec<_>>());
-    }
-
-    fn report_progress(&self, done: u64, total: Option<u64>, unit: &str) {
-        progress::report(done, total, unit);
-    }
-
-    fn log(&self, level: Level, subject: &str, message: &str) {
-        let level = match level {
-            Level::Debug => progress::Level::Debug,
-            Level::Info => progress::Level::Info,
-            Level::Warning => progress::Level::Warning,
-        };
-        progress::log(level, subject, message);
-    }
-
-    fn now_ms(&self) -> i64 {
-        let now = wasi::clocks::wall_clock::now();
-        let seconds = i64::try_from(now.seconds).unwrap_or(i64::MAX);
-        seconds
-            .saturating_mul(1_000)
-            .saturating_add(i64::from(now.nanoseconds / 1_000_000))
-    }
-
     fn pause(&self, milliseconds: u64) {
-        std::thread::sleep(Duration::from_millis(milliseconds));
+        let nanoseconds = milliseconds.saturating_mul(1_000_000);
+        monotonic_clock::subscribe_duration(nanoseconds).block();
     }
 
     fn random(&self) -> [u8; 16] {

@@ -1,6 +1,8 @@
 //! The nine fields of the form, in the order and with the labels of interworks.cloud's page
 //! "Activating the Integration with Microsoft ESD".
 
+use bss_plugin::form::certificates;
+
 use super::{FieldKind, FieldRole, FieldValue, places, values};
 
 /// The longest System Name: long enough for every name that fits beside a product type's.
@@ -152,12 +154,7 @@ impl FieldName {
     fn normalized(self, value: &str) -> String {
         let value = value.trim();
         match self {
-            Self::CertificateThumbprint => value
-                .chars()
-                // The left-to-right mark is copied along from the certificate dialog of Windows.
-                .filter(|character| !matches!(character, ' ' | ':' | '\u{200E}'))
-                .map(|character| character.to_ascii_uppercase())
-                .collect(),
+            Self::CertificateThumbprint => certificates::normalized(value),
             Self::Country => places::country_code(value).unwrap_or(value).to_owned(),
             Self::Language => places::language_tag(value).unwrap_or(value).to_owned(),
             Self::ClientId => {

@@ -3,10 +3,11 @@
 use super::fields::{CREDENTIALS, FieldName, SELECTION, Values};
 use super::values::problem;
 use super::{Authority, Choice, Draft, Field, Form, Standing};
-use super::{certificate_choice, places, uniqueness, values};
+use super::{places, uniqueness, values};
 use crate::entra;
-use crate::failures::Problem;
 use crate::platform::Platform;
+use bss_plugin::failures::Problem;
+use bss_plugin::form::{certificates, values as every};
 
 /// Judges what an operator has typed so far and answers with the whole form. Called at every change;
 /// sends nothing and saves nothing.
@@ -38,9 +39,9 @@ pub fn configure_instance(platform: &impl Platform, draft: &Draft) -> Form {
                 problems.push(problem.clone());
             }
             Field {
-                id: name.id(),
-                label: name.label(),
-                help: name.help(),
+                id: name.id().to_owned(),
+                label: name.label().to_owned(),
+                help: name.help().to_owned(),
                 kind: name.kind(),
                 role: name.role(),
                 mandatory: true,
@@ -60,7 +61,7 @@ pub fn configure_instance(platform: &impl Platform, draft: &Draft) -> Form {
     Form {
         standing: standing(&fields, selection_enabled, &values, login_authority.ok()),
         fields,
-        certificate_field: FieldName::CertificateThumbprint.id(),
+        certificate_field: Some(FieldName::CertificateThumbprint.id().to_owned()),
     }
 }
 
@@ -79,13 +80,13 @@ fn problems_of(name: FieldName, value: &str, draft: &Draft, now_ms: i64) -> Vec<
             )]
         };
     }
-    let mut problems = values::line(value, label, name.length_max());
+    let mut problems = every::line(value, label, name.length_max());
     problems.extend(match name {
         FieldName::SystemName | FieldName::ChannelId => Vec::new(),
-        FieldName::ResourceApi | FieldName::ServiceUrl => values::https_url(value, label),
+        FieldName::ResourceApi | FieldName::ServiceUrl => every::https_url(value, label),
         FieldName::Tenant => values::tenant(value, label),
         FieldName::ClientId => values::client_id(value, label),
-        FieldName::CertificateThumbprint => certificate_choice::problems(value, &draft.certificates, now_ms),
+        FieldName::CertificateThumbprint => certificates::problems(label, value, &draft.certificates, now_ms),
         FieldName::Country => not_in_list(places::country_code(value), "not-a-country", label),
         FieldName::Language => not_in_list(places::language_tag(value), "not-a-language", label),
     });
@@ -105,7 +106,7 @@ fn not_in_list(found: Option<&str>, code: &str, label: &str) -> Vec<Problem> {
 
 fn choices_of(name: FieldName, draft: &Draft, now_ms: i64) -> Vec<Choice> {
     match name {
-        FieldName::CertificateThumbprint => certificate_choice::choices(&draft.certificates, now_ms),
+        FieldName::CertificateThumbprint => certificates::choices(&draft.certificates, now_ms),
         FieldName::Country => places::countries(),
         FieldName::Language => places::languages(),
         _ => Vec::new(),
@@ -176,13 +177,14 @@ fn authorities(values: &Values, login_authority: &str) -> Vec<Authority> {
     let mut authorities: Vec<Authority> = Vec::new();
     let typed = [FieldName::ServiceUrl, FieldName::ResourceApi]
         .into_iter()
-        .filter_map(|name| values::authority_name(values.get(name)))
+        .filter_map(|name| every::authority_name(values.get(name)))
         .map(|name| (name, true));
     for (name, client_certificate) in typed.chain([(login_authority.to_owned(), false)]) {
         if authorities.iter().all(|known| known.name != name) {
             authorities.push(Authority {
                 name,
                 client_certificate,
+                secret_headers: Vec::new(),
             });
         }
     }

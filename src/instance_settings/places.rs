@@ -23,12 +23,20 @@ static COUNTRIES: [(&str, &str); 250] = {
     countries
 };
 
+fn usable(key: &str, label: &str) -> Choice {
+    Choice {
+        key: key.to_owned(),
+        label: label.to_owned(),
+        unusable_because: String::new(),
+    }
+}
+
 /// The countries by their ISO 3166-1 alpha-2 codes, in the order of their names.
 pub(super) fn countries() -> Vec<Choice> {
     let mut choices: Vec<Choice> = COUNTRIES
         .iter()
         .filter(|(alpha2, _)| is_assigned(alpha2))
-        .map(|(alpha2, name)| Choice::usable(alpha2, name))
+        .map(|(alpha2, name)| usable(alpha2, name))
         .collect();
     choices.sort_unstable_by(|left, right| left.label.cmp(&right.label));
     choices
@@ -55,7 +63,7 @@ fn is_assigned(alpha2: &str) -> bool {
 /// The languages that Microsoft has a number for, by their BCP 47 tags, in the order of their names.
 pub(super) fn languages() -> Vec<Choice> {
     let mut choices: Vec<Choice> = language_ids()
-        .map(|language| Choice::usable(language.name, language.english_name))
+        .map(|language| usable(language.name, language.english_name))
         .collect();
     // A few languages have two numbers.
     choices.sort_unstable_by(|left, right| left.key.cmp(&right.key));

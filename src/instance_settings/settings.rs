@@ -5,7 +5,8 @@ use uuid::Uuid;
 use super::Instance;
 use super::fields::{FieldName, Values};
 use super::{places, values};
-use crate::failures::Problem;
+use bss_plugin::failures::Problem;
+use bss_plugin::form::values as every;
 
 /// The settings of an instance that is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,14 +39,14 @@ impl Settings {
         let saved = Values::of(&instance.values);
         let url = |name: FieldName| {
             let url = saved.get(name);
-            values::https_url(url, name.label())
+            every::https_url(url, name.label())
                 .is_empty()
                 .then(|| url.to_owned())
                 .ok_or_else(|| unusable(name))
         };
         let line = |name: FieldName| {
             let text = saved.get(name);
-            (!text.is_empty() && values::line(text, name.label(), name.length_max()).is_empty())
+            (!text.is_empty() && every::line(text, name.label(), name.length_max()).is_empty())
                 .then(|| text.to_owned())
                 .ok_or_else(|| unusable(name))
         };

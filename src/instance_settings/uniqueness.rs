@@ -4,7 +4,7 @@
 use super::fields::{FieldName, Values};
 use super::values::problem;
 use super::{Draft, OtherInstance};
-use crate::failures::Problem;
+use bss_plugin::failures::Problem;
 
 /// Every clash with another instance, with the field that has to change.
 pub(super) fn clashes(values: &Values, draft: &Draft) -> Vec<(FieldName, Problem)> {

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::*;
-use crate::license_order::LicenseTokenStatus;
-use crate::platform::SendFailure;
 use crate::scripted_platform::{ScriptedPlatform, Sent, answer, error, instance};
+use bss_plugin::http::SendFailure;
+use bss_plugin::{EarlierAttempts, LicenseNames, LicenseTokenStatus};
 
 const ID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
 const RETURN_ID: &str = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
@@ -24,42 +24,52 @@ fn returned() -> Sent {
     crate::scripted_platform::json(200, &body)
 }
 
-fn by_id(platform: &ScriptedPlatform, id: &str) -> Result<Option<License>, ReadFailure> {
-    get_license(platform, &instance(), &LicenseName::LicenseTokenId(id.to_owned()))
+fn names(license_token_id: &str) -> LicenseNames {
+    LicenseNames {
+        client_transaction_id: ID.to_owned(),
+        transaction_id: "t-1".to_owned(),
+        license_token_id: license_token_id.to_owned(),
+    }
+}
+
+fn by_id(platform: &ScriptedPlatform, id: &str) -> Result<LookUp, ReadFailure> {
+    get_license(platform, &instance(), &LicenseName::License(names(id)))
+}
+
+#[track_caller]
+fn issued(found: LookUp) -> License {
+    match found {
+        LookUp::Issued(license) => license,
+        other => panic!("a license expected, {other:?} found"),
+    }
 }
 
 fn cancel(platform: &ScriptedPlatform) -> Result<License, ChangeFailure> {
     let license_return = LicenseReturn {
-        license_token_id: "k/1".to_owned(),
+        license: names("k/1"),
+        earlier_attempts: EarlierAttempts::None,
         client_transaction_id: RETURN_ID.to_owned(),
         reason: "Not needed\nany more".to_owned(),
     };
-    cancel_license(platform, &instance(), &license_return)
+    cancel_license(platform, &instance(), &license_return).into_result()
 }
 
 #[test]
 fn a_license_is_found_by_either_name() {
     let platform = ScriptedPlatform::granting([license("Redeemed", "NONE")]);
-    let found = by_id(&platform, "k/1").unwrap().unwrap();
+    let found = issued(by_id(&platform, "k/1").unwrap());
     assert_eq!(found.license_token_status, LicenseTokenStatus::Used);
     assert!(platform.urls()[1].ends_with("/cis/tokens/k%2F1"));
 
     let platform = ScriptedPlatform::granting([license("Activated", "NONE")]);
-    assert!(
-        get_license(
-            &platform,
-            &instance(),
-            &LicenseName::ClientTransactionId(ID.to_owned())
-        )
-        .unwrap()
-        .is_some()
-    );
+    let name = LicenseName::Purchase(ID.to_owned());
+    issued(get_license(&platform, &instance(), &name).unwrap());
 }
 
 #[test]
 fn only_the_license_api_can_say_that_there_is_no_license() {
     let platform = ScriptedPlatform::granting([error(404, "TokenNotFound")]);
-    assert_eq!(by_id(&platform, "k/1"), Ok(None));
+    assert_eq!(by_id(&platform, "k/1"), Ok(LookUp::NeverIssued));
     for sent in [answer(404, ""), error(404, "ResourceNotFound")] {
         let platform = ScriptedPlatform::granting([sent]);
         assert!(matches!(by_id(&platform, "k/1"), Err(ReadFailure::Malformed(_))));

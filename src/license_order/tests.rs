@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 
+use bss_plugin::{EarlierAttempts, License, LicenseTokenStatus, ReturnStatus};
+
 use super::*;
-use crate::platform::SendFailure;
 use crate::scripted_platform::{ScriptedPlatform, Sent, access_token, answer, answer_with, error, instance};
+use bss_plugin::http::SendFailure;
 
 const ID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
 const PRODUCT_KEY: &str = "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE";
@@ -46,7 +48,7 @@ fn license(status: u16) -> Sent {
 }
 
 fn place(platform: &ScriptedPlatform, order: &LicenseOrder) -> Result<OrderAnswer, ChangeFailure> {
-    create_license(platform, &instance(), order)
+    create_license(platform, &instance(), order).into_result()
 }
 
 fn code(failure: &ChangeFailure) -> &str {
@@ -62,7 +64,7 @@ fn code(failure: &ChangeFailure) -> &str {
 fn assert_licensed(result: Result<OrderAnswer, ChangeFailure>) -> License {
     match result {
         Ok(OrderAnswer::Licensed(license)) => {
-            assert_eq!(license.product_key.expose(), PRODUCT_KEY);
+            assert_eq!(license.product_key, PRODUCT_KEY);
             license
         }
         other => panic!("licensed expected, {other:?} found"),
@@ -94,7 +96,7 @@ fn assert_unknown(result: Result<OrderAnswer, ChangeFailure>) {
 }
 
 #[track_caller]
-fn assert_unavailable(result: Result<OrderAnswer, ChangeFailure>) -> crate::failures::Delay {
+fn assert_unavailable(result: Result<OrderAnswer, ChangeFailure>) -> bss_plugin::failures::Delay {
     match result {
         Err(ChangeFailure::Unavailable(delay)) => delay,
         other => panic!("unavailable expected, {other:?} found"),
@@ -108,10 +110,7 @@ fn a_license_is_bought_with_one_request() {
     assert_eq!(license.license_token_id, "k-1");
     assert_eq!(license.purchased_at_ms, 1_795_348_800_000);
     assert_eq!(license.returnable_until_ms, Some(1_797_940_800_000));
-    assert_eq!(
-        license.activation_link.expose(),
-        "https://setup.example.com/?token=x"
-    );
+    assert_eq!(license.activation_link, "https://setup.example.com/?token=x");
 
     let request = platform.request(1);
     assert_eq!(request.url, "https://esd.example.com:8443/cis/tokens");
@@ -519,7 +518,7 @@ fn a_license_is_worth_more_than_its_details() {
             "redemptionUrl",
             json!(" https://setup.example.com/?token=x "),
             0,
-            |license| license.activation_link.expose() == "https://setup.example.com/?token=x",
+            |license| license.activation_link == "https://setup.example.com/?token=x",
         ),
     ];
     for (member, value, warnings, has) in changes {
@@ -669,7 +668,7 @@ fn incomplete_settings_are_to_be_corrected() {
     let platform = ScriptedPlatform::answering([]);
     let mut instance = instance();
     instance.values.retain(|value| value.id != "country");
-    let result = create_license(&platform, &instance, &order());
+    let result = create_license(&platform, &instance, &order()).into_result();
     assert_misconfigured(result, "settings-incomplete");
 }
 

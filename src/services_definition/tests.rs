@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::platform::SendFailure;
 use crate::scripted_platform::{ScriptedPlatform, Sent, answer, answer_with, error, instance};
+use bss_plugin::http::SendFailure;
 
 fn item(number: u32) -> Value {
     json!({
@@ -52,11 +52,11 @@ fn an_offer_becomes_a_product() {
         product,
         Product {
             code: "ABC-1".to_owned(),
-            product_type: "microsoft-esd",
+            product_type: "microsoft-esd".into(),
             name: "Office 1".to_owned(),
             description: "For one device\nOffer URI: https://offers.example/1\nQuantity: 1 to 5".to_owned(),
             attribute_values: vec![AttributeValue {
-                attribute: "offer",
+                attribute: "offer".into(),
                 key: "https://offers.example/1".to_owned(),
                 label: "Office 1".to_owned(),
             }],
@@ -232,7 +232,7 @@ fn a_catalog_without_end_is_malformed() {
     };
     assert_eq!(problem.code, "catalog-endless");
 
-    let pages = (0..=PAGES_MAX).map(|number| page(&[], Some(&number.to_string())));
+    let pages = (0..=catalog::PAGES_MAX).map(|number| page(&[], Some(&number.to_string())));
     let platform = ScriptedPlatform::granting(pages);
     assert!(matches!(fetch(&platform, ""), Err(ReadFailure::Malformed(_))));
 }

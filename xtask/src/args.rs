@@ -14,6 +14,9 @@ usage: cargo xtask <command>
       auto    the installed wasm32-wasip2 target, else rustup's, else Debian's packages (the default)
       rustup  the installed target, else `rustup target add`; nothing else
       debian  a compiler unpacked from Debian's packages below the target folder
+  new-plugin NAME [--path DIR]
+      Makes a plugin that is built and tested from the first minute, in the folder NAME or DIR, which is the only line
+      on stdout. docs/plugins.md goes on from there.
   test [--only STEP]
       Runs every check, or one step: toolchain, format, deny, wit, component, clippy, clippy-wasm,
       features, docs, tests.
@@ -54,6 +57,7 @@ pub(crate) enum Command {
     Demo { arguments: Vec<String> },
     CrashTest { arguments: Vec<String> },
     Deny,
+    NewPlugin { name: String, folder: Option<PathBuf> },
     Package,
     Book,
     Size,
@@ -87,6 +91,13 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
                 _ => Ok(Command::Test { only }),
             }
         }
+        "new-plugin" => match rest.split_first() {
+            Some((name, rest)) if !name.starts_with('-') => Ok(Command::NewPlugin {
+                name: name.clone(),
+                folder: single_option(command, "--path", rest)?.map(PathBuf::from),
+            }),
+            _ => Err("`cargo xtask new-plugin` needs the name of the plugin".to_owned()),
+        },
         "demo" => Ok(Command::Demo {
             arguments: rest.to_vec(),
         }),
@@ -188,6 +199,22 @@ mod tests {
             parsed("build --wasm-toolchain=rustup"),
             Ok(Command::Build(WasmToolchain::Rustup))
         );
+    }
+
+    #[test]
+    fn a_new_plugin_has_a_name_and_maybe_a_folder() {
+        let of = |name: &str, folder: Option<&str>| Command::NewPlugin {
+            name: name.to_owned(),
+            folder: folder.map(PathBuf::from),
+        };
+        assert_eq!(parsed("new-plugin contoso"), Ok(of("contoso", None)));
+        assert_eq!(
+            parsed("new-plugin contoso --path a/b"),
+            Ok(of("contoso", Some("a/b")))
+        );
+        for wrong in ["new-plugin", "new-plugin --path a", "new-plugin contoso a"] {
+            assert!(parsed(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

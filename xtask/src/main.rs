@@ -1,5 +1,5 @@
-//! The project's chores: build the component, run every check, check what may be linked, package the crates, run the demo, the crash test or
-//! the tests with other people's software, weigh the component, make a book of the documentation, draw a picture.
+//! The project's chores: build the component, begin a plugin, run every check, check what may be linked, package the crates, run the demo, the
+//! crash test or the tests with other people's software, weigh the component, make a book of the documentation, draw a picture.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -18,6 +18,7 @@ mod features;
 mod files;
 mod hint;
 mod interop;
+mod new_plugin;
 mod package;
 #[cfg(test)]
 #[path = "../../tests/architecture/pages.rs"]
@@ -75,6 +76,11 @@ fn execute(command: Command) -> anyhow::Result<u8> {
         Command::Demo { arguments } => return demo::run(&workspace, &arguments),
         Command::CrashTest { arguments } => return crash_test::run(&workspace, &arguments),
         Command::Deny => deny::run(&workspace)?,
+        Command::NewPlugin { name, folder } => {
+            let made = new_plugin::run(&workspace, &name, folder.as_deref())?;
+            eprintln!("{}", new_plugin::next_steps(&workspace, &name, &made));
+            println!("{}", made.display());
+        }
         Command::Package => package::run(&workspace)?,
         Command::Book => book::run(&workspace)?,
         Command::Size => size::run(&workspace)?,

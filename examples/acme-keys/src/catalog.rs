@@ -1,14 +1,11 @@
 //! Get Services Definition: Acme's catalog as the platform's products, page by page, so that it is never held whole.
 
+use bss_plugin::catalog::{self, AttributeValue, Judged, Product};
+use bss_plugin::{Outcome, Platform, ProductType, ReadFailure};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::bindings::bss::service_manager::services_definition::{
-    Attribute, AttributeValue, Derivative, Outcome, Product, ProductType, Summary,
-};
-use crate::bindings::bss::service_manager::{progress, services_sink};
-use crate::failure::Failure;
-use crate::vendor::Acme;
+use crate::vendor::Vendor;
 
 /// The attribute of both product types.
 const EDITION: &str = "edition";
@@ -37,67 +34,44 @@ enum Kind {
     Team,
 }
 
-/// Reads the catalog to its end. The host stops one that has none.
-pub(crate) fn read(acme: &Acme, entity_tag: &str) -> Result<Outcome, Failure> {
-    let Some(mut page) = acme.page("", entity_tag)? else {
-        return Ok(Outcome::Unchanged);
-    };
-    let entity_tag = std::mem::take(&mut page.entity_tag);
-    let (mut products, mut skipped) = (0, Vec::new());
-    loop {
-        let mut understood = Vec::new();
-        for item in page.products {
-            match product(&item) {
-                Some(product) => understood.push(product),
-                None => skipped.push(item["sku"].as_str().unwrap_or_default().to_owned()),
-            }
-        }
-        services_sink::put_products(&understood);
-        products += u32::try_from(understood.len()).unwrap_or(u32::MAX);
-        progress::report(products.into(), None, "products");
-        let Some(cursor) = page.next else {
-            break;
-        };
-        // Without an entity tag there is always a page.
-        let Some(next) = acme.page(&cursor, "")? else {
-            break;
-        };
-        page = next;
-    }
-    Ok(Outcome::Complete(Summary {
-        product_types: vec![
-            // An order of three keys is three licenses; an order of three seats is one license for all of them.
-            product_type("key", "Acme key", true),
-            product_type("team", "Acme team license", false),
-        ],
-        products,
-        // With the tag, the next reading would hear that nothing has changed, and never see what was skipped.
-        entity_tag: if skipped.is_empty() {
-            entity_tag
-        } else {
-            String::new()
-        },
-        skipped,
-    }))
+/// Reads the catalog to its end.
+pub(crate) fn read<P: Platform>(
+    platform: &P,
+    vendor: &Vendor<'_, P>,
+    entity_tag: &str,
+) -> Result<Outcome, ReadFailure> {
+    let attributes = [(EDITION, "Edition")];
+    // An order of three keys is three licenses; an order of three seats is one license for all of them.
+    let product_types = vec![
+        ProductType::of_licenses("key", "Acme key", true, &attributes),
+        ProductType::of_licenses("team", "Acme team license", false, &attributes),
+    ];
+    let page = |cursor: &str, entity_tag: &str| vendor.page(cursor, entity_tag);
+    catalog::read(platform, "product", product_types, entity_tag, page, |item| {
+        Judged::of(item["sku"].as_str().unwrap_or_default(), product(&item))
+    })
 }
 
-/// The item as a product. `None`: it can't be understood.
-fn product(item: &Value) -> Option<Product> {
-    let item = Item::deserialize(item).ok()?;
+/// The item as a product.
+///
+/// # Errors
+/// Why it can't be understood.
+fn product(item: &Value) -> Result<Product, String> {
+    let item = Item::deserialize(item).map_err(|error| error.to_string())?;
     let is_blank = |text: &String| text.trim().is_empty();
     if [&item.sku, &item.name, &item.edition].into_iter().any(is_blank) || item.max_quantity == Some(0) {
-        return None;
+        return Err("a text is empty, or the largest quantity is 0".to_owned());
     }
-    Some(Product {
+    Ok(Product {
         code: item.sku,
         product_type: match item.kind {
-            Kind::Key => "key".to_owned(),
-            Kind::Team => "team".to_owned(),
+            Kind::Key => "key".into(),
+            Kind::Team => "team".into(),
         },
         name: item.name,
         description: item.description,
         attribute_values: vec![AttributeValue {
-            attribute: EDITION.to_owned(),
+            attribute: EDITION.into(),
             key: item.edition.clone(),
             label: item.edition,
         }],
@@ -105,20 +79,6 @@ fn product(item: &Value) -> Option<Product> {
         max_quantity: item.max_quantity,
         returnable: item.returnable,
     })
-}
-
-fn product_type(id: &str, name: &str, split_quantity: bool) -> ProductType {
-    ProductType {
-        id: id.to_owned(),
-        name: name.to_owned(),
-        derivative: Derivative::License,
-        split_quantity,
-        manual_cancellation: false,
-        attributes: vec![Attribute {
-            id: EDITION.to_owned(),
-            name: "Edition".to_owned(),
-        }],
-    }
 }
 
 #[cfg(test)]
@@ -138,7 +98,7 @@ mod tests {
         ] {
             let mut item = item.clone();
             item[member] = wrong;
-            assert!(product(&item).is_none(), "{member}");
+            assert!(product(&item).is_err(), "{member}");
         }
     }
 }

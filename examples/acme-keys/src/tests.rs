@@ -1,18 +1,19 @@
 //! The rules that cost licenses where they are broken, from an order to its answer.
 
-use service_manager::Guest as _;
+use bss_plugin::scripted::{Scripted, Sent, answer, answer_with, lost};
+use bss_plugin::{ChangeFailure, EarlierAttempts, FieldValue, LicenseNames, LicenseTokenStatus, Party};
 
 use super::*;
-use bindings::bss::service_manager::instance_settings::FieldValue;
-use bindings::bss::service_manager::license_order::{LicenseTokenStatus, Party};
-use license_lifecycle::{Guest as _, LicenseNames};
 
 const LICENSE: &str = r#"{"id": "LIC-1", "orderId": "ORD-1", "clientId": "an-order", "state": "unused",
     "productKey": "AAAAA-BBBBB", "boughtAtMs": 1, "returnableUntilMs": null}"#;
 const NOT_FOUND: &str = r#"{"error": "license-not-found", "message": "No"}"#;
 
-const LOOK_UP: &str = "Method::Get /v1/licenses?clientId=an-order";
-const PURCHASE: &str = "Method::Post /v1/licenses";
+const REFUSED: &str = r#"{"error": "busy", "message": "No"}"#;
+
+const LOOK_UP: &str = "GET https://acme.example/v1/licenses?clientId=an-order";
+const PURCHASE: &str = "POST https://acme.example/v1/licenses";
+const RETURN: &str = "DELETE https://acme.example/v1/licenses/LIC-1";
 
 fn instance(account: &str) -> Instance {
     let values = [("service-url", "https://acme.example/v1/"), ("account", account)];
@@ -28,8 +29,8 @@ fn instance(account: &str) -> Instance {
     }
 }
 
-fn buy(account: &str, earlier_attempts: EarlierAttempts) -> Result<OrderAnswer, ChangeFailure> {
-    let order = LicenseOrder {
+fn order(earlier_attempts: EarlierAttempts) -> LicenseOrder {
+    LicenseOrder {
         client_transaction_id: "an-order".to_owned(),
         earlier_attempts,
         check_only: false,
@@ -41,58 +42,57 @@ fn buy(account: &str, earlier_attempts: EarlierAttempts) -> Result<OrderAnswer, 
             name: "Customer".to_owned(),
             country: "GR".to_owned(),
         },
-    };
-    Plugin::create_license(instance(account), order)
+    }
+}
+
+/// Buys with these answers; says what came of it, and what was sent.
+fn buy(
+    account: &str,
+    earlier_attempts: EarlierAttempts,
+    answers: impl IntoIterator<Item = Sent>,
+) -> (Result<OrderAnswer, ChangeFailure>, Vec<String>) {
+    let plugin = Plugin(Scripted::answering(answers));
+    let attempted = plugin.create_license(&instance(account), &order(earlier_attempts));
+    (attempted.into_result(), plugin.0.sent())
 }
 
 #[test]
 fn a_first_attempt_buys_and_a_later_one_looks_up_before() {
-    scripted::answer(&[(201, LICENSE)]);
-    assert!(matches!(
-        buy("ACC-1", EarlierAttempts::None),
-        Ok(OrderAnswer::Licensed(_))
-    ));
-    assert_eq!(scripted::sent(), [PURCHASE]);
+    let (bought, sent) = buy("ACC-1", EarlierAttempts::None, [answer(201, LICENSE)]);
+    assert!(matches!(bought, Ok(OrderAnswer::Licensed(_))));
+    assert_eq!(sent, [PURCHASE]);
     for earlier_attempts in [EarlierAttempts::NotDone, EarlierAttempts::Unknown] {
-        scripted::answer(&[(200, LICENSE)]);
-        assert!(matches!(
-            buy("ACC-1", earlier_attempts),
-            Ok(OrderAnswer::Licensed(_))
-        ));
-        assert_eq!(scripted::sent(), [LOOK_UP]);
-        scripted::answer(&[(202, "{}")]);
-        assert!(matches!(
-            buy("ACC-1", earlier_attempts),
-            Ok(OrderAnswer::Accepted(None))
-        ));
-        scripted::answer(&[(404, NOT_FOUND), (201, LICENSE)]);
-        assert!(matches!(
-            buy("ACC-1", earlier_attempts),
-            Ok(OrderAnswer::Licensed(_))
-        ));
-        assert_eq!(scripted::sent(), [LOOK_UP, PURCHASE]);
+        let (found, sent) = buy("ACC-1", earlier_attempts, [answer(200, LICENSE)]);
+        assert!(matches!(found, Ok(OrderAnswer::Licensed(_))));
+        assert_eq!(sent, [LOOK_UP]);
+        let (taken, _) = buy("ACC-1", earlier_attempts, [answer(202, "{}")]);
+        assert!(matches!(taken, Ok(OrderAnswer::Accepted(None))));
+        let answers = [answer(404, NOT_FOUND), answer(201, LICENSE)];
+        let (bought, sent) = buy("ACC-1", earlier_attempts, answers);
+        assert!(matches!(bought, Ok(OrderAnswer::Licensed(_))));
+        assert_eq!(sent, [LOOK_UP, PURCHASE]);
     }
 }
 
 #[test]
 fn an_attempt_that_is_stopped_before_it_buys_leaves_an_unknown_outcome_unknown() {
     // Nothing can be asked without an account number; the other look-ups end without a word of Acme's on the license.
-    for (account, status) in [
-        ("", 200),
-        ("ACC-1", 0),
-        ("ACC-1", 401),
-        ("ACC-1", 404),
-        ("ACC-1", 429),
-        ("ACC-1", 503),
+    for (account, status, body) in [
+        ("", 200, "<html>"),
+        ("ACC-1", 0, ""),
+        ("ACC-1", 401, REFUSED),
+        ("ACC-1", 404, "<html>"),
+        ("ACC-1", 429, "<html>"),
+        ("ACC-1", 503, "<html>"),
     ] {
-        scripted::answer(&[(status, "<html>")]);
-        let failure = buy(account, EarlierAttempts::Unknown);
-        assert!(
-            matches!(failure, Err(ChangeFailure::Unknown(_))),
-            "{status} {failure:?}"
-        );
-        scripted::answer(&[(status, "<html>")]);
-        match buy(account, EarlierAttempts::NotDone) {
+        let look_up = || match status {
+            0 => lost(),
+            status => answer(status, body),
+        };
+        let (failure, _) = buy(account, EarlierAttempts::Unknown, [look_up()]);
+        let is_unknown = matches!(failure, Err(ChangeFailure::Unknown(_)));
+        assert!(is_unknown, "{status} {failure:?}");
+        match buy(account, EarlierAttempts::NotDone, [look_up()]).0 {
             Err(ChangeFailure::Misconfigured(_)) => assert!(account.is_empty() || status == 401),
             Err(ChangeFailure::Unavailable(_)) => assert_ne!(status, 401),
             other => panic!("{status} {other:?}"),
@@ -102,34 +102,53 @@ fn an_attempt_that_is_stopped_before_it_buys_leaves_an_unknown_outcome_unknown()
 
 #[test]
 fn a_purchase_without_an_answer_that_can_be_read_is_unknown() {
-    for (status, body) in [
-        (0, ""),
-        (201, "<html>"),
-        (201, &LICENSE.replace("an-order", "another")),
-        (500, ""),
+    for purchase in [
+        lost(),
+        answer(201, "<html>"),
+        answer(201, &LICENSE.replace("an-order", "another")),
+        answer(500, ""),
     ] {
-        scripted::answer(&[(status, body)]);
-        let failure = buy("ACC-1", EarlierAttempts::None);
-        assert!(
-            matches!(failure, Err(ChangeFailure::Unknown(_))),
-            "{status} {failure:?}"
-        );
+        let (failure, _) = buy("ACC-1", EarlierAttempts::None, [purchase]);
+        assert!(matches!(failure, Err(ChangeFailure::Unknown(_))), "{failure:?}");
     }
 }
 
 #[test]
-fn only_acme_itself_says_that_there_is_no_license() {
-    let name = || LicenseName::Purchase("an-order".to_owned());
-    scripted::answer(&[(404, NOT_FOUND), (404, "<html>")]);
-    let found = Plugin::get_license(instance("ACC-1"), name());
+fn only_the_vendor_itself_refuses_an_order() {
+    for (body, is_refused) in [(REFUSED, true), ("<html>", false)] {
+        let (failure, _) = buy("ACC-1", EarlierAttempts::None, [answer(422, body)]);
+        assert_eq!(
+            matches!(failure, Err(ChangeFailure::Refused(_))),
+            is_refused,
+            "{body}"
+        );
+    }
+    for status in [429, 503] {
+        let busy = answer_with(status, ("retry-after", "7"), REFUSED);
+        let (failure, _) = buy("ACC-1", EarlierAttempts::None, [busy]);
+        let Err(ChangeFailure::Unavailable(delay)) = failure else {
+            panic!("{status} {failure:?}")
+        };
+        assert_eq!(delay.retry_after_ms, Some(7_000));
+    }
+}
+
+#[test]
+fn only_the_vendor_itself_says_that_there_is_no_license() {
+    let look_up = |body| {
+        let plugin = Plugin(Scripted::answering([answer(404, body)]));
+        let name = LicenseName::Purchase("an-order".to_owned());
+        plugin.get_license(&instance("ACC-1"), &name)
+    };
+    let found = look_up(NOT_FOUND);
     assert!(matches!(found, Ok(LookUp::NeverIssued)), "{found:?}");
-    let found = Plugin::get_license(instance("ACC-1"), name());
+    let found = look_up("<html>");
     assert!(matches!(found, Err(ReadFailure::Malformed(_))), "{found:?}");
 }
 
 #[test]
-fn a_license_is_returned_only_once_acme_shows_it_so() {
-    let license_return = || LicenseReturn {
+fn a_license_is_returned_only_once_the_vendor_shows_it_so() {
+    let license_return = LicenseReturn {
         license: LicenseNames {
             client_transaction_id: "an-order".to_owned(),
             transaction_id: "ORD-1".to_owned(),
@@ -139,16 +158,16 @@ fn a_license_is_returned_only_once_acme_shows_it_so() {
         client_transaction_id: "a-return".to_owned(),
         reason: String::new(),
     };
-    scripted::answer(&[
-        (200, &LICENSE.replace("unused", "returned")),
-        (200, LICENSE),
-        (404, NOT_FOUND),
-    ]);
-    let returned = Plugin::cancel_license(instance("ACC-1"), license_return());
+    let cancel = |status, body: &str| {
+        let plugin = Plugin(Scripted::answering([answer(status, body)]));
+        let attempted = plugin.cancel_license(&instance("ACC-1"), &license_return);
+        assert_eq!(plugin.0.sent(), [RETURN]);
+        attempted.into_result()
+    };
+    let returned = cancel(200, &LICENSE.replace("unused", "returned"));
     assert!(returned.is_ok_and(|license| license.license_token_status == LicenseTokenStatus::Returned));
-    let returned = Plugin::cancel_license(instance("ACC-1"), license_return());
+    let returned = cancel(200, LICENSE);
     assert!(matches!(returned, Err(ChangeFailure::Unknown(_))), "{returned:?}");
-    let returned = Plugin::cancel_license(instance("ACC-1"), license_return());
+    let returned = cancel(404, NOT_FOUND);
     assert!(matches!(returned, Err(ChangeFailure::Refused(_))), "{returned:?}");
-    assert_eq!(scripted::sent(), ["Method::Delete /v1/licenses/LIC-1"; 3]);
 }

@@ -10,11 +10,13 @@ mod certificates;
 mod error;
 mod instances;
 mod lists;
+mod many;
 mod native_twin;
 mod orders;
 mod pages;
 mod resident;
 mod scratch_record;
+mod server;
 mod site;
 mod stand_in;
 mod upstream;
@@ -34,6 +36,7 @@ pub use lists::Looks;
 pub use native_twin::{NativePlatform, fetch_services};
 pub use resident::{Resident, call_in_turn};
 pub use scratch_record::{Applied, ScratchRecord};
+pub use server::ServerRecord;
 pub use site::{Reading, Site};
 use stand_in::StandIn;
 pub use upstream::{Ports, Seen, SeenByCertificate, Upstream};
@@ -45,11 +48,13 @@ fn actor() -> Actor {
 
 /// A host, and its plugin, loaded.
 async fn opened(data_dir: &Path, plugin: &Path) -> Result<(Host, Plugin), BenchError> {
-    let host = Host::builder(data_dir)
-        .plugin_file(plugin)
-        .open_or_create()
-        .await
-        .map_err(BenchError::when("the host can't be opened"))?;
+    let host = Host::builder(data_dir).plugin_file(plugin);
+    let host = host.open_or_create().await;
+    loaded(host.map_err(BenchError::when("the host can't be opened"))?).await
+}
+
+/// A host with its plugin, loaded.
+async fn loaded(host: Host) -> Result<(Host, Plugin), BenchError> {
     let plugin = host
         .plugin()
         .await

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use bss_model::clock::now_ms;
 use bss_model::moment::Moment;
+use bss_plugin::Level;
+use bss_plugin::http::{HttpRequest, HttpResponse, Method, SendFailure};
+use bss_plugin::secret::Secret;
 use bss_sandbox::access_token_cache::CallAccessTokens;
 use bss_sandbox::bindings::failures::{ChangeFailure, ReadFailure};
 use bss_sandbox::bindings::instance_settings::Instance;
@@ -18,10 +21,7 @@ use bss_sandbox::error::{CallError, FailedCall};
 use bss_sandbox::outbound_https::CallHttp;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use microsoft_esd::platform::{
-    HttpRequest, HttpResponse, Level, Method, Platform, SendFailure, SignatureAlgorithm, SigningFailure,
-};
-use microsoft_esd::secret::Secret;
+use microsoft_esd::platform::{Platform, SignatureAlgorithm, SigningFailure};
 use microsoft_esd::{license_order as twin_order, services_definition as twin};
 use tokio::runtime::Handle;
 use uuid::Uuid;
@@ -57,7 +57,7 @@ impl NativePlatform {
         }
     }
 
-    async fn exchange(&self, request: &HttpRequest) -> Result<HttpResponse, SendFailure> {
+    async fn sent(&self, request: &HttpRequest) -> Result<HttpResponse, SendFailure> {
         let invalid = |error: http::Error| SendFailure::InvalidRequest(error.to_string());
         let outgoing = outgoing(request).map_err(invalid)?;
         let (method, uri) = (outgoing.method().clone(), outgoing.uri().clone());
@@ -102,6 +102,7 @@ fn outgoing(request: &HttpRequest) -> Result<http::Request<Full<Bytes>>, http::E
     let method = match request.method {
         Method::Get => http::Method::GET,
         Method::Post => http::Method::POST,
+        Method::Delete => http::Method::DELETE,
     };
     let mut outgoing = http::Request::builder().method(method).uri(&request.url);
     for (name, value) in &request.headers {
@@ -110,11 +111,42 @@ fn outgoing(request: &HttpRequest) -> Result<http::Request<Full<Bytes>>, http::E
     outgoing.body(Full::new(Bytes::copy_from_slice(&request.body)))
 }
 
-impl Platform for NativePlatform {
+impl bss_plugin::Platform for NativePlatform {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, SendFailure> {
-        self.runtime.block_on(self.exchange(request))
+        self.runtime.block_on(self.sent(request))
     }
 
+    fn put_products(&self, products: Vec<twin::Product>) {
+        let products = products.into_iter().map(contract::product);
+        self.products.borrow_mut().extend(products);
+    }
+
+    fn report_progress(&self, done: u64, total: Option<u64>, unit: &str) {
+        self.tell(CallEvent::Progress {
+            done,
+            total,
+            unit: unit.to_owned(),
+        });
+    }
+
+    fn log(&self, level: Level, subject: &str, message: &str) {
+        self.tell(CallEvent::Log {
+            level: match level {
+                Level::Debug => LogLevel::Debug,
+                Level::Info => LogLevel::Info,
+                Level::Warning => LogLevel::Warning,
+            },
+            subject: subject.to_owned(),
+            message: message.to_owned(),
+        });
+    }
+
+    fn now_ms(&self) -> i64 {
+        now_ms()
+    }
+}
+
+impl Platform for NativePlatform {
     fn certificate(&self) -> Option<Vec<u8>> {
         let identity = self.call.egress.identity.as_ref()?;
         identity.certificates().first().map(|der| der.to_vec())
@@ -153,35 +185,6 @@ impl Platform for NativePlatform {
         let _ = self
             .runtime
             .block_on(access_tokens.drop_refused(name, access_token.expose()));
-    }
-
-    fn put_products(&self, products: Vec<twin::Product>) {
-        let products = products.into_iter().map(contract::product);
-        self.products.borrow_mut().extend(products);
-    }
-
-    fn report_progress(&self, done: u64, total: Option<u64>, unit: &str) {
-        self.tell(CallEvent::Progress {
-            done,
-            total,
-            unit: unit.to_owned(),
-        });
-    }
-
-    fn log(&self, level: Level, subject: &str, message: &str) {
-        self.tell(CallEvent::Log {
-            level: match level {
-                Level::Debug => LogLevel::Debug,
-                Level::Info => LogLevel::Info,
-                Level::Warning => LogLevel::Warning,
-            },
-            subject: subject.to_owned(),
-            message: message.to_owned(),
-        });
-    }
-
-    fn now_ms(&self) -> i64 {
-        now_ms()
     }
 
     fn pause(&self, milliseconds: u64) {
@@ -237,6 +240,7 @@ pub(super) fn create_license(
     let platform = NativePlatform::new(call, runtime.clone(), take_down);
     let (instance, order) = (contract::instance(instance), contract::license_order(order));
     twin_order::create_license(&platform, &instance, &order)
+        .into_result()
         .map(contract::order_answer)
         .map_err(contract::change_failure)
 }

@@ -1,6 +1,6 @@
 //! A simulator of Microsoft and an instance that is ready to call it, the same way in every benchmark.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -20,7 +20,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
 
 use super::instances::{self, Vendor};
-use super::{BenchError, CannedAnswers, StandIn, native_twin, opened};
+use super::many;
+use super::{BenchError, CannedAnswers, ServerRecord, StandIn, loaded, native_twin, opened};
 
 const INSTANCE: &str = "bench";
 
@@ -31,6 +32,11 @@ pub struct Site {
     pub(super) plugin: Plugin,
     pub(super) instance: Instance,
     pub(super) folder: TempDir,
+    pub(super) plugin_file: PathBuf,
+    /// Where the record is, unless it is in a file.
+    pub(super) server_record: Option<ServerRecord>,
+    /// Further hosts of the same record.
+    pub(super) colleagues: Vec<Host>,
 }
 
 /// A reading of a catalog, and what it took.
@@ -66,12 +72,25 @@ impl Site {
     /// # Errors
     /// When any of that fails.
     pub async fn start(plugin: &Path) -> Result<Self, BenchError> {
+        Self::start_on(None, plugin).await
+    }
+
+    /// Does the same with a record on a server, if one is named.
+    ///
+    /// # Errors
+    /// Like [`Site::start`].
+    pub async fn start_on(server: Option<ServerRecord>, plugin: &Path) -> Result<Self, BenchError> {
+        let plugin_file = plugin.to_owned();
         let folder =
             tempfile::tempdir().map_err(BenchError::when("a temporary directory can't be created"))?;
         let simulator = Simulator::start(SimulatorOptions::new(folder.path().join("microsoft")))
             .await
             .map_err(BenchError::when("the simulator can't be started"))?;
-        let (host, plugin) = opened(&folder.path().join("bss"), plugin).await?;
+        let data_dir = folder.path().join("bss");
+        let (host, plugin) = match &server {
+            None => opened(&data_dir, plugin).await?,
+            Some(server) => loaded(server.made(&data_dir, plugin).await?).await?,
+        };
         let thumbprint = instances::import(&host, &issued(&simulator)?).await?;
         let vendor = vendor(simulator.details())?;
         let instance = instances::configured(&host, INSTANCE, &vendor, thumbprint).await?;
@@ -81,6 +100,9 @@ impl Site {
             plugin,
             instance,
             folder,
+            plugin_file,
+            server_record: server,
+            colleagues: Vec::new(),
         })
     }
 
@@ -165,6 +187,33 @@ impl Site {
             answer: answer.map_err(BenchError::when("the plugin's native code failed"))?,
             took,
             guest_memory_bytes: 0,
+        })
+    }
+
+    /// Copies what was bought `copies` times within the record, and moves it to a server, if one is named. The site goes on there.
+    ///
+    /// # Errors
+    /// When the record is on a server already, and when any of that fails.
+    pub async fn multiply(self, copies: u64, server: Option<ServerRecord>) -> Result<Self, BenchError> {
+        let data_dir = self.folder.path().join("bss");
+        self.host.close().await;
+        if copies > 0 {
+            many::multiply(&data_dir, copies).await?;
+        }
+        let mut server = server;
+        let (host, plugin) = match &mut server {
+            None => opened(&data_dir, &self.plugin_file).await?,
+            Some(server) => {
+                server.move_from(&data_dir).await?;
+                let data_dir = self.folder.path().join("moved");
+                loaded(server.opened(&data_dir, &self.plugin_file).await?).await?
+            }
+        };
+        Ok(Self {
+            host,
+            plugin,
+            server_record: server,
+            ..self
         })
     }
 

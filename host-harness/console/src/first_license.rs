@@ -16,6 +16,8 @@ pub(crate) struct Step {
     number: usize,
     /// The page on which it is done.
     at: String,
+    /// The instance for which it is done, where there are several.
+    of: Option<String>,
     is_done: bool,
 }
 
@@ -87,11 +89,17 @@ pub(crate) async fn steps(host: &Host, operator: &Operator) -> Result<Vec<Step>,
         ("products", below("products"), can_sell),
         ("order", "/console/orders/new".to_owned(), !orders.is_empty()),
     ];
+    let of = instance
+        .filter(|_| all.len() > 1)
+        .map(|instance| instance.name.clone());
     let steps = steps.into_iter().zip(1..);
     Ok(steps
         .map(|((name, at, is_done), number)| Step {
             name,
             number,
+            of: of
+                .clone()
+                .filter(|_| ["settings", "services", "products"].contains(&name)),
             at,
             is_done,
         })

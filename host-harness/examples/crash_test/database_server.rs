@@ -136,6 +136,23 @@ impl DatabaseServer {
         self.column(&format!("SELECT id FROM workers WHERE process_id = {process}"))
     }
 
+    /// Keeps what the record has of workers, for [`DatabaseServer::revive`].
+    pub(crate) fn keep(&self, workers: &[String]) -> Result<()> {
+        self.sql(&format!(
+            "CREATE SCHEMA IF NOT EXISTS crash_test; CREATE TABLE crash_test.kept AS SELECT * FROM workers WHERE id IN {}",
+            list(workers)
+        ))
+        .map(drop)
+    }
+
+    /// Has the record say of the workers that were kept that their leases are good, although others have taken over.
+    pub(crate) fn revive(&self) -> Result<()> {
+        let revive = "UPDATE crash_test.kept SET lease_ends_uptime_ms = lease_ends_uptime_ms + 3600000;
+            INSERT INTO workers SELECT * FROM crash_test.kept ON CONFLICT (id) DO NOTHING;
+            DROP SCHEMA crash_test CASCADE";
+        self.sql(revive).map(drop)
+    }
+
     /// The ids of the lines that workers have.
     pub(crate) fn lines_of(&self, workers: &[String]) -> Result<Vec<String>> {
         self.column(&format!(

@@ -125,6 +125,9 @@ impl Troubles {
         let process = processes.process(host)?;
         let workers = self.server.workers_of(process)?;
         let lines = self.server.lines_of(&workers)?;
+        if !self.protect {
+            self.server.keep(&workers)?;
+        }
         ensure!(!lines.is_empty(), "a host sends something without a line");
         while !self.server.are_settled(&lines)? {
             ensure!(
@@ -135,6 +138,7 @@ impl Troubles {
         }
         if let (false, Some(clock)) = (self.protect, processes.clocks.get(host)) {
             clock.hide(stopped.elapsed())?;
+            self.server.revive()?;
         }
         eprintln!(
             "worker {} was stopped for {} s with {requests} requests that it had leave to send; others ended its {} lines",
@@ -144,7 +148,11 @@ impl Troubles {
         );
         processes.forgive();
         processes.signal(host, Signal::CONT)?;
-        self.wait_for_worker(host, processes, &workers).await
+        match self.protect {
+            true => self.wait_for_worker(host, processes, &workers).await,
+            // Without the fence, it never learns that it was taken for dead.
+            false => Ok(()),
+        }
     }
 
     /// Waits until a host has a worker that is none of those.

@@ -10,6 +10,7 @@ pub(crate) mod row;
 pub(crate) mod sqlite;
 pub(crate) mod statement;
 mod turn;
+mod turn_times;
 mod value;
 
 pub(crate) use builder::Builder;
@@ -17,6 +18,7 @@ pub(crate) use connection::{Connection, Pool, Transaction};
 pub(crate) use row::Row;
 pub(crate) use statement::On;
 pub(crate) use turn::{Epoch, server_clock_ms};
+pub use turn_times::TurnTimes;
 pub(crate) use value::Value;
 
 #[cfg(test)]

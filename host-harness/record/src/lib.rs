@@ -100,6 +100,7 @@ pub use certificate_store::{
 pub use charges::ChargePrefixError;
 pub use customer_correction::CorrectCustomerError;
 pub use customer_erasure::EraseCustomerError;
+pub use database::TurnTimes;
 pub use erased_customers::ERASED_CUSTOMERS_FILE;
 pub use host_keys::{HostKeyRotation, HostKeyUse, HostKeyUses};
 pub use instance_lifecycle::{RemoveInstanceError, RenameError};
@@ -273,6 +274,12 @@ impl Record {
     /// many hosts have.
     pub fn now_ms(&self) -> i64 {
         self.readers.now_ms()
+    }
+
+    /// The turns of a record on a server that were had since it was opened here: hosts that hold them nearly all of the time are as many
+    /// as the record takes. `None`: the record is a file of this host.
+    pub fn turn_times(&self) -> Option<TurnTimes> {
+        self.writer.turn_times()
     }
 
     /// The present by the clock that the record goes by.

@@ -248,3 +248,24 @@ async fn the_time_of_a_turn_is_that_at_which_it_came_and_no_host_is_ahead_of_it(
     let told: i64 = hosts.one.readers.sql(clock).scalar().await.unwrap();
     assert!((told - 10_000..=told).contains(&reckoned), "{reckoned} {told}");
 }
+
+#[tokio::test]
+async fn the_time_in_which_a_turn_is_held_is_counted_and_that_of_reading_is_not() {
+    const HELD: Duration = Duration::from_millis(50);
+    let hosts = Hosts::empty().await;
+    let before = hosts.one.turn_times().unwrap();
+    let begun = std::time::Instant::now();
+    let reading = hosts.one.writer.begin_read().await.unwrap();
+    tokio::time::sleep(HELD).await;
+    reading.rollback().await.unwrap();
+    assert_eq!(hosts.one.turn_times().unwrap(), before);
+    let writing = hosts.one.writer.begin_write().await.unwrap();
+    tokio::time::sleep(HELD).await;
+    writing.rollback().await.unwrap();
+    let after = hosts.one.turn_times().unwrap();
+    let held = after.held.checked_sub(before.held).unwrap();
+    assert_eq!(after.turns - before.turns, 1);
+    assert!(held >= HELD && held + HELD <= begun.elapsed(), "{held:?}");
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(test_record::on_sqlite(directory.path()).await.turn_times(), None);
+}

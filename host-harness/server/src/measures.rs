@@ -160,6 +160,21 @@ async fn registry_of(host: &Host) -> Result<Registry, Error> {
             "Requests to vendors on a connection that was used before",
             metrics.connections_reused,
         ),
+        (
+            "bss_record_turns",
+            "Turns at writing to a record on a server, of this process",
+            metrics.record_turns,
+        ),
+        (
+            "bss_record_turn_wait_microseconds",
+            "How long this process has waited for turns",
+            metrics.record_turns_waited_us,
+        ),
+        (
+            "bss_record_turn_held_microseconds",
+            "How long this process has held turns, while nobody else writes",
+            metrics.record_turns_held_us,
+        ),
     ] {
         let counter = Counter::<u64>::default();
         counter.inc_by(value);

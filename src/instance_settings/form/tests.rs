@@ -59,7 +59,7 @@ fn codes(form: &Form) -> Vec<(&str, &str)> {
         .iter()
         .flat_map(|field| {
             let problems = field.problems.iter();
-            problems.map(|problem| (field.id, problem.code.as_str()))
+            problems.map(|problem| (field.id.as_str(), problem.code.as_str()))
         })
         .collect()
 }
@@ -67,7 +67,7 @@ fn codes(form: &Form) -> Vec<(&str, &str)> {
 #[test]
 fn the_form_has_the_pages_fields_in_the_pages_order() {
     let form = judge(&Draft::default());
-    let labels: Vec<&str> = form.fields.iter().map(|field| field.label).collect();
+    let labels: Vec<&str> = form.fields.iter().map(|field| field.label.as_str()).collect();
     assert_eq!(
         labels,
         [
@@ -83,7 +83,7 @@ fn the_form_has_the_pages_fields_in_the_pages_order() {
         ]
     );
     assert_eq!(form.standing, Standing::NeedsCredentials);
-    assert_eq!(form.certificate_field, "certificate-thumbprint");
+    assert_eq!(form.certificate_field.as_deref(), Some("certificate-thumbprint"));
     assert!(form.fields.iter().all(|field| field.mandatory));
     let missing: Vec<(&str, &str)> = SIX.iter().map(|(id, _)| (*id, "missing")).collect();
     assert_eq!(codes(&form), missing);
@@ -127,6 +127,7 @@ fn a_complete_form_is_ready_and_names_whom_to_reach() {
     let authority = |name: &str, client_certificate| Authority {
         name: name.to_owned(),
         client_certificate,
+        secret_headers: Vec::new(),
     };
     assert_eq!(
         form.standing,
@@ -420,7 +421,7 @@ proptest! {
         }
         if matches!(form.standing, Standing::Ready(_)) {
             prop_assert!(is_clean);
-            let instance = Instance { values, currency: "EUR".to_owned() };
+            let instance = Instance { id: "esd".to_owned(), values, currency: "EUR".to_owned() };
             prop_assert!(Settings::parse(&instance).is_ok());
         }
     }

@@ -1,6 +1,7 @@
-//! Turns the plugin's own types into the contract's, as its component does (`src/guest/contract.rs`): one field after
-//! the other, nothing decided.
+//! Turns the plugin's types of the contract into the host's, as a component's boundary does: one field after the other,
+//! nothing decided.
 
+use bss_plugin::{self as twin, catalog as twin_catalog};
 use bss_sandbox::bindings::failures::{ChangeFailure, Delay, Problem, ReadFailure};
 use bss_sandbox::bindings::instance_settings::Instance;
 use bss_sandbox::bindings::license_order::{
@@ -9,24 +10,21 @@ use bss_sandbox::bindings::license_order::{
 use bss_sandbox::bindings::services_definition::{
     Attribute, AttributeValue, Derivative, Outcome, Product, ProductType, Summary,
 };
-use microsoft_esd::{
-    failures as twin_failures, instance_settings as twin_settings, license_order as twin_order,
-    services_definition as twin,
-};
 
-pub(super) fn instance(instance: &Instance) -> twin_settings::Instance {
-    let values = instance.values.iter().map(|value| twin_settings::FieldValue {
+pub(super) fn instance(instance: &Instance) -> twin::Instance {
+    let values = instance.values.iter().map(|value| twin::FieldValue {
         id: value.id.clone(),
         value: value.value.clone(),
     });
-    twin_settings::Instance {
+    twin::Instance {
+        id: instance.id.clone(),
         values: values.collect(),
         currency: instance.currency.clone(),
     }
 }
 
-pub(super) fn product(product: twin::Product) -> Product {
-    let twin::Product {
+pub(super) fn product(product: twin_catalog::Product) -> Product {
+    let twin_catalog::Product {
         code,
         product_type,
         name,
@@ -37,13 +35,13 @@ pub(super) fn product(product: twin::Product) -> Product {
         returnable,
     } = product;
     let values = attribute_values.into_iter().map(|value| AttributeValue {
-        attribute: value.attribute.to_owned(),
+        attribute: value.attribute.into_owned(),
         key: value.key,
         label: value.label,
     });
     Product {
         code,
-        product_type: product_type.to_owned(),
+        product_type: product_type.into_owned(),
         name,
         description,
         attribute_values: values.collect(),
@@ -67,12 +65,12 @@ pub(super) fn outcome(outcome: twin::Outcome) -> Outcome {
 
 fn product_type(product_type: twin::ProductType) -> ProductType {
     let attributes = product_type.attributes.into_iter().map(|attribute| Attribute {
-        id: attribute.id.to_owned(),
-        name: attribute.name.to_owned(),
+        id: attribute.id,
+        name: attribute.name,
     });
     ProductType {
-        id: product_type.id.to_owned(),
-        name: product_type.name.to_owned(),
+        id: product_type.id,
+        name: product_type.name,
         derivative: Derivative::License,
         split_quantity: product_type.split_quantity,
         manual_cancellation: product_type.manual_cancellation,
@@ -80,36 +78,36 @@ fn product_type(product_type: twin::ProductType) -> ProductType {
     }
 }
 
-pub(super) fn read_failure(failure: twin_failures::ReadFailure) -> ReadFailure {
+pub(super) fn read_failure(failure: twin::ReadFailure) -> ReadFailure {
     match failure {
-        twin_failures::ReadFailure::Refused(refused) => ReadFailure::Refused(problem(refused)),
-        twin_failures::ReadFailure::Unavailable(later) => ReadFailure::Unavailable(delay(later)),
-        twin_failures::ReadFailure::Misconfigured(wrong) => ReadFailure::Misconfigured(problem(wrong)),
-        twin_failures::ReadFailure::Malformed(malformed) => ReadFailure::Malformed(problem(malformed)),
+        twin::ReadFailure::Refused(refused) => ReadFailure::Refused(problem(refused)),
+        twin::ReadFailure::Unavailable(later) => ReadFailure::Unavailable(delay(later)),
+        twin::ReadFailure::Misconfigured(wrong) => ReadFailure::Misconfigured(problem(wrong)),
+        twin::ReadFailure::Malformed(malformed) => ReadFailure::Malformed(problem(malformed)),
     }
 }
 
-pub(super) fn change_failure(failure: twin_failures::ChangeFailure) -> ChangeFailure {
+pub(super) fn change_failure(failure: twin::ChangeFailure) -> ChangeFailure {
     match failure {
-        twin_failures::ChangeFailure::Refused(refused) => ChangeFailure::Refused(problem(refused)),
-        twin_failures::ChangeFailure::Unavailable(later) => ChangeFailure::Unavailable(delay(later)),
-        twin_failures::ChangeFailure::Misconfigured(wrong) => ChangeFailure::Misconfigured(problem(wrong)),
-        twin_failures::ChangeFailure::Unknown(unknown) => ChangeFailure::Unknown(problem(unknown)),
+        twin::ChangeFailure::Refused(refused) => ChangeFailure::Refused(problem(refused)),
+        twin::ChangeFailure::Unavailable(later) => ChangeFailure::Unavailable(delay(later)),
+        twin::ChangeFailure::Misconfigured(wrong) => ChangeFailure::Misconfigured(problem(wrong)),
+        twin::ChangeFailure::Unknown(unknown) => ChangeFailure::Unknown(problem(unknown)),
     }
 }
 
-pub(super) fn license_order(order: &LicenseOrder) -> twin_order::LicenseOrder {
-    let party = |party: &Party| twin_order::Party {
+pub(super) fn license_order(order: &LicenseOrder) -> twin::LicenseOrder {
+    let party = |party: &Party| twin::Party {
         id: party.id.clone(),
         name: party.name.clone(),
         country: party.country.clone(),
     };
-    twin_order::LicenseOrder {
+    twin::LicenseOrder {
         client_transaction_id: order.client_transaction_id.clone(),
         earlier_attempts: match order.earlier_attempts {
-            EarlierAttempts::None => twin_order::EarlierAttempts::None,
-            EarlierAttempts::NotDone => twin_order::EarlierAttempts::NotDone,
-            EarlierAttempts::Unknown => twin_order::EarlierAttempts::Unknown,
+            EarlierAttempts::None => twin::EarlierAttempts::None,
+            EarlierAttempts::NotDone => twin::EarlierAttempts::NotDone,
+            EarlierAttempts::Unknown => twin::EarlierAttempts::Unknown,
         },
         check_only: order.check_only,
         product: order.product.clone(),
@@ -119,15 +117,16 @@ pub(super) fn license_order(order: &LicenseOrder) -> twin_order::LicenseOrder {
     }
 }
 
-pub(super) fn order_answer(answer: twin_order::OrderAnswer) -> OrderAnswer {
+pub(super) fn order_answer(answer: twin::OrderAnswer) -> OrderAnswer {
     match answer {
-        twin_order::OrderAnswer::Licensed(bought) => OrderAnswer::Licensed(license(bought)),
-        twin_order::OrderAnswer::Valid => OrderAnswer::Valid,
+        twin::OrderAnswer::Licensed(bought) => OrderAnswer::Licensed(license(bought)),
+        twin::OrderAnswer::Accepted(after_ms) => OrderAnswer::Accepted(after_ms),
+        twin::OrderAnswer::Valid => OrderAnswer::Valid,
     }
 }
 
-fn license(license: twin_order::License) -> License {
-    let twin_order::License {
+fn license(license: twin::License) -> License {
+    let twin::License {
         client_transaction_id,
         transaction_id,
         license_token_id,
@@ -142,31 +141,32 @@ fn license(license: twin_order::License) -> License {
         client_transaction_id,
         transaction_id,
         license_token_id,
-        product_key: product_key.expose().to_owned(),
-        activation_link: activation_link.expose().to_owned(),
+        product_key,
+        activation_link,
         license_token_status: match license_token_status {
-            twin_order::LicenseTokenStatus::Unused => LicenseTokenStatus::Unused,
-            twin_order::LicenseTokenStatus::Used => LicenseTokenStatus::Used,
-            twin_order::LicenseTokenStatus::Returned => LicenseTokenStatus::Returned,
+            twin::LicenseTokenStatus::Unused => LicenseTokenStatus::Unused,
+            twin::LicenseTokenStatus::Used => LicenseTokenStatus::Used,
+            twin::LicenseTokenStatus::Ended => LicenseTokenStatus::Ended,
+            twin::LicenseTokenStatus::Returned => LicenseTokenStatus::Returned,
         },
         return_status: match return_status {
-            twin_order::ReturnStatus::None => ReturnStatus::None,
-            twin_order::ReturnStatus::Successful => ReturnStatus::Successful,
+            twin::ReturnStatus::None => ReturnStatus::None,
+            twin::ReturnStatus::Successful => ReturnStatus::Successful,
         },
         purchased_at_ms,
         returnable_until_ms,
     }
 }
 
-fn delay(delay: twin_failures::Delay) -> Delay {
+fn delay(delay: twin::Delay) -> Delay {
     Delay {
         problem: problem(delay.problem),
         retry_after_ms: delay.retry_after_ms,
     }
 }
 
-fn problem(problem: twin_failures::Problem) -> Problem {
-    let twin_failures::Problem {
+fn problem(problem: twin::Problem) -> Problem {
+    let twin::Problem {
         code,
         message,
         advice,

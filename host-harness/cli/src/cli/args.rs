@@ -147,7 +147,7 @@ pub(super) enum Command {
     /// Run a simulator of Microsoft until the command is interrupted; prints one JSON line when the simulator is ready
     Simulator(SimulatorArguments),
     /// Measure a plugin in its sandbox, beside the same code without a sandbox
-    Bench(BenchArguments),
+    Bench(Box<BenchArguments>),
     /// Show the whole workflow, from a PFX file to licenses, against a temporary simulator
     Demo(DemoArguments),
     /// Show the settings of this machine

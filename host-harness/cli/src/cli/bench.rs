@@ -12,13 +12,14 @@ mod upstream;
 
 use std::path::{Path, PathBuf};
 
-use bss_bench::BenchError;
+use bss_bench::{BenchError, ServerRecord};
 use clap::{Args, Subcommand};
+use host_harness::DatabaseAddress;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::exit_status::ExitStatus;
-use super::failure::{Outcome, machine_failure, unwritable};
+use super::failure::{Outcome, machine_failure, parsed, unwritable};
 use super::files::write_whole;
 use super::output;
 use api::{CLIENTS, ORDERS, READS};
@@ -74,13 +75,34 @@ struct OrdersArguments {
     /// How many licenses are bought at once
     #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = LINES_AT_ONCE)]
     at_once: Vec<usize>,
+    #[command(flatten)]
+    server: ServerArguments,
+    /// How many hosts buy at once, with a record on a server
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = HOSTS, requires = "server",
+          value_parser = clap::value_parser!(u32).range(1..=100))]
+    hosts: Vec<u32>,
 }
 
 #[derive(Debug, Args)]
 struct ListsArguments {
-    /// The number of licenses
-    #[arg(long, value_name = "N", default_value_t = LICENSES, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    /// The number of licenses; of more than 20,000, the first 2,000 are bought and copied within the record
+    #[arg(long, value_name = "N", default_value_t = LICENSES, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     licenses: u32,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+#[derive(Debug, Default, Args)]
+struct ServerArguments {
+    /// The address of an empty database on a PostgreSQL server that is to have the record, in place of a file
+    #[arg(long, value_name = "URL", value_parser = parsed::<DatabaseAddress>)]
+    server: Option<DatabaseAddress>,
+}
+
+impl ServerArguments {
+    fn record(&self) -> Result<Option<ServerRecord>, BenchError> {
+        self.server.clone().map(ServerRecord::new).transpose()
+    }
 }
 
 #[derive(Debug, Args)]
@@ -109,6 +131,7 @@ struct ServicesArguments {
 const OFFERS: [u32; 4] = [100, 1_000, 10_000, 100_000];
 const LINES: u32 = 2_000;
 const LINES_AT_ONCE: [usize; 3] = [1, 8, 64];
+const HOSTS: [u32; 1] = [1];
 
 /// Sizes of a run of everything.
 struct Sizes {
@@ -129,8 +152,13 @@ impl Sizes {
             orders: OrdersArguments {
                 lines: LINES,
                 at_once: LINES_AT_ONCE.to_vec(),
+                server: ServerArguments::default(),
+                hosts: HOSTS.to_vec(),
             },
-            lists: ListsArguments { licenses: LICENSES },
+            lists: ListsArguments {
+                licenses: LICENSES,
+                server: ServerArguments::default(),
+            },
             calls: CallsArguments::default(),
             api: ApiArguments {
                 clients: CLIENTS.to_vec(),
@@ -146,8 +174,13 @@ impl Sizes {
             orders: OrdersArguments {
                 lines: 20,
                 at_once: vec![4],
+                server: ServerArguments::default(),
+                hosts: HOSTS.to_vec(),
             },
-            lists: ListsArguments { licenses: 20 },
+            lists: ListsArguments {
+                licenses: 20,
+                server: ServerArguments::default(),
+            },
             calls: CallsArguments {
                 requests: 40,
                 rounds: 1,
@@ -251,7 +284,7 @@ async fn services(plugin: &Path, arguments: &ServicesArguments, json: bool) -> R
 }
 
 async fn orders(plugin: &Path, arguments: &OrdersArguments, json: bool) -> Result<Value, BenchError> {
-    let figures = orders::measure(plugin, arguments.lines, &arguments.at_once).await?;
+    let figures = orders::measure(plugin, arguments).await?;
     if !json {
         figures.show();
     }
@@ -259,7 +292,7 @@ async fn orders(plugin: &Path, arguments: &OrdersArguments, json: bool) -> Resul
 }
 
 async fn lists(plugin: &Path, arguments: &ListsArguments, json: bool) -> Result<Value, BenchError> {
-    let figures = lists::measure(plugin, arguments.licenses).await?;
+    let figures = lists::measure(plugin, arguments.licenses, arguments.server.record()?).await?;
     if !json {
         figures.show();
     }

@@ -1,7 +1,7 @@
 //! E-mails to customers: what became of each, what it says, sent again, and made due.
 
 use axum::extract::Path;
-use bss_model::{AssetId, Mail, MailFilter, MailKind, MailState, OrderId};
+use bss_model::{AssetId, LicenseState, Mail, MailFilter, MailKind, MailState, OrderId, license_state};
 use host_harness::view;
 use minijinja::{Value, context};
 
@@ -101,9 +101,16 @@ async fn found(me: &Me, id: &str) -> Result<Mail, Failure> {
     found.map(|(mail, _)| mail).ok_or_else(Failure::no_page)
 }
 
-async fn shown(me: &Me, mail: &Mail) -> Result<Value, Failure> {
-    let views = me.host().mail_views(std::slice::from_ref(mail)).await?;
+async fn shown(me: &Me, about: &Mail) -> Result<Value, Failure> {
+    let views = me.host().mail_views(std::slice::from_ref(about)).await?;
     // A view for the one e-mail that was asked about.
     let mail = views.first().ok_or_else(Failure::no_page)?;
-    Ok(context! { mail })
+    let asset = me.host().record().asset(about.asset_id).await?;
+    let is_returned = asset.as_ref().is_some_and(|asset| {
+        matches!(
+            license_state(asset),
+            LicenseState::Cancelled | LicenseState::Returned
+        )
+    });
+    Ok(context! { mail, is_dead => is_returned && about.kind != MailKind::Return })
 }

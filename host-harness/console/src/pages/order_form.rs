@@ -27,6 +27,9 @@ const LISTED_MAX: usize = 200;
 /// The most products of an instance that a field suggests.
 const SUGGESTED_MAX: u32 = 500;
 
+/// The most instances that are looked at for something to order.
+const TRIED_MAX: usize = 20;
+
 /// The most products that are named as what may have been meant.
 const NEAR_MAX: usize = 3;
 
@@ -448,11 +451,20 @@ async fn filled(me: &Me, mut typed: Typed, rows: usize, key: &str, wrong: &Wrong
         .collect();
     instances.retain(|instance| is_selling(instance) || is_typed(instance));
     let chosen = instances.iter().find(|instance| is_typed(instance));
-    let chosen = chosen.or(instances.first());
-    let (products, has_more) = match chosen {
-        Some(chosen) => offered(me, chosen).await?,
-        None => (Vec::new(), false),
+    let mut tried = match chosen {
+        Some(chosen) => vec![chosen],
+        None => instances.iter().collect(),
     };
+    tried.truncate(TRIED_MAX);
+    // Nobody has chosen an instance yet: it is the first one of which something can be ordered.
+    let (mut chosen, mut products, mut has_more) = (tried.first().copied(), Vec::new(), false);
+    for instance in tried {
+        let (some, more) = offered(me, instance).await?;
+        if !some.is_empty() {
+            (chosen, products, has_more) = (Some(instance), some, more);
+            break;
+        }
+    }
     let mut countries = countries::all();
     if !typed.country.is_empty() && countries::code(&typed.country).is_none() {
         countries.insert(0, (typed.country.as_str(), typed.country.as_str()));
@@ -461,6 +473,7 @@ async fn filled(me: &Me, mut typed: Typed, rows: usize, key: &str, wrong: &Wrong
     Ok(context! {
         session => me.session().id,
         chosen => chosen.map(|chosen| chosen.id),
+        chosen_name => chosen.map(|chosen| chosen.name.clone()).unwrap_or_default(),
         is_list => !has_more && products.len() <= LISTED_MAX,
         instances,
         products,

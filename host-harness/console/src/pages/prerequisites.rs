@@ -33,8 +33,14 @@ fn shown(form: &Form, wrong: &Wrong) -> Value {
 }
 
 /// Checks all three, and installs the certificate if that is asked for and the file is as it should be: the other two are put right in
-/// the DNS, and later, too. Where no hostname was typed, it is the first one that the certificate is for.
+/// the DNS, and later, too. Where no hostname was typed, it is the first one that the certificate is for. With `change`, the form is
+/// shown again with what was typed, and nothing is looked at.
 pub(crate) async fn look(me: Me, form: Form) -> Answer {
+    if form.has("change") {
+        return me
+            .page("prerequisites.html", shown(&form, &Wrong::default()))
+            .await;
+    }
     let file = form.file("file").unwrap_or_default();
     let mut wrong = Wrong::default();
     let (hostname, certificate_names) = match form.filled("hostname") {

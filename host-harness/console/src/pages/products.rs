@@ -181,14 +181,20 @@ pub(crate) async fn decide(me: Me, Path(name): Path<String>, form: Form) -> Answ
     match &choice {
         Choice::Codes(codes) if codes.is_empty() => return again(Wrong::default(), true).await,
         Choice::NewIn(run) if !form.has("confirmed") => {
-            let made = me.host().record().services_run(*run).await?;
-            let count = made.map_or(0, |made| made.counts.new);
+            let codes = inactive_of_run(&me, &instance, *run).await?;
+            let (count, unpriced) = (codes.len(), unpriced(&me, &instance, &codes).await?);
             let fields = [("decision", word), ("run", run.to_string())];
-            let shown = context! { count, run => run.to_string(), fields, ..head(&instance).await? };
+            let shown =
+                context! { count, unpriced, run => run.to_string(), fields, ..head(&instance).await? };
             return me.page("products_of_run.html", shown).await;
         }
         _ => {}
     }
+    let activated = match (decision, &choice) {
+        (Decision::Activate, Choice::Codes(codes)) => codes.clone(),
+        (Decision::Activate, Choice::NewIn(run)) => inactive_of_run(&me, &instance, *run).await?,
+        _ => Vec::new(),
+    };
     // A decision that was made on the page of a product leads back to it.
     let stay = form.filled("stay");
     match (
@@ -208,10 +214,7 @@ pub(crate) async fn decide(me: Me, Path(name): Path<String>, form: Form) -> Answ
         (Ok(decided), None) => {
             let at = way(&instance.read().await?);
             let (changed, already, left) = (decided.changed, decided.already, decided.discontinued);
-            let unpriced = match (decision, &choice) {
-                (Decision::Activate, Choice::Codes(codes)) => unpriced(&me, &instance, codes).await?,
-                _ => 0,
-            };
+            let unpriced = unpriced(&me, &instance, &activated).await?;
             Ok(see(&format!(
                 "{at}/products?changed={changed}&already={already}&left={left}&unpriced={unpriced}"
             )))
@@ -224,6 +227,31 @@ pub(crate) async fn decide(me: Me, Path(name): Path<String>, form: Form) -> Answ
         }
         (Err(error), None) => again(Wrong::of("", &error), false).await,
     }
+}
+
+/// The products that a run brought and that are not active yet, by their codes.
+async fn inactive_of_run(me: &Me, instance: &InstanceHandle, run: Uuid) -> Result<Vec<String>, Failure> {
+    let new = DifferenceFilter {
+        kind: Some(DifferenceKind::New),
+        ..DifferenceFilter::default()
+    };
+    let inactive = ProductFilter {
+        active: Some(false),
+        discontinued: Some(false),
+        ..ProductFilter::default()
+    };
+    let record = me.host().record();
+    let new = record.services_run_differences(run, &new, &Page::all()).await?;
+    let inactive = record
+        .products(instance.id().into(), &inactive, &Page::all())
+        .await?;
+    let inactive: BTreeSet<String> = inactive
+        .rows
+        .into_iter()
+        .map(|product| product.offered.code)
+        .collect();
+    let codes = new.rows.into_iter().map(|made| made.code);
+    Ok(codes.filter(|code| inactive.contains(code)).collect())
 }
 
 /// How many of some products have no price in the currency in which the instance sells.

@@ -148,7 +148,8 @@ pub(crate) async fn show(me: Me, Path(name): Path<String>) -> Answer {
     me.page("settings.html", shown).await
 }
 
-/// Saves what was typed, if no field has a problem and nobody has saved in between.
+/// Saves what was typed, if no field has a problem and nobody has saved in between. With `change`, the form is shown again with what was
+/// typed, and nothing is saved.
 pub(crate) async fn save(me: Me, Path(name): Path<String>, form: Form) -> Answer {
     let instance = named(&me, &name).await?;
     let based_on: i64 = form.text("version").parse().map_err(|_| Failure::broken_form())?;
@@ -156,6 +157,11 @@ pub(crate) async fn save(me: Me, Path(name): Path<String>, form: Form) -> Answer
     let saved = on_record(&me, &instance).await?;
     if saved.version != based_on {
         return overtaken(&me, &instance, &typed).await;
+    }
+    if form.has("change") {
+        let form = instance.form().await?;
+        let shown = shown(&me, &form, &typed, &Wrong::default()).await?;
+        return me.page("settings.html", shown).await;
     }
     let unsent = unsent_secrets(&saved, &typed);
     if !unsent.is_empty() {

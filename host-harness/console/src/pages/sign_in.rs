@@ -132,9 +132,9 @@ pub(super) fn give(response: &mut Response, code: &Secret) {
 }
 
 /// Fields of forms that nobody has typed.
-const UNTYPED: [&str; 12] = [
-    "asset", "change", "decision", "key", "number", "prices", "reasons", "rows", "run", "session", "stay",
-    "version",
+const UNTYPED: [&str; 13] = [
+    "asset", "change", "decision", "install", "key", "number", "prices", "reasons", "rows", "run", "session",
+    "stay", "version",
 ];
 
 /// What was typed of the fields that were kept, for whoever typed it: with the name of an instance in the place of its id, and without
@@ -185,7 +185,10 @@ fn readable(name: &str) -> String {
 /// Whether the page of a form shows the form again, with what was typed, if it is asked to with `change`.
 fn leads_to_form(to: &str) -> bool {
     let path = to.split('?').next().unwrap_or_default();
-    path == "/console/orders/new" || (path.starts_with("/console/instances/") && path.ends_with("/price"))
+    let is_of_instance = |page| path.starts_with("/console/instances/") && path.ends_with(page);
+    ["/console/orders/new", "/console/prerequisites"].contains(&path)
+        || is_of_instance("/price")
+        || is_of_instance("/settings")
 }
 
 /// Ends the session.
@@ -236,6 +239,8 @@ mod tests {
         assert_eq!(readable("customer.id"), "customer.id");
         assert!(leads_to_form("/console/orders/new?customer=C-1"));
         assert!(leads_to_form("/console/instances/esd/products/A/price"));
+        assert!(leads_to_form("/console/instances/esd/settings"));
+        assert!(leads_to_form("/console/prerequisites"));
         assert!(!leads_to_form("/console/instances/new"));
     }
 

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::{fmt, io};
 
 use axum::extract::Path;
-use bss_model::{Diagnose, Diagnosis, ErrorKind};
+use bss_model::{Diagnose, Diagnosis, ErrorKind, IdKind};
 use host_harness::call_trace::{CallTrace, FUNCTIONS, Traces};
 use host_harness::view::{self, TraceSpan};
 use minijinja::context;
@@ -27,6 +27,9 @@ const BARS: usize = 300;
 const BARS_X: u64 = 340;
 const BARS_WIDTH: u64 = 640;
 const ROW_HEIGHT: u64 = 20;
+
+/// Characters of an id where it is shown shortened.
+const SHORT_ID_CHARS: usize = 8;
 
 /// Characters of what stands beside a bar.
 const LABEL_CHARS: usize = 48;
@@ -64,7 +67,7 @@ pub(crate) async fn list(me: Me, query: Query) -> Answer {
         return Err(Failure::odd_address("function"));
     }
     let traces = kept(&me);
-    let (name, of) = (find.clone(), asked.clone());
+    let (name, of) = (whole_id(&me, &find).await?, asked.clone());
     let calls = read(move || match name.as_str() {
         "" => traces.last(LAST, |function| is_asked(function, &of)),
         // What somebody looks for by name is found whatever it is, unless a function was chosen, too.
@@ -78,6 +81,19 @@ pub(crate) async fn list(me: Me, query: Query) -> Answer {
     calls.reverse();
     me.page("traces.html", context! { calls, find, functions, asked })
         .await
+}
+
+/// The id of the license that begins with a text, as licenses are named everywhere; or else the text itself.
+async fn whole_id(me: &Me, text: &str) -> Result<String, Failure> {
+    let host = me.host();
+    let beginning = host
+        .record()
+        .ids_beginning(IdKind::Asset, text, host.owner())
+        .await?;
+    Ok(match beginning.as_slice() {
+        [only] if text.len() >= SHORT_ID_CHARS => only.to_string(),
+        _ => text.to_owned(),
+    })
 }
 
 /// Whether calls of a function are shown where `asked` was chosen.
@@ -119,7 +135,12 @@ async fn shown(me: &Me, calls: Vec<CallTrace>) -> Result<Vec<Call>, Failure> {
         let mut call = Call::from(view);
         // A call whose first line was lost has no function.
         if FUNCTIONS.contains(&call.function.as_str()) {
-            call.name = me.text(&format!("words.{}", call.function), &[]);
+            let word = match (call.function.as_str(), call.outcome.as_str()) {
+                // The same function of the contract only checks an order where it is told to.
+                ("create-license", "valid") => "order-check",
+                (function, _) => function,
+            };
+            call.name = me.text(&format!("words.{word}"), &[]);
         }
         call
     });

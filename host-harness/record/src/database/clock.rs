@@ -7,6 +7,8 @@ use bss_model::clock::millis;
 use bss_model::moment::{Boot, Moment, Uptime, uptime};
 use uuid::Uuid;
 
+use super::turn_times::Counts;
+
 /// The boot of moments by a database's clock: it goes on whichever machine the database is on.
 const DATABASES: Boot = Boot(Uuid::from_u128(0x8f0c_93a1_58a6_4a4b_9d0c_5a43_2f87_6e11));
 
@@ -27,6 +29,8 @@ pub(crate) struct Told {
     /// Whether a pooler is in between, which gives each transaction another connection: none keeps a prepared statement.
     pub(super) forgets_statements: bool,
     last: Mutex<Option<(i64, Instant)>>,
+    /// The turns that this program has had.
+    pub(super) turns: Counts,
     /// The epoch in which this program goes on. `None`: it has not written yet.
     epoch: Mutex<Option<String>>,
     /// Whether nobody waits for a turn, which tests show to be needed.

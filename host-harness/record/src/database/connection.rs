@@ -13,6 +13,7 @@ use sqlx::sqlite::{Sqlite, SqliteConnection, SqlitePool};
 use super::clock::{Clock, Told};
 use super::on_server::{self, OnServer};
 use super::turn::{Epoch, Turn, Which};
+use super::turn_times::TurnTimes;
 use crate::record_error::RecordError;
 
 /// Connections that are used in turn. Cheap to clone.
@@ -74,6 +75,14 @@ impl Pool {
             }
         };
         Ok(Connection::of(held, self.clock()))
+    }
+
+    /// The turns that were had. `None`: SQLite keeps the database, and lets one program write at a time by itself.
+    pub(crate) fn turn_times(&self) -> Option<TurnTimes> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(_, told) => Some(told.turns.times()),
+        }
     }
 
     /// Begins a transaction that sees the record as it is at one moment, and only reads.

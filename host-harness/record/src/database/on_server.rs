@@ -1,5 +1,6 @@
 //! A connection to a PostgreSQL server: nobody waits for its answers for ever, and it never goes back to its pool in a transaction.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
@@ -8,6 +9,7 @@ use sqlx::raw_sql;
 
 use super::clock::Told;
 use super::turn::{self, OUTCOME, Turn, Which};
+use super::turn_times::HeldTurn;
 use crate::record_error::RecordError;
 
 /// How long an answer is waited for. A server that is there answers sooner: it lets nobody wait for a turn for more than 30 seconds. The
@@ -31,6 +33,8 @@ pub(super) struct OnServer {
     pub(super) is_lost: bool,
     /// Whether a transaction has begun and not ended.
     is_open: bool,
+    /// The turn, until it is over.
+    turn: Option<HeldTurn>,
 }
 
 impl OnServer {
@@ -45,6 +49,7 @@ impl OnServer {
             forgets_statements: told.forgets_statements,
             is_lost: false,
             is_open: false,
+            turn: None,
         })
     }
 
@@ -63,10 +68,13 @@ impl OnServer {
     ///
     /// # Errors
     /// When the turn does not come in time.
-    pub(super) async fn take_turn(&mut self, told: &Told, which: Which) -> Result<Turn, RecordError> {
+    pub(super) async fn take_turn(&mut self, told: &Arc<Told>, which: Which) -> Result<Turn, RecordError> {
         self.is_open = true;
+        let asked = Instant::now();
         let begun = turn::begin(&mut self.connection, told, which);
-        answered(&mut self.is_lost, begun).await
+        let turn = answered(&mut self.is_lost, begun).await?;
+        self.turn = Some(HeldTurn::taken(told, asked));
+        Ok(turn)
     }
 
     /// Begins the transaction that a statement of its own needs behind a pooler: its parts would reach several connections else, and those of
@@ -98,7 +106,7 @@ impl OnServer {
     ///
     /// # Errors
     /// When it was not written, and when nobody knows.
-    pub(super) async fn commit(mut self, turn: Option<&Turn>, told: &Told) -> Result<(), RecordError> {
+    pub(super) async fn commit(mut self, turn: Option<&Turn>, told: &Arc<Told>) -> Result<(), RecordError> {
         let committed = raw_sql("COMMIT").execute(&mut *self.connection);
         let error = match answered(&mut self.is_lost, committed).await {
             Ok(_) => {
@@ -150,7 +158,7 @@ impl Drop for OnServer {
 }
 
 /// Whether a transaction has written. `None`: the server can't be asked, has crashed, or is another one by now.
-async fn outcome(pool: &PgPool, of: &Turn, told: &Told) -> Option<bool> {
+async fn outcome(pool: &PgPool, of: &Turn, told: &Arc<Told>) -> Option<bool> {
     let until = Instant::now() + OUTCOME_WITHIN;
     loop {
         match ask_outcome(pool, of, told).await {
@@ -165,7 +173,7 @@ async fn outcome(pool: &PgPool, of: &Turn, told: &Told) -> Option<bool> {
 }
 
 /// Asks in a turn: the transaction had the turn, so it has ended by now.
-async fn ask_outcome(pool: &PgPool, of: &Turn, told: &Told) -> Result<Option<bool>, RecordError> {
+async fn ask_outcome(pool: &PgPool, of: &Turn, told: &Arc<Told>) -> Result<Option<bool>, RecordError> {
     let mut held = OnServer::of(pool, told).await?;
     let now = held.take_turn(told, Which::Any).await?;
     if now.epoch.now != of.epoch.now || now.life != of.life {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bss_bench::{BenchError, Looks, Site};
+use bss_bench::{BenchError, Looks, ServerRecord, Site};
 use serde::Serialize;
 
 use super::super::{output, show};
@@ -14,6 +14,11 @@ const GOAL_MS: f64 = 100.0;
 /// The licenses with which the goal is to be met, and which are bought where no other number is given.
 pub(super) const LICENSES: u32 = 20_000;
 
+/// The most licenses that are all bought.
+const BOUGHT_ALL: u32 = LICENSES;
+/// How many are bought of more, whose others are their copies.
+const BOUGHT_OF_MORE: u32 = 2_000;
+
 /// Rounds whose median is shown.
 const ROUNDS: usize = 7;
 
@@ -24,11 +29,25 @@ pub(super) struct Figures {
 }
 
 /// Buys licenses, and looks at them.
-pub(super) async fn measure(plugin: &Path, licenses: u32) -> Result<Figures, BenchError> {
-    let site = Site::start(plugin).await?;
+pub(super) async fn measure(
+    plugin: &Path,
+    licenses: u32,
+    server: Option<ServerRecord>,
+) -> Result<Figures, BenchError> {
+    let mut site = Site::start(plugin).await?;
     site.sell().await?;
-    output::note(format!("buying {licenses} licenses"));
-    site.buy_for_customers(licenses).await?;
+    let bought = match licenses <= BOUGHT_ALL {
+        true => licenses,
+        false => BOUGHT_OF_MORE,
+    };
+    output::note(format!("buying {bought} licenses"));
+    site.buy_for_customers(bought).await?;
+    let copies = licenses / bought - 1;
+    let licenses = bought * (copies + 1);
+    if copies > 0 || server.is_some() {
+        output::note(format!("copying them to {licenses}"));
+        site = site.multiply(copies.into(), server).await?;
+    }
     output::note(format!("looking at them, {ROUNDS} rounds"));
     let mut looks: Looks = site.look(ROUNDS).await?;
     looks.extend(site.look_at_pages(ROUNDS).await?);

@@ -7,6 +7,7 @@ use bss_bench::{BenchError, Site};
 use serde::Serialize;
 
 use super::super::{output, show};
+use super::OrdersArguments;
 use super::measured::{Bound, Goal, GoalReport, build};
 
 /// Lines a second that the record must not stand in the way of, at [`GOAL_AT_ONCE`].
@@ -25,34 +26,69 @@ pub(super) struct Figures {
 /// Lines a second, measured with so many at once.
 struct Row {
     at_once: usize,
+    hosts: u32,
     worker: f64,
     plugin: f64,
+    turns: Option<Turns>,
+}
+
+/// Turns at writing to a record on a server.
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Turns {
+    /// The part of the time in which one of the hosts held the turn, with that of placing the order.
+    share: f64,
+    per_line: f64,
 }
 
 /// Measures every number at once in turn.
-pub(super) async fn measure(plugin: &Path, lines: u32, at_once: &[usize]) -> Result<Figures, BenchError> {
-    let site = Site::start(plugin).await?;
+pub(super) async fn measure(plugin: &Path, asked: &OrdersArguments) -> Result<Figures, BenchError> {
+    let mut site = Site::start_on(asked.server.record()?, plugin).await?;
     site.sell().await?;
     // Opens connections and gets the access token.
     site.buy_by_plugin(8, 8).await?;
     let mut rows = Vec::new();
-    for &at_once in at_once {
-        output::note(format!(
-            "measuring {lines} lines, {at_once} at once, {ROUNDS} rounds"
-        ));
-        let (mut worker, mut plugin) = (Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
-            worker.push(per_second(lines, site.buy_by_worker(lines, at_once).await?));
-            plugin.push(per_second(lines, site.buy_by_plugin(lines, at_once).await?));
+    for &hosts in &asked.hosts {
+        site.share(hosts as usize).await?;
+        for &at_once in &asked.at_once {
+            rows.push(row(&site, asked.lines, at_once, hosts).await?);
         }
-        rows.push(Row {
-            at_once,
-            worker: median(worker),
-            plugin: median(plugin),
-        });
     }
     site.stop().await;
-    Ok(Figures { lines, rows })
+    Ok(Figures {
+        lines: asked.lines,
+        rows,
+    })
+}
+
+async fn row(site: &Site, lines: u32, at_once: usize, hosts: u32) -> Result<Row, BenchError> {
+    output::note(format!(
+        "measuring {lines} lines, {at_once} at once, {hosts} {}, {ROUNDS} rounds",
+        if hosts == 1 { "host" } else { "hosts" }
+    ));
+    let (mut worker, mut plugin) = (Vec::new(), Vec::new());
+    let (mut took, mut turns, mut held) = (Duration::ZERO, 0, Duration::ZERO);
+    for _ in 0..ROUNDS {
+        let before = site.turns().unwrap_or_default();
+        let by_worker = site.buy_by_worker(lines, at_once).await?;
+        let after = site.turns().unwrap_or_default();
+        took += by_worker;
+        turns += after.0 - before.0;
+        held += after.1.saturating_sub(before.1);
+        worker.push(per_second(lines, by_worker));
+        plugin.push(per_second(lines, site.buy_by_plugin(lines, at_once).await?));
+    }
+    let lines = f64::from(lines) * f64::from(u32::try_from(ROUNDS).unwrap_or(u32::MAX));
+    Ok(Row {
+        at_once,
+        hosts,
+        worker: median(worker),
+        plugin: median(plugin),
+        turns: site.turns().map(|_| Turns {
+            share: held.as_secs_f64() / took.as_secs_f64(),
+            per_line: u32::try_from(turns).map_or(f64::MAX, f64::from) / lines,
+        }),
+    })
 }
 
 fn per_second(lines: u32, took: Duration) -> f64 {
@@ -79,25 +115,33 @@ pub(super) struct Report {
 #[serde(rename_all = "camelCase")]
 struct RowReport {
     at_once: usize,
+    hosts: u32,
     worker_lines_per_second: f64,
     plugin_lines_per_second: f64,
     ratio: f64,
+    /// `null`: the record is in a file.
+    turns: Option<Turns>,
 }
 
 impl From<&Row> for RowReport {
     fn from(row: &Row) -> Self {
         Self {
             at_once: row.at_once,
+            hosts: row.hosts,
             worker_lines_per_second: row.worker,
             plugin_lines_per_second: row.plugin,
             ratio: row.worker / row.plugin,
+            turns: row.turns,
         }
     }
 }
 
 impl Figures {
     fn goal(&self) -> Goal {
-        let row = self.rows.iter().find(|row| row.at_once == GOAL_AT_ONCE);
+        let row = self
+            .rows
+            .iter()
+            .find(|row| row.at_once == GOAL_AT_ONCE && row.hosts == 1);
         Goal {
             id: "lines-per-second-at-64",
             text: "order lines a second by the worker, 64 at once",
@@ -118,13 +162,25 @@ impl Figures {
 
     /// Shows the figures to people, as tables.
     pub(super) fn show(&self) {
-        let mut table = show::table(&["At once", "Worker, lines/s", "Plugin alone, lines/s", "Ratio"]);
+        let mut table = show::table(&[
+            "At once",
+            "Hosts",
+            "Worker, lines/s",
+            "Plugin alone, lines/s",
+            "Ratio",
+            "Turn held",
+            "Turns a line",
+        ]);
         for row in &self.rows {
+            let turns = |show: fn(Turns) -> String| row.turns.map_or_else(|| "-".to_owned(), show);
             table.add_row([
                 row.at_once.to_string(),
+                row.hosts.to_string(),
                 format!("{:.0}", row.worker),
                 format!("{:.0}", row.plugin),
                 format!("{:.2}", row.worker / row.plugin),
+                turns(|turns| format!("{:.0} %", turns.share * 100.0)),
+                turns(|turns| format!("{:.2}", turns.per_line)),
             ]);
         }
         output::table(&table);
@@ -147,8 +203,10 @@ mod tests {
     fn the_goal_is_about_the_worker_with_64_at_once() {
         let row = |at_once, worker| Row {
             at_once,
+            hosts: 1,
             worker,
             plugin: 1.0,
+            turns: None,
         };
         let met = |rows| Figures { lines: 1, rows }.goal().is_met();
         assert_eq!(met(vec![row(64, 500.0), row(8, 1.0)]), Some(true));

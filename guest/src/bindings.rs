@@ -1,16 +1,18 @@
-//! The bindings that wit-bindgen makes of `wit/`, with waki's types for wasi:http so that there is one set of them.
+//! The bindings that wit-bindgen makes of the contract in `wit/`, once for all plugins, with waki's types for wasi:http so that
+//! there is one set of them.
+#![expect(missing_docs, reason = "generated; the contract's files have the words")]
 
 wit_bindgen::generate!({
-    path: "wit",
+    path: "../wit",
     inline: "
-        package microsoft:esd;
+        package bss:plugin;
 
         world component {
             include bss:service-manager/lifecycle-plugin@0.1.0;
             include bss:service-manager/checking-plugin@0.1.0;
         }
     ",
-    world: "microsoft:esd/component",
+    world: "bss:plugin/component",
     with: {
         "wasi:http/outgoing-handler@0.2.2": waki::bindings::wasi::http::outgoing_handler,
         "wasi:http/types@0.2.2": waki::bindings::wasi::http::types,
@@ -22,4 +24,8 @@ wit_bindgen::generate!({
     generate_all,
     // Values that only go to the host are lent, not copied: the products of a large catalog above all.
     ownership: Borrowing { duplicate_if_necessary: false },
+    additional_derives: [PartialEq, Eq],
+    pub_export_macro: true,
+    default_bindings_module: "bss_plugin::bindings",
+    export_macro_name: "export_component",
 });

@@ -1,20 +1,6 @@
-//! The failures of a call, sorted by whether a retry is safe; the same cases as `wit/failures.wit`.
+//! The failures of a call, sorted by whether a retry is safe; the cases are those of `wit/failures.wit`.
 
-use thiserror::Error;
-
-/// A problem, in words for a program and for an operator.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{message}")]
-pub struct Problem {
-    /// The problem's stable name: lower case, words joined by `-`.
-    pub code: String,
-    /// The problem in one sentence, which never holds a secret.
-    pub message: String,
-    /// The advice in one sentence; empty when nothing is known to help.
-    pub advice: String,
-    /// Microsoft's name for the exchange, or the one that we gave it; empty when there was no exchange.
-    pub correlation_id: String,
-}
+pub use crate::bindings::bss::service_manager::failures::{ChangeFailure, Delay, Problem, ReadFailure};
 
 impl Problem {
     /// A problem that came up before anything was sent.
@@ -35,16 +21,6 @@ impl Problem {
     }
 }
 
-/// A problem that time may solve.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{problem}")]
-pub struct Delay {
-    /// The problem.
-    pub problem: Problem,
-    /// How many milliseconds the server asked to wait; `None` when it did not say.
-    pub retry_after_ms: Option<u64>,
-}
-
 impl From<Problem> for Delay {
     fn from(problem: Problem) -> Self {
         Self {
@@ -52,23 +28,6 @@ impl From<Problem> for Delay {
             retry_after_ms: None,
         }
     }
-}
-
-/// Why a read failed.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum ReadFailure {
-    /// A retry with the same input can't help.
-    #[error("{0}")]
-    Refused(Problem),
-    /// A retry can help.
-    #[error("{0}")]
-    Unavailable(Delay),
-    /// Nothing else can be read either, until the settings are corrected.
-    #[error("{0}")]
-    Misconfigured(Problem),
-    /// The answer can't be read.
-    #[error("{0}")]
-    Malformed(Problem),
 }
 
 impl ReadFailure {
@@ -108,21 +67,4 @@ impl ReadFailure {
             Self::Unavailable(delay) => ChangeFailure::Unknown(delay.problem),
         }
     }
-}
-
-/// Why a purchase or a return was not made, or may not have been made.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum ChangeFailure {
-    /// Definitely not done; a retry with the same input can't help.
-    #[error("{0}")]
-    Refused(Problem),
-    /// Definitely not done; a retry with the same client transaction id can help.
-    #[error("{0}")]
-    Unavailable(Delay),
-    /// Definitely not done, and no other change will be until the settings are corrected.
-    #[error("{0}")]
-    Misconfigured(Problem),
-    /// Perhaps done: look it up, never repeat it blindly.
-    #[error("{0}")]
-    Unknown(Problem),
 }

@@ -1,18 +1,16 @@
 //! Tells which of the host's certificates an instance may choose, and why not the others.
 
-use super::values::problem;
-use super::{Choice, InstalledCertificate, KeyKind};
+use crate::bindings::bss::service_manager::instance_settings::{Choice, InstalledCertificate, KeyKind};
 use crate::failures::Problem;
 
-/// The shortest RSA key that Microsoft Entra takes for a certificate credential, and that PS256 and RS256
-/// allow (RFC 7518 sections 3.3 and 3.5).
+/// The shortest RSA key that PS256 and RS256 allow (RFC 7518 sections 3.3 and 3.5).
 const RSA_BITS_MIN: u32 = 2_048;
 const THUMBPRINT_LENGTH: usize = 40;
 /// How many digits of the thumbprint are shown: they tell two certificates of one subject apart in a list.
 const THUMBPRINT_LENGTH_SHOWN: usize = 8;
 
 /// The certificates as choices, those that can be chosen first.
-pub(super) fn choices(certificates: &[InstalledCertificate], now_ms: i64) -> Vec<Choice> {
+pub fn choices(certificates: &[InstalledCertificate], now_ms: i64) -> Vec<Choice> {
     let mut choices: Vec<Choice> = certificates
         .iter()
         .map(|certificate| Choice {
@@ -26,6 +24,16 @@ pub(super) fn choices(certificates: &[InstalledCertificate], now_ms: i64) -> Vec
         order(left).cmp(&order(right))
     });
     choices
+}
+
+/// A thumbprint as it is saved, however a certificate viewer shows it.
+pub fn normalized(thumbprint: &str) -> String {
+    thumbprint
+        .chars()
+        // The left-to-right mark is copied along from the certificate dialog of Windows.
+        .filter(|character| !matches!(character, ' ' | ':' | '\u{200E}'))
+        .map(|character| character.to_ascii_uppercase())
+        .collect()
 }
 
 fn label(certificate: &InstalledCertificate) -> String {
@@ -84,13 +92,18 @@ fn unusable_because(certificate: &InstalledCertificate, now_ms: i64) -> Option<S
 }
 
 /// The problems of a thumbprint as a choice among the certificates.
-pub(super) fn problems(thumbprint: &str, certificates: &[InstalledCertificate], now_ms: i64) -> Vec<Problem> {
+pub fn problems(
+    label: &str,
+    thumbprint: &str,
+    certificates: &[InstalledCertificate],
+    now_ms: i64,
+) -> Vec<Problem> {
     let is_thumbprint =
         thumbprint.len() == THUMBPRINT_LENGTH && thumbprint.bytes().all(|digit| digit.is_ascii_hexdigit());
     if !is_thumbprint {
-        return vec![problem(
+        return vec![Problem::new(
             "not-a-thumbprint",
-            format!("Certificate Thumbprint is not {THUMBPRINT_LENGTH} hexadecimal digits."),
+            format!("{label} is not {THUMBPRINT_LENGTH} hexadecimal digits."),
             "Choose a certificate from the list.",
         )];
     }
@@ -98,7 +111,7 @@ pub(super) fn problems(thumbprint: &str, certificates: &[InstalledCertificate], 
         .iter()
         .find(|certificate| certificate.thumbprint.eq_ignore_ascii_case(thumbprint))
     else {
-        return vec![problem(
+        return vec![Problem::new(
             "certificate-not-installed",
             format!("No certificate with the thumbprint `{thumbprint}` is installed on the host."),
             "Import the PFX file of the certificate, or choose another certificate from the list.",
@@ -106,7 +119,7 @@ pub(super) fn problems(thumbprint: &str, certificates: &[InstalledCertificate], 
     };
     unusable_because(certificate, now_ms)
         .map(|reason| {
-            problem(
+            Problem::new(
                 "certificate-unusable",
                 format!("The certificate `{thumbprint}` can't be used. {reason}"),
                 "Choose another certificate, or import a certificate that can be used.",

@@ -8,7 +8,7 @@ use std::io::Read as _;
 use flate2::read::{GzDecoder, ZlibDecoder};
 use zeroize::Zeroizing;
 
-use crate::platform::{HttpResponse, SendFailure};
+use crate::http::{HttpResponse, SendFailure};
 
 /// The first bytes of gzip (RFC 1952 section 2.3.1), with which no JSON begins.
 const GZIP: [u8; 2] = [0x1F, 0x8B];
@@ -51,7 +51,6 @@ fn decompressed(decoder: impl std::io::Read, bytes_max: usize) -> Result<Zeroizi
 }
 
 /// Whether a body is certainly whole although nobody said where it ends: a JSON object shows its own end.
-#[cfg(any(target_family = "wasm", test))]
 pub(crate) fn shows_its_end(body: &[u8]) -> bool {
     let body = body.strip_prefix(&BYTE_ORDER_MARK).unwrap_or(body);
     body.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()

@@ -1,6 +1,6 @@
 //! Answers that are not the server's own: the page of a proxy, filter or gateway, told in a few words.
 
-use crate::platform::HttpResponse;
+use crate::http::HttpResponse;
 use crate::text::one_line;
 
 /// How many characters of a page's title are shown.
@@ -9,7 +9,7 @@ const TITLE_LENGTH_MAX: usize = 80;
 const HEAD_BYTES: usize = 16 * 1024;
 
 /// An answer in a few words, to be put in brackets: `HTTP 403, the page "Blocked"`.
-pub(crate) fn described(response: &HttpResponse) -> String {
+pub fn described(response: &HttpResponse) -> String {
     let status = response.status;
     let leads = response
         .header("location")
@@ -31,7 +31,7 @@ pub(crate) fn described(response: &HttpResponse) -> String {
 
 /// Whether whoever asks for a sign-in is not an API: one challenges with `Bearer` (RFC 6750 section 3), a proxy or gateway
 /// with another scheme, or shows a page.
-pub(crate) fn is_of_another_sign_in(response: &HttpResponse) -> bool {
+pub fn is_of_another_sign_in(response: &HttpResponse) -> bool {
     let mut challenges = response
         .headers
         .iter()

@@ -15,7 +15,7 @@ use waki::bindings::wasi::io::streams::StreamError;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::content::shows_its_end;
-use crate::platform::{HttpRequest, HttpResponse, Method, SendFailure};
+use crate::http::{HttpRequest, HttpResponse, Method, SendFailure};
 
 /// The time-out that the guest asks for; the host may allow less, and sets the other time-outs.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -25,7 +25,7 @@ const WRITE_BYTES: usize = 4096;
 const READ_BYTES: u64 = 256 * 1024;
 
 /// Sends the request and reads the answer to its end, or to the limit that the request sets.
-pub(super) fn send(request: &HttpRequest) -> Result<HttpResponse, SendFailure> {
+pub(crate) fn send(request: &HttpRequest) -> Result<HttpResponse, SendFailure> {
     let outgoing = outgoing(request)?;
     let body = match request.body.is_empty() {
         true => None,
@@ -63,9 +63,14 @@ fn outgoing(request: &HttpRequest) -> Result<OutgoingRequest, SendFailure> {
     let url: http::Uri = request.url.parse().map_err(|_error| no_url(()))?;
     let outgoing = OutgoingRequest::new(fields(request)?);
     // A new request is a GET already.
-    if request.method == Method::Post {
+    let method = match request.method {
+        Method::Get => None,
+        Method::Post => Some(waki::Method::Post),
+        Method::Delete => Some(waki::Method::Delete),
+    };
+    if let Some(method) = method {
         outgoing
-            .set_method(&waki::Method::Post)
+            .set_method(&method)
             .map_err(|()| invalid("the host does not know the method"))?;
     }
     let scheme = match url.scheme_str() {
