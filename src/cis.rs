@@ -18,7 +18,7 @@ use bss_plugin::Level;
 use bss_plugin::LicenseOrder;
 use bss_plugin::Verdict;
 use bss_plugin::failures::{ChangeFailure, Problem, ReadFailure};
-use bss_plugin::http::{HttpRequest, Method, SendFailure};
+use bss_plugin::http::{HttpRequest, Method, SendFailure, escaped};
 use bss_plugin::secret::Secret;
 use wire::ReadFor;
 
@@ -274,8 +274,11 @@ impl<'a, P: Platform> Cis<'a, P> {
                 "",
             )));
         }
-        let id: String = form_urlencoded::byte_serialize(license_token_id.as_bytes()).collect();
-        Ok(format!("{}/tokens/{id}", self.settings.service_url))
+        Ok(format!(
+            "{}/tokens/{}",
+            self.settings.service_url,
+            escaped(license_token_id)
+        ))
     }
 }
 

@@ -62,16 +62,14 @@ const HARMLESS_ANSWERS: &[&str] = &[
 /// This plugin's description.
 pub fn description() -> Description {
     let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    let version = env!("CARGO_PKG_VERSION");
     Description {
-        id: "microsoft-esd".to_owned(),
-        vendor: "Microsoft".to_owned(),
-        offering: "Microsoft ESD".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
         options: owned(&[entra::LOGIN_AUTHORITY_OPTION, entra::VERSION_OPTION]),
         correlation_headers: owned(&[CORRELATION_HEADER, entra::CORRELATION_HEADER]),
         harmless: HarmlessFields {
             requests: owned(HARMLESS_REQUESTS),
             answers: owned(HARMLESS_ANSWERS),
         },
+        ..Description::new("microsoft-esd", "Microsoft", "Microsoft ESD", version)
     }
 }

@@ -104,6 +104,11 @@ impl Answer {
         self.response.json().map_err(not_json)
     }
 
+    /// The entity tag; empty where there is none.
+    pub fn entity_tag(&self) -> String {
+        self.response.header("etag").unwrap_or_default().to_owned()
+    }
+
     /// The verdict on an answer that is not the expected one.
     pub fn verdict(&self) -> Verdict {
         let error = (self.api.error)(&self.response);
@@ -191,7 +196,7 @@ mod tests {
     fn an_answer_that_can_t_be_read_or_did_not_come_is_not_done_for_certain() {
         let garbled = send(answer(200, "secret")).expect("an answer");
         let garbled = garbled.json::<Value>().expect_err("no JSON");
-        assert!(!garbled.problem().message.contains("secret"));
+        assert!(!garbled.clone().into_problem().message.contains("secret"));
         for verdict in [garbled, send(lost()).expect_err("no answer")] {
             assert!(matches!(verdict, Verdict::Unclear { .. }), "{verdict:?}");
         }

@@ -25,6 +25,17 @@ pub struct Page<Item> {
     pub entity_tag: String,
 }
 
+impl<Item> Page<Item> {
+    /// A page with its items, the name of the next page, and the catalog's entity tag.
+    pub fn new(items: Vec<Item>, next: Option<String>, entity_tag: String) -> Self {
+        Self {
+            items,
+            next,
+            entity_tag,
+        }
+    }
+}
+
 /// What becomes of an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Judged {

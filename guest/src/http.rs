@@ -53,31 +53,38 @@ pub struct HttpRequest {
     pub response_bytes_max: usize,
 }
 
+/// A name as it can stand in a URL, as a part of its path or a value of its query.
+pub fn escaped(name: &str) -> String {
+    form_urlencoded::byte_serialize(name.as_bytes()).collect()
+}
+
 impl HttpRequest {
     /// A request for JSON without a body.
     pub fn new(method: Method, url: String) -> Self {
-        let mut request = Self {
+        Self {
             method,
             url,
             headers: Vec::new(),
             body: Zeroizing::default(),
             response_bytes_max: RESPONSE_BYTES_MAX,
-        };
-        request.add_header("accept", "application/json");
-        request
+        }
+        .with_header("accept", "application/json")
     }
 
     /// Gives the request a body of JSON.
     #[must_use]
     pub fn with_json(mut self, body: Vec<u8>) -> Self {
         self.body = Zeroizing::new(body);
-        self.add_header("content-type", "application/json");
-        self
+        self.with_header("content-type", "application/json")
     }
 
-    /// Adds a header, by its name in lower case.
-    pub fn add_header(&mut self, name: &'static str, value: &str) {
-        self.headers.push((name, Secret::new(value.to_owned())));
+    /// Gives the request a header, by its name in lower case; an empty value gives none.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
+        if !value.is_empty() {
+            self.headers.push((name, Secret::new(value.to_owned())));
+        }
+        self
     }
 
     /// The value of a header.
@@ -382,6 +389,12 @@ mod tests {
     fn a_connection_that_broke_off_may_have_sent() {
         assert!(!SendFailure::BrokenOff(String::new()).is_definitely_not_sent());
         assert!(!SendFailure::ResponseTimeout.is_definitely_not_sent());
+    }
+
+    #[test]
+    fn a_name_leads_nowhere_else() {
+        assert_eq!(escaped("a/../b?c=d&e#f"), "a%2F..%2Fb%3Fc%3Dd%26e%23f");
+        assert_eq!(escaped("LIC-1_2.3"), "LIC-1_2.3");
     }
 
     fn asking_for(value: &str) -> Option<u64> {

@@ -74,10 +74,10 @@ impl Verdict {
     }
 
     /// The problem, whichever the case.
-    pub fn problem(&self) -> &Problem {
+    pub fn into_problem(self) -> Problem {
         match self {
             Self::Refused(problem) | Self::Misconfigured(problem) => problem,
-            Self::Unavailable(delay) | Self::Unclear { delay, .. } => &delay.problem,
+            Self::Unavailable(delay) | Self::Unclear { delay, .. } => delay.problem,
         }
     }
 }

@@ -7,8 +7,9 @@ use syn::{Attribute, Item};
 
 use crate::files::is_for_tests;
 
-/// The folders of the host and of what it is made of.
-const HOST: [&str; 6] = [
+/// The folders of the host and of what it is made of, and of what plugins are made with.
+const HOST: [&str; 7] = [
+    "guest/src",
     "host-harness/model",
     "host-harness/keys",
     "host-harness/record",

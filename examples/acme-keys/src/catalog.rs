@@ -18,28 +18,16 @@ struct Item {
     name: String,
     #[serde(default)]
     description: String,
-    kind: Kind,
+    /// `key`: for one user. `team`: for a number of seats.
+    kind: String,
     edition: String,
     /// The most seats of a `team` license.
     max_quantity: Option<u32>,
     returnable: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Kind {
-    /// A product key for one user.
-    Key,
-    /// A product key for a number of seats.
-    Team,
-}
-
 /// Reads the catalog to its end.
-pub(crate) fn read<P: Platform>(
-    platform: &P,
-    vendor: &Vendor<'_, P>,
-    entity_tag: &str,
-) -> Result<Outcome, ReadFailure> {
+pub(crate) fn read(vendor: &Vendor<'_, impl Platform>, entity_tag: &str) -> Result<Outcome, ReadFailure> {
     let attributes = [(EDITION, "Edition")];
     // An order of three keys is three licenses; an order of three seats is one license for all of them.
     let product_types = vec![
@@ -47,9 +35,8 @@ pub(crate) fn read<P: Platform>(
         ProductType::of_licenses("team", "Acme team license", false, &attributes),
     ];
     let page = |cursor: &str, entity_tag: &str| vendor.page(cursor, entity_tag);
-    catalog::read(platform, "product", product_types, entity_tag, page, |item| {
-        Judged::of(item["sku"].as_str().unwrap_or_default(), product(&item))
-    })
+    let judge = |item: Value| Judged::of(item["sku"].as_str().unwrap_or_default(), product(&item));
+    catalog::read(vendor.platform, "product", product_types, entity_tag, page, judge)
 }
 
 /// The item as a product.
@@ -62,12 +49,12 @@ fn product(item: &Value) -> Result<Product, String> {
     if [&item.sku, &item.name, &item.edition].into_iter().any(is_blank) || item.max_quantity == Some(0) {
         return Err("a text is empty, or the largest quantity is 0".to_owned());
     }
+    if !["key", "team"].contains(&item.kind.as_str()) {
+        return Err("its kind is unknown".to_owned());
+    }
     Ok(Product {
         code: item.sku,
-        product_type: match item.kind {
-            Kind::Key => "key".into(),
-            Kind::Team => "team".into(),
-        },
+        product_type: item.kind.into(),
         name: item.name,
         description: item.description,
         attribute_values: vec![AttributeValue {

@@ -55,14 +55,9 @@ fn ask(form: &mut FormBuilder<'_>) -> Option<Settings> {
 
 /// The account number, which must be able to stand in a header.
 fn account(number: &str) -> Result<String, Problem> {
-    if !number.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Problem::new(
-            "account-invalid",
-            "Account is no account number.",
-            "",
-        ));
-    }
-    Ok(number.to_owned())
+    let is_account = number.bytes().all(|byte| byte.is_ascii_graphic());
+    let invalid = || Problem::new("account-invalid", "Account is no account number.", "");
+    is_account.then(|| number.to_owned()).ok_or_else(invalid)
 }
 
 #[cfg(test)]

@@ -33,16 +33,12 @@ impl<P: Platform> ServiceManager for Plugin<P> {
     fn describe(&self) -> Description {
         let names = |names: &str| names.split(' ').map(str::to_owned).collect();
         Description {
-            id: "acme-keys".to_owned(),
-            vendor: "Acme".to_owned(),
-            offering: "Acme Keys".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            options: Vec::new(),
             correlation_headers: names(vendor::API.correlation_header),
             harmless: HarmlessFields {
                 requests: names("cursor sku quantity"),
                 answers: names(HARMLESS_ANSWERS),
             },
+            ..Description::new("acme-keys", "Acme", "Acme Keys", env!("CARGO_PKG_VERSION"))
         }
     }
 
@@ -51,7 +47,7 @@ impl<P: Platform> ServiceManager for Plugin<P> {
     }
 
     fn fetch_services(&self, instance: &Instance, entity_tag: &str) -> Result<Outcome, ReadFailure> {
-        catalog::read(&self.0, &Vendor::of(&self.0, instance)?, entity_tag)
+        catalog::read(&Vendor::of(&self.0, instance)?, entity_tag)
     }
 
     fn create_license(&self, instance: &Instance, order: &LicenseOrder) -> Attempted<OrderAnswer> {

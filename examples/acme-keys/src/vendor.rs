@@ -2,10 +2,10 @@
 
 use bss_plugin::api::{Answer, Api, ApiError};
 use bss_plugin::catalog::Page;
-use bss_plugin::http::{HttpRequest, Method};
+use bss_plugin::http::{HttpRequest, Method, escaped};
 use bss_plugin::{
     Instance, License, LicenseName, LicenseOrder, LicenseReturn, LicenseTokenStatus, LookUp, OrderAnswer,
-    Party, Platform, Problem, ReadFailure, ReturnStatus, Verdict,
+    Party, Platform, ReadFailure, ReturnStatus, Verdict,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ pub(crate) const API: Api = Api {
 
 /// The vendor as one instance may use it.
 pub(crate) struct Vendor<'a, P> {
-    platform: &'a P,
+    pub(crate) platform: &'a P,
     settings: Settings,
 }
 
@@ -45,19 +45,10 @@ struct LicenseBody {
     id: String,
     order_id: String,
     client_id: String,
-    state: State,
+    state: String,
     product_key: String,
     bought_at_ms: i64,
     returnable_until_ms: Option<i64>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    Unused,
-    Used,
-    Suspended,
-    Returned,
 }
 
 impl<'a, P: Platform> Vendor<'a, P> {
@@ -70,21 +61,15 @@ impl<'a, P: Platform> Vendor<'a, P> {
     pub(crate) fn page(&self, cursor: &str, entity_tag: &str) -> Result<Option<Page<Value>>, Verdict> {
         let route = match cursor {
             "" => "/products".to_owned(),
-            cursor => format!("/products?cursor={}", as_name(cursor)?),
+            cursor => format!("/products?cursor={}", escaped(cursor)),
         };
-        let mut request = self.request(Method::Get, &route);
-        if !entity_tag.is_empty() {
-            request.add_header("if-none-match", entity_tag);
-        }
+        let request = self.request(Method::Get, &route);
+        let request = request.with_header("if-none-match", entity_tag);
         let answer = API.send(self.platform, &request)?;
         match answer.status() {
             200 => {
                 let PageBody { products, next } = answer.json()?;
-                Ok(Some(Page {
-                    items: products,
-                    next,
-                    entity_tag: answer.response.header("etag").unwrap_or_default().to_owned(),
-                }))
+                Ok(Some(Page::new(products, next, answer.entity_tag())))
             }
             304 if !entity_tag.is_empty() => Ok(None),
             _ => Err(answer.verdict()),
@@ -112,9 +97,9 @@ impl<'a, P: Platform> Vendor<'a, P> {
     /// Looks a purchase up: by Acme's own name for its license, where that is known.
     pub(crate) fn look_up(&self, name: &LicenseName) -> Result<LookUp, Verdict> {
         let (client_id, route) = match name {
-            LicenseName::Purchase(id) => (id, format!("/licenses?clientId={}", as_name(id)?)),
+            LicenseName::Purchase(id) => (id, format!("/licenses?clientId={}", escaped(id))),
             LicenseName::License(names) => {
-                let route = format!("/licenses/{}", as_name(&names.license_token_id)?);
+                let route = format!("/licenses/{}", escaped(&names.license_token_id));
                 (&names.client_transaction_id, route)
             }
         };
@@ -122,7 +107,7 @@ impl<'a, P: Platform> Vendor<'a, P> {
         match answer.status() {
             200 => license(&answer, client_id).map(LookUp::Issued),
             202 => Ok(LookUp::Accepted(answer.retry_after_ms())),
-            410 if answer.says("order-declined") => Ok(LookUp::Declined(answer.verdict().problem().clone())),
+            410 if answer.says("order-declined") => Ok(LookUp::Declined(answer.verdict().into_problem())),
             404 if answer.says("license-not-found") => Ok(LookUp::NeverIssued),
             // A 404 of a server on the way, or of a wrong Service URL: a license must not be bought again because of it.
             404 => Err(answer.unreadable("a 404 that is not Acme's own")),
@@ -132,14 +117,14 @@ impl<'a, P: Platform> Vendor<'a, P> {
 
     /// Returns a license, by Acme's name for it. Acme answers in the same way where it was returned before.
     pub(crate) fn return_license(&self, order: &LicenseReturn) -> Result<License, Verdict> {
-        let route = format!("/licenses/{}", as_name(&order.license.license_token_id)?);
-        let mut request = self.request(Method::Delete, &route);
-        request.add_header("idempotency-key", &order.client_transaction_id);
+        let route = format!("/licenses/{}", escaped(&order.license.license_token_id));
+        let request = self.request(Method::Delete, &route);
+        let request = request.with_header("idempotency-key", &order.client_transaction_id);
         let answer = API.send(self.platform, &request)?;
-        if answer.status() != 200 {
-            return Err(answer.verdict());
-        }
-        let license = license(&answer, &order.license.client_transaction_id)?;
+        let license = match answer.status() {
+            200 => license(&answer, &order.license.client_transaction_id)?,
+            _ => return Err(answer.verdict()),
+        };
         match license.return_status {
             ReturnStatus::Successful => Ok(license),
             ReturnStatus::None => Err(answer.unreadable("it shows no return")),
@@ -148,9 +133,8 @@ impl<'a, P: Platform> Vendor<'a, P> {
 
     /// A request without its body. The host adds the API key to it.
     fn request(&self, method: Method, route: &str) -> HttpRequest {
-        let mut request = HttpRequest::new(method, format!("{}{route}", self.settings.server.url));
-        request.add_header("x-acme-account", &self.settings.account);
-        request
+        let request = HttpRequest::new(method, format!("{}{route}", self.settings.server.url));
+        request.with_header("x-acme-account", &self.settings.account)
     }
 }
 
@@ -160,11 +144,12 @@ fn license(answer: &Answer, client_transaction_id: &str) -> Result<License, Verd
     if license.client_id != client_transaction_id {
         return Err(answer.unreadable("the license is another purchase's"));
     }
-    let (license_token_status, return_status) = match license.state {
-        State::Unused => (LicenseTokenStatus::Unused, ReturnStatus::None),
-        State::Used => (LicenseTokenStatus::Used, ReturnStatus::None),
-        State::Suspended => (LicenseTokenStatus::Ended, ReturnStatus::None),
-        State::Returned => (LicenseTokenStatus::Returned, ReturnStatus::Successful),
+    let (license_token_status, return_status) = match license.state.as_str() {
+        "unused" => (LicenseTokenStatus::Unused, ReturnStatus::None),
+        "used" => (LicenseTokenStatus::Used, ReturnStatus::None),
+        "suspended" => (LicenseTokenStatus::Ended, ReturnStatus::None),
+        "returned" => (LicenseTokenStatus::Returned, ReturnStatus::Successful),
+        _ => return Err(answer.unreadable("the state of the license is unknown")),
     };
     Ok(License {
         client_transaction_id: license.client_id,
@@ -177,14 +162,4 @@ fn license(answer: &Answer, client_transaction_id: &str) -> Result<License, Verd
         purchased_at_ms: license.bought_at_ms,
         returnable_until_ms: license.returnable_until_ms,
     })
-}
-
-/// A name that can stand in a URL as it is: all that Acme and the host make up are such names.
-fn as_name(name: &str) -> Result<&str, Verdict> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    if name.is_empty() || !name.bytes().all(is_plain) {
-        let problem = Problem::new("name-invalid", "That can't be a name of Acme's.", "");
-        return Err(Verdict::Refused(problem));
-    }
-    Ok(name)
 }
