@@ -169,6 +169,8 @@ fn clippy_wasm(workspace: &Workspace) -> Result<Outcome> {
         MICROSOFT_ESD.package,
         "--package",
         ACME_KEYS.package,
+        "--package",
+        "bss-plugin",
         "--lib",
         "--target",
         TARGET,
