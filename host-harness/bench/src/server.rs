@@ -2,13 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bss_keys::{HostKey, HostKeySource};
 use bss_record::{DatabaseAddress, Record};
 use host_harness::Host;
 
-use super::{BenchError, Site};
+use super::BenchError;
 
 /// A database on a server, and the key of the hosts that have it.
 #[derive(Clone, Debug)]
@@ -59,39 +58,5 @@ impl ServerRecord {
             .await
             .map_err(BenchError::when("the record can't be moved to the server"))?;
         Ok(())
-    }
-}
-
-impl Site {
-    /// Has `hosts` hosts of the record in all, from now on.
-    ///
-    /// # Errors
-    /// When one can't be opened. A file has one host.
-    pub async fn share(&mut self, hosts: usize) -> Result<(), BenchError> {
-        let Some(server) = &self.server_record else {
-            return match hosts {
-                1 => Ok(()),
-                _ => Err(BenchError::unusable("a record in a file is one machine's")),
-            };
-        };
-        while self.colleagues.len() + 1 < hosts {
-            let data_dir = self
-                .folder
-                .path()
-                .join(format!("host-{}", self.colleagues.len() + 2));
-            self.colleagues
-                .push(server.opened(&data_dir, &self.plugin_file).await?);
-        }
-        Ok(())
-    }
-
-    /// How many turns all hosts have had at writing, and how long they have held them. `None`: the record is in a file.
-    pub fn turns(&self) -> Option<(u64, Duration)> {
-        let hosts = std::iter::once(&self.host).chain(&self.colleagues);
-        let times = hosts.map(|host| host.record().turn_times());
-        times
-            .map(|times| times.map(|times| (times.turns, times.held)))
-            .reduce(|all, one| Some((all?.0 + one?.0, all?.1 + one?.1)))
-            .flatten()
     }
 }

@@ -7,25 +7,27 @@ mod measured;
 mod orders;
 mod plot;
 mod program;
+mod server;
 mod services;
 mod upstream;
 
 use std::path::{Path, PathBuf};
 
-use bss_bench::{BenchError, ServerRecord};
+use bss_bench::BenchError;
 use clap::{Args, Subcommand};
-use host_harness::DatabaseAddress;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::exit_status::ExitStatus;
-use super::failure::{Outcome, machine_failure, parsed, unwritable};
+use super::failure::{Outcome, machine_failure, unwritable};
 use super::files::write_whole;
 use super::output;
 use api::{CLIENTS, ORDERS, READS};
 use calls::CallsArguments;
 use lists::LICENSES;
 use measured::{Machine, build};
+use orders::OrdersArguments;
+use server::ServerArguments;
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -68,41 +70,12 @@ enum BenchCommand {
 }
 
 #[derive(Debug, Args)]
-struct OrdersArguments {
-    /// How many lines an order has; each is a license
-    #[arg(long, value_name = "N", default_value_t = LINES, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    lines: u32,
-    /// How many licenses are bought at once
-    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = LINES_AT_ONCE)]
-    at_once: Vec<usize>,
-    #[command(flatten)]
-    server: ServerArguments,
-    /// How many hosts buy at once, with a record on a server
-    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = HOSTS, requires = "server",
-          value_parser = clap::value_parser!(u32).range(1..=100))]
-    hosts: Vec<u32>,
-}
-
-#[derive(Debug, Args)]
 struct ListsArguments {
     /// The number of licenses; of more than 20,000, the first 2,000 are bought and copied within the record
     #[arg(long, value_name = "N", default_value_t = LICENSES, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     licenses: u32,
     #[command(flatten)]
     server: ServerArguments,
-}
-
-#[derive(Debug, Default, Args)]
-struct ServerArguments {
-    /// The address of an empty database on a PostgreSQL server that is to have the record, in place of a file
-    #[arg(long, value_name = "URL", value_parser = parsed::<DatabaseAddress>)]
-    server: Option<DatabaseAddress>,
-}
-
-impl ServerArguments {
-    fn record(&self) -> Result<Option<ServerRecord>, BenchError> {
-        self.server.clone().map(ServerRecord::new).transpose()
-    }
 }
 
 #[derive(Debug, Args)]
@@ -129,9 +102,6 @@ struct ServicesArguments {
 
 /// Sizes that the commands measure unless they are told others.
 const OFFERS: [u32; 4] = [100, 1_000, 10_000, 100_000];
-const LINES: u32 = 2_000;
-const LINES_AT_ONCE: [usize; 3] = [1, 8, 64];
-const HOSTS: [u32; 1] = [1];
 
 /// Sizes of a run of everything.
 struct Sizes {
@@ -149,12 +119,7 @@ impl Sizes {
             services: ServicesArguments {
                 offers: OFFERS.to_vec(),
             },
-            orders: OrdersArguments {
-                lines: LINES,
-                at_once: LINES_AT_ONCE.to_vec(),
-                server: ServerArguments::default(),
-                hosts: HOSTS.to_vec(),
-            },
+            orders: OrdersArguments::default(),
             lists: ListsArguments {
                 licenses: LICENSES,
                 server: ServerArguments::default(),
@@ -174,8 +139,7 @@ impl Sizes {
             orders: OrdersArguments {
                 lines: 20,
                 at_once: vec![4],
-                server: ServerArguments::default(),
-                hosts: HOSTS.to_vec(),
+                ..OrdersArguments::default()
             },
             lists: ListsArguments {
                 licenses: 20,

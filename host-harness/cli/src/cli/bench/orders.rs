@@ -4,11 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use bss_bench::{BenchError, Site};
+use clap::Args;
 use serde::Serialize;
 
 use super::super::{output, show};
-use super::OrdersArguments;
 use super::measured::{Bound, Goal, GoalReport, build};
+use super::server::ServerArguments;
 
 /// Lines a second that the record must not stand in the way of, at [`GOAL_AT_ONCE`].
 const GOAL: f64 = 500.0;
@@ -16,6 +17,38 @@ const GOAL_AT_ONCE: usize = 64;
 
 /// Rounds whose median is shown. Machines are noisy, and one slow flush of a disk is no figure.
 const ROUNDS: usize = 3;
+
+/// Sizes that are measured unless others are named.
+const LINES: u32 = 2_000;
+const LINES_AT_ONCE: [usize; 3] = [1, 8, 64];
+const HOSTS: [u32; 1] = [1];
+
+#[derive(Debug, Args)]
+pub(super) struct OrdersArguments {
+    /// How many lines an order has; each is a license
+    #[arg(long, value_name = "N", default_value_t = LINES, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) lines: u32,
+    /// How many licenses are bought at once
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = LINES_AT_ONCE)]
+    pub(super) at_once: Vec<usize>,
+    #[command(flatten)]
+    pub(super) server: ServerArguments,
+    /// How many hosts buy at once, with a record on a server
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = HOSTS, requires = "server",
+          value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(super) hosts: Vec<u32>,
+}
+
+impl Default for OrdersArguments {
+    fn default() -> Self {
+        Self {
+            lines: LINES,
+            at_once: LINES_AT_ONCE.to_vec(),
+            server: ServerArguments::default(),
+            hosts: HOSTS.to_vec(),
+        }
+    }
+}
 
 /// Figures of order lines.
 pub(super) struct Figures {
