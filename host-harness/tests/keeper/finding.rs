@@ -1,5 +1,7 @@
 //! Finding: a text that somebody has leads to what it is of, whatever part of it that is, and to nobody else's.
 
+use std::time::Duration;
+
 use bss_model::{
     AttemptOutcome, Contact, CustomerCorrection, CustomerFilter, FoundBy, FoundKind, IdKind, InstanceId,
     MailOutcome, Owner, Page, Party, Problem, SortOrder,
@@ -282,6 +284,11 @@ async fn customers_are_listed_once_for_each_instance_by_their_latest_order_page_
         ("c-1", "New name"),
     ] {
         placed(&record, instance, id, name, None).await;
+        // Of orders in one millisecond, none is the later one.
+        let placed_by_ms = record.now_ms();
+        while record.now_ms() <= placed_by_ms {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
     let filter = CustomerFilter::default();
     let first = Page::first(2).in_order(SortOrder::Descending);
