@@ -3,7 +3,7 @@
 pub(crate) mod browser;
 mod demo;
 mod house;
-mod sales;
+pub(crate) mod sales;
 mod setup;
 
 use bss_console::{OpenTo, PAGES};

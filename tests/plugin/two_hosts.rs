@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use crate::cli::Desk;
 use crate::component::{bss_host, component, keep_compiled};
+use crate::console::browser::Browser;
+use crate::console::sales::{confirmed, order};
 use crate::orders_cli::text;
 use crate::record_place;
 use crate::serve::{Answer, Api, PATIENCE, Server};
@@ -110,4 +112,42 @@ fn whichever_of_two_hosts_answers_keys_orders_runs_and_outcomes_are_the_same() {
     hosts.one.desk.json(&["api-client", "revoke", "shop"]);
     let refused = hosts.ask_other("GET", &path, &key, &[], None);
     assert_eq!(refused.status, 401, "{refused:?}");
+}
+
+#[test]
+fn a_session_and_an_order_of_the_console_go_on_at_whichever_of_two_hosts_answers() {
+    const NEW: &str = "/console/orders/new";
+    let hosts = TwoHosts::open();
+    let (one, other) = (&hosts.one.server, &hosts.other);
+    // Of the links that both have printed, the last one is good.
+    let mut browser = Browser::of_first_administrator(other);
+    let key = browser
+        .get(NEW)
+        .expect(200)
+        .saying(&hosts.one.offer)
+        .hidden("key");
+    browser.is_led_to(one);
+    let typed = order(&hosts.one, &key, "2");
+    let asked = browser.post(NEW, &typed).expect(200).saying("Place this order?");
+    let prices = asked.hidden("prices");
+    let placed = confirmed(&typed, &prices);
+    browser.is_led_to(other);
+    browser
+        .post(NEW, &placed)
+        .expect(200)
+        .saying("The order is placed");
+    browser.is_led_to(one);
+    browser
+        .post(NEW, &placed)
+        .expect(200)
+        .saying("This order exists already");
+    let orders = hosts.one.desk.json(&["order", "list"]);
+    assert_eq!(orders.as_array().map(Vec::len), Some(1), "{orders}");
+
+    // Who signs out at one host is signed out at the other.
+    let mut thief = Browser::of(other);
+    thief.takes_session_of(&browser);
+    thief.get("/console/orders").expect(200).saying("Sign out");
+    browser.post("/console/sign-out", &[]).saying("Sign in");
+    assert!(!thief.get("/console/orders").says("Sign out"));
 }

@@ -138,6 +138,16 @@ impl<'a> Browser<'a> {
         }
     }
 
+    /// Goes on at another host behind the same address, with what it has.
+    pub(crate) fn is_led_to(&mut self, server: &'a Server) {
+        self.server = server;
+    }
+
+    /// Has the session of another browser, too.
+    pub(crate) fn takes_session_of(&mut self, other: &Browser<'_>) {
+        self.cookie.clone_from(&other.cookie);
+    }
+
     /// Forgets the session, as a browser does whose session is over.
     pub(crate) fn forgets(&mut self) {
         self.cookie = None;

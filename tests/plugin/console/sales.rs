@@ -25,7 +25,7 @@ fn operator(api: &Api) -> Browser<'_> {
 }
 
 /// What somebody types into the form of an order.
-fn order<'a>(api: &'a Api, key: &'a str, quantity: &'a str) -> Vec<(&'a str, &'a str)> {
+pub(crate) fn order<'a>(api: &'a Api, key: &'a str, quantity: &'a str) -> Vec<(&'a str, &'a str)> {
     vec![
         ("key", key),
         ("instance", "esd"),
@@ -42,7 +42,7 @@ fn order<'a>(api: &'a Api, key: &'a str, quantity: &'a str) -> Vec<(&'a str, &'a
 }
 
 /// A form that is sent from the page that has shown its prices, each of a line.
-fn confirmed<'a>(fields: &[(&'a str, &'a str)], prices: &'a str) -> Vec<(&'a str, &'a str)> {
+pub(crate) fn confirmed<'a>(fields: &[(&'a str, &'a str)], prices: &'a str) -> Vec<(&'a str, &'a str)> {
     [fields, &[("confirmed", "yes"), ("prices", prices)]].concat()
 }
 
